@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Both kinds of address and the way from one to the other: a vsock endpoint is a CID and a port, an IP
+ * address is what the program believes in. Pure: no system call, no allocation, no errno; safe in any
+ * thread and signal handler. Ports and CIDs are in host byte order everywhere. */
+#ifndef IP2VSOCK_ENDPOINT_H
+#define IP2VSOCK_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* The well-known CIDs, and the wildcards of CID and port: include/uapi/linux/vm_sockets.h, since Linux 5.6.
+ * CID_PARENT is the parent instance's in an AWS Nitro enclave. */
+enum { CID_HYPERVISOR = 0, CID_LOCAL = 1, CID_HOST = 2, CID_PARENT = 3 };
+#define CID_ANY UINT32_MAX
+#define PORT_ANY UINT32_MAX
+
+struct endpoint {
+	uint32_t cid;
+	uint32_t port;
+};
+
+/* An IP address and a TCP port. IPv4 is kept in its v4-mapped form, so that one comparison serves both. */
+struct address {
+	uint8_t ip[16]; /* network byte order */
+	uint16_t port;
+};
+
+/* false: not AF_INET or AF_INET6, or shorter than that family's sockaddr. Doesn't read past `length`. */
+bool address_from_sockaddr(struct address *address, const struct sockaddr *from, socklen_t length);
+
+/* Writes the sockaddr of `family` (AF_INET or AF_INET6) and returns its length. An IPv6 address that has no
+ * IPv4 form is written to AF_INET as 0.0.0.0. Flow label and scope are 0. */
+socklen_t address_to_sockaddr(const struct address *address, int family, struct sockaddr_storage *to);
+
+struct address address_ipv4(uint32_t ip, uint16_t port); /* ip in host byte order */
+bool address_is_ipv4(const struct address *address);
+uint32_t address_ip4(const struct address *address); /* host byte order; 0 unless address_is_ipv4 */
+bool address_is_loopback(const struct address *address); /* 127/8 and ::1 */
+bool address_is_wildcard(const struct address *address); /* 0.0.0.0, :: and ::ffff:0.0.0.0 */
+
+/* A CIDR block over the 16-byte form: an IPv4 /n is a /(96 + n). */
+struct prefix {
+	uint8_t ip[16];
+	uint8_t length; /* bits, 0 to 128 */
+};
+
+bool prefix_contains(const struct prefix *prefix, const uint8_t ip[16]);
+bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
+
+/* "10.0.0.0/8", "10.1.2.3", "fd00::/8", "::1"; no brackets. false: none of these, or bits set behind the
+ * prefix length. `text` need not end in NUL. */
+bool prefix_parse(struct prefix *prefix, const char *text, size_t length);
+
+/* Writes the text of an address ("10.1.2.3", "::1"; a v4-mapped one as IPv4), cut to size, always with NUL. */
+enum { ADDRESS_TEXT = 46 };
+void address_format(const struct address *address, char *text, size_t size);
+/* The same with the port: "10.1.2.3:443", "[::1]:443". */
+enum { ADDRESS_PORT_TEXT = ADDRESS_TEXT + 8 };
+void address_port_format(const struct address *address, char *text, size_t size);
+/* "3:8443", "any:8443", "local:*" is never written: numbers, save for the wildcards "any" and "*". */
+enum { ENDPOINT_TEXT = 24 };
+void endpoint_format(const struct endpoint *endpoint, char *text, size_t size);
+
+/* The reserved ranges: where a CID is shown as an IP address (peers) and what mapped names resolve to
+ * (names). The IPv4 ones can be moved (IP2VSOCK_PEERS, IP2VSOCK_NAMES), the IPv6 ones are
+ * fd76:736f:636b::/64 (peers) and fd76:736f:636b:1::/64 (names), both inside RANGE6 fd76:736f:636b::/48. */
+struct ranges {
+	struct prefix peers, names;   /* IPv4: default 100.64.0.0/10 and 198.18.0.0/15 */
+	struct prefix peers6, names6; /* IPv6, fixed */
+};
+extern const struct ranges ranges_default;
+bool ranges_reserve(const struct ranges *ranges, const struct address *address); /* is it in one of them? */
+
+/* How the program is shown a vsock endpoint, in `family` (AF_INET or AF_INET6): the local CID as 127.0.0.1 or
+ * ::1, any other as peers + CID, folded (low bits) where the IPv4 range is too small. A port above 65535 is
+ * folded to 1024..65535; the same endpoint is always shown the same. */
+struct address endpoint_shown(const struct endpoint *endpoint, int family, const struct ranges *ranges);
+
+#endif
