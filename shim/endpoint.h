@@ -27,7 +27,8 @@ struct address {
 	uint16_t port;
 };
 
-/* false: not AF_INET or AF_INET6, or shorter than that family's sockaddr. Doesn't read past `length`. */
+/* false: not AF_INET or AF_INET6, or shorter than the kernel takes (an IPv6 one may lack its scope, as in RFC
+ * 2133). Doesn't read past `length`. */
 bool address_from_sockaddr(struct address *address, const struct sockaddr *from, socklen_t length);
 
 /* Writes the sockaddr of `family` (AF_INET or AF_INET6) and returns its length. An IPv6 address that has no
@@ -36,11 +37,12 @@ socklen_t address_to_sockaddr(const struct address *address, int family, struct 
 
 struct address address_ipv4(uint32_t ip, uint16_t port); /* ip in host byte order */
 bool address_is_ipv4(const struct address *address);
-uint32_t address_ip4(const struct address *address); /* host byte order; 0 unless address_is_ipv4 */
+uint32_t address_ip4(const struct address *address);	 /* host byte order; 0 unless address_is_ipv4 */
 bool address_is_loopback(const struct address *address); /* 127/8 and ::1 */
 bool address_is_wildcard(const struct address *address); /* 0.0.0.0, :: and ::ffff:0.0.0.0 */
 
-/* A CIDR block over the 16-byte form: an IPv4 /n is a /(96 + n). */
+/* A CIDR block over the 16-byte form: an IPv4 /n is a /(96 + n). IPv4 and IPv6 are kept apart: a block
+ * shorter than /96 holds IPv6 addresses only, so ::/0 is "every IPv6 address". */
 struct prefix {
 	uint8_t ip[16];
 	uint8_t length; /* bits, 0 to 128 */
@@ -48,17 +50,26 @@ struct prefix {
 
 bool prefix_contains(const struct prefix *prefix, const uint8_t ip[16]);
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
+void prefix_mask(struct prefix *prefix); /* clears the bits behind its length */
 
 /* "10.0.0.0/8", "10.1.2.3", "fd00::/8", "::1"; no brackets. false: none of these, or bits set behind the
  * prefix length. `text` need not end in NUL. */
 bool prefix_parse(struct prefix *prefix, const char *text, size_t length);
 
-/* Writes the text of an address ("10.1.2.3", "::1"; a v4-mapped one as IPv4), cut to size, always with NUL. */
+enum { PREFIX_TEXT = 50 };
+void prefix_format(
+	const struct prefix *prefix, char *text, size_t size); /* "10.0.0.0/8", "10.1.2.3", "fd00::/8" */
+
+/* Writes the text of an address ("10.1.2.3", "::1"; a v4-mapped one as IPv4), cut to size, always with NUL.
+ */
 enum { ADDRESS_TEXT = 46 };
 void address_format(const struct address *address, char *text, size_t size);
 /* The same with the port: "10.1.2.3:443", "[::1]:443". */
 enum { ADDRESS_PORT_TEXT = ADDRESS_TEXT + 8 };
 void address_port_format(const struct address *address, char *text, size_t size);
+/* A CID as people write it: a number, hypervisor, local, host or parent; "any" is CID_ANY. */
+bool cid_parse(const char *text, size_t length, uint32_t *cid);
+
 /* "3:8443", "any:8443", "local:*" is never written: numbers, save for the wildcards "any" and "*". */
 enum { ENDPOINT_TEXT = 24 };
 void endpoint_format(const struct endpoint *endpoint, char *text, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The address map: which TCP address goes where. Built once from text, then read-only: look-ups take no lock,
- * allocate nothing, don't touch errno and are safe in any thread and signal handler. Pure: no system call; files
- * and memory come through struct map_source. ip2vsock-map(5) is the grammar. */
+ * allocate nothing, don't touch errno and are safe in any thread and signal handler. Pure: no system call;
+ * files and memory come through struct map_source. ip2vsock-map(5) is the grammar. */
 #ifndef IP2VSOCK_MAP_H
 #define IP2VSOCK_MAP_H
 
@@ -10,28 +10,42 @@
 enum side { SIDE_CONNECT, SIDE_LISTEN };
 enum target_kind { TARGET_CID, TARGET_UNIX, TARGET_REFUSE, TARGET_DIRECT };
 
+enum host_kind { HOST_ANY, HOST_PREFIX, HOST_LOCALHOST, HOST_NAME, HOST_SUFFIX };
+
+/* The HOST of a rule. HOST_LOCALHOST is 127/8, ::1 and the name. */
+struct host {
+	enum host_kind kind;
+	struct prefix prefix; /* HOST_PREFIX */
+	uint8_t name_length;
+	const char *
+		name; /* HOST_NAME, and HOST_SUFFIX without its "*."; lower case, no final dot, ends in NUL */
+};
+
 struct target {
 	enum target_kind kind;
-	uint32_t cid;        /* TARGET_CID; CID_ANY only for a listen rule */
+	uint32_t cid;	     /* TARGET_CID; CID_ANY only for a listen rule */
 	uint32_t port_first; /* TARGET_CID: the vsock port of the pattern's first port; unused if keep_port */
-	bool keep_port;      /* the vsock port is the TCP port */
-	int error;           /* TARGET_REFUSE: the errno */
-	const char *path;    /* TARGET_UNIX: absolute, as written, {port} and {host} still in it; ends in NUL */
-	bool host_in_path;   /* {host} occurs in it: the address must tell the name */
+	uint32_t port_last;  /* of its last port; equal to port_first: all of the pattern's ports go to this
+				one */
+	bool keep_port;	     /* the vsock port is the TCP port */
+	int error;	     /* TARGET_REFUSE: the errno */
+	const char *path;  /* TARGET_UNIX: absolute, as written, {port} and {host} still in it; ends in NUL */
+	bool host_in_path; /* {host} occurs in it: the address must tell the name */
 };
 
 struct rule {
 	enum side side;
-	uint32_t number; /* 1, 2, … over all sources: the order in which rules are tried */
-	uint32_t line;   /* in its source */
-	const char *source;   /* "IP2VSOCK_MAP", "-m", a file's path; ends in NUL */
-	const char *text;     /* the rule as written, trimmed; text_length bytes, no NUL */
+	uint32_t number;       /* 1, 2, … over all sources: the order in which rules are tried */
+	uint32_t line, column; /* in its source */
+	const char *source;    /* "IP2VSOCK_MAP", "-m", a file's path; ends in NUL */
+	const char *text;      /* the rule as written, trimmed; text_length bytes, no NUL */
 	uint32_t text_length;
+	struct host host;
 	uint16_t port_first, port_last; /* the pattern's; 0 to 65535 for "*", which alone takes port 0 */
 	struct target target;
-	uint32_t retry_ms;   /* 0: don't */
-	uint32_t timeout_ms; /* 0: the kernel's default */
-	uint32_t buffer;     /* bytes, default BUFFER_DEFAULT */
+	uint32_t retry_ms;     /* 0: don't */
+	uint32_t timeout_ms;   /* 0: the kernel's default */
+	uint32_t buffer;       /* bytes, default BUFFER_DEFAULT */
 	const uint32_t *allow; /* CIDs; allow_count of them, none: everybody */
 	uint32_t allow_count;
 };
@@ -39,7 +53,8 @@ struct rule {
 enum { BUFFER_DEFAULT = 1 << 20 };
 enum { MAP_TEXT_LIMIT = 8 << 20 }; /* bytes of text, all sources together */
 
-/* What was wrong, where. Columns and lines count from 1, columns in bytes of the line as written. */
+/* What was wrong, where. Rules, lines and columns count from 1, columns in bytes of the line as written.
+ * `rule` is 0 where the place is no rule (an @FILE, a comment), `line` where there is no place. */
 struct map_error {
 	char source[128];
 	uint32_t rule, line, column;
@@ -49,8 +64,9 @@ struct map_error {
 	char hint[256]; /* "" if there is none */
 };
 
-/* Where the text and the memory come from. `memory` returns zeroed memory for as long as the map lives, aligned
- * for any type, or NULL. `read` gives the text of a file that "@PATH" names: 0, or an errno. */
+/* Where the text and the memory come from. `memory` returns zeroed memory for as long as the map lives,
+ * aligned for any type, or NULL. `read` gives the text of a file that "@PATH" names: 0, or an errno (EFBIG:
+ * larger than MAP_TEXT_LIMIT, EINVAL: not a regular file). */
 struct map_source {
 	void *(*memory)(void *context, size_t size);
 	int (*read)(void *context, const char *path, const char **text, size_t *length);
@@ -59,8 +75,8 @@ struct map_source {
 
 struct map;
 
-/* Builds a map from `text` (rules, and @FILE where a rule may stand). NULL on an error, with *error filled in.
- * `name` is what errors call the text. The text and what `read` gave must live as long as the map. */
+/* Builds a map from `text` (rules, and @FILE where a rule may stand). NULL on an error, with *error filled
+ * in. `name` is what errors call the text. The text and what `read` gave must live as long as the map. */
 const struct map *map_build(const char *name, const char *text, size_t length, const struct ranges *ranges,
 	const struct map_source *source, struct map_error *error);
 
@@ -71,21 +87,24 @@ size_t map_error_format(const struct map_error *error, char *text, size_t size);
 uint32_t map_count(const struct map *map); /* rules */
 const struct rule *map_rule(const struct map *map, uint32_t index);
 
-/* The first rule that takes this address, NULL: none, leave it to IP. An address in the names range is looked up
- * as the host pattern it stands for. For SIDE_CONNECT a wildcard address means this host, as in TCP. */
+/* The first rule that takes this address, NULL: none, leave it to IP. An address in the names range is looked
+ * up as the host pattern it stands for. For SIDE_CONNECT a wildcard address means this host, as in TCP; for
+ * SIDE_LISTEN 0.0.0.0 and :: are the same. */
 const struct rule *map_find(const struct map *map, enum side side, const struct address *address);
-/* The same for a host name or a numeric host. `host` need not end in NUL. */
-const struct rule *map_find_host(const struct map *map, enum side side, const char *host, size_t length,
-	uint16_t port);
+/* The same for a host name or a numeric host (no brackets). `host` need not end in NUL. */
+const struct rule *map_find_host(
+	const struct map *map, enum side side, const char *host, size_t length, uint16_t port);
 
 /* The vsock port, or PORT_ANY where `port` is 0 and the rule keeps ports: any free one. TARGET_CID only. */
 uint32_t rule_port(const struct rule *rule, uint16_t port);
-/* Fills in {port} and {host} ("*", if the host isn't known, never happens on a checked map). TARGET_UNIX only.
- * false: the path wouldn't fit a sockaddr_un, or {host} holds a slash. */
+/* Fills in {port} and {host} ("*", if the host isn't known, never happens on a checked map). TARGET_UNIX
+ * only. false: the path wouldn't fit a sockaddr_un, or {host} holds a slash. */
 bool rule_path(const struct rule *rule, const char *host, uint16_t port, char path[108]);
 /* The rule as it was understood, one line, in canonical form (what --check prints). */
 size_t rule_format(const struct rule *rule, char *text, size_t size);
-/* Why no address can reach this rule ("rule 2 takes all that it matches"), or NULL. */
+/* The earlier rule that takes all that this one matches, so that nothing can reach it; the rule itself where
+ * its own pattern is to blame (connect to 0.0.0.0 or [::], which is looked up as loopback). NULL: none, or
+ * none so simple. */
 const struct rule *map_shadowed_by(const struct map *map, const struct rule *rule);
 
 #endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* getsockname() and getpeername(). */
+#include "stream_internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+int stream_answer(const struct sock *sock, const struct address *told, uint32_t scope, struct sockaddr *address,
+	socklen_t *length)
+{
+	struct sockaddr_storage whole;
+	if (!address || !length)
+		return fail(EFAULT);
+	if ((int)*length < 0)
+		return fail(EINVAL);
+	socklen_t size = address_to_sockaddr(told, sock->family, &whole);
+	if (sock->family == AF_INET6)
+		((struct sockaddr_in6 *)&whole)->sin6_scope_id = scope;
+	memcpy(address, &whole, *length < size ? *length : size);
+	*length = size;
+	return 0;
+}
+
+/* This end of a connection, as the program would have found it on TCP. */
+static struct address own_address(int fd, struct sock *sock)
+{
+	if (!address_is_wildcard(&sock->name))
+		return sock->name;
+	int family = sock->family == AF_INET6 && !address_is_ipv4(&sock->asked) ? AF_INET6 : AF_INET;
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	struct endpoint own = {CID_ANY, PORT_ANY};
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
+		sock->transport->endpoint((struct sockaddr *)&name, length, &own);
+	if (sock->peer.cid == CID_LOCAL)
+		own.cid = CID_LOCAL;
+	else if (own.cid == CID_ANY)
+		own.cid = sock->transport->own_cid(sock->peer.cid);
+	struct address shown = endpoint_shown(&own, family, &shim.ranges);
+	if (sock->accepted)
+		shown.port = sock->name.port;
+	return shown;
+}
+
+int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
+{
+	struct address told = sock->name;
+	enum sock_state state = stream_settle(fd, sock);
+	if (state == STATE_CONNECTED || state == STATE_CONNECTING)
+		told = own_address(fd, sock);
+	return stream_answer(sock, &told, 0, address, length);
+}
+
+int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
+{
+	if (stream_settle(fd, sock) != STATE_CONNECTED)
+		return fail(ENOTCONN);
+	return stream_answer(sock, &sock->asked, sock->scope, address, length);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets that came from elsewhere: through exec, SCM_RIGHTS, a service manager. The kernel tells what they are, the
+ * map what the program would have called them, and a mark which address it did. */
+#include "stream_internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+/* The mark stands in an option that has no effect on our transports, that no program uses on them and that goes with the
+ * description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
+enum { MARK = 0x76, MARK_INET = 4, MARK_INET6 = 6 };
+
+static uint64_t mark_of(int family, const struct address *address)
+{
+	return (uint64_t)MARK << 56 | (uint64_t)(family == AF_INET6 ? MARK_INET6 : MARK_INET) << 48 |
+		(uint64_t)address_ip4(address) << 16 | address->port;
+}
+
+void stream_mark(int fd, const struct sock *sock)
+{
+	bool connection = state_of(sock) == STATE_CONNECTED && !sock->accepted;
+	uint64_t mark = mark_of(sock->family, connection ? &sock->asked : &sock->name);
+	int saved = errno;
+	libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, sizeof mark);
+	errno = saved;
+}
+
+static bool read_mark(int fd, int *family, struct address *address)
+{
+	uint64_t mark = 0;
+	socklen_t length = sizeof mark;
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, &length) < 0 || length != sizeof mark ||
+		mark >> 56 != MARK)
+		return false;
+	*family = (mark >> 48 & 0xff) == MARK_INET6 ? AF_INET6 : AF_INET;
+	*address = address_ipv4((uint32_t)(mark >> 16), (uint16_t)mark);
+	if (*family == AF_INET6 && !address_ip4(address))
+		memset(address->ip, 0, sizeof address->ip);
+	return true;
+}
+
+static const struct rule *listen_rule(const struct endpoint *local, uint16_t *port)
+{
+	for (uint32_t i = 0; i < map_count(shim.map); i++) {
+		const struct rule *rule = map_rule(shim.map, i);
+		if (rule->side != SIDE_LISTEN || rule->target.kind != TARGET_CID)
+			continue;
+		uint32_t offset = local->port - rule_port(rule, rule->port_first);
+		if (offset > (uint32_t)(rule->port_last - rule->port_first))
+			continue;
+		*port = (uint16_t)(rule->port_first + offset);
+		return rule;
+	}
+	return NULL;
+}
+
+static struct endpoint endpoint_of(const struct transport *transport, int fd,
+	int (*name)(int fd, struct sockaddr *address, socklen_t *length), bool *there)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof address;
+	struct endpoint endpoint = {CID_ANY, PORT_ANY};
+	*there = name(fd, (struct sockaddr *)&address, &length) == 0;
+	if (*there)
+		transport->endpoint((struct sockaddr *)&address, length, &endpoint);
+	return endpoint;
+}
+
+static struct sock *adopt_replaced(int fd, const struct transport *transport)
+{
+	int family = AF_INET, listening = 0;
+	struct address marked = address_ipv4(INADDR_ANY, 0);
+	bool has_mark = read_mark(fd, &family, &marked), named, connected;
+	struct sock *sock = fd_open(fd, family);
+	if (!sock)
+		return NULL;
+	socklen_t length = sizeof listening;
+	libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
+	sock->transport = transport;
+	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
+	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
+	uint16_t port = (uint16_t)sock->local.port;
+	const struct rule *rule = listen_rule(&sock->local, &port);
+	sock->name = address_ipv4(INADDR_ANY, port);
+	if (family == AF_INET6)
+		memset(sock->name.ip, 0, sizeof sock->name.ip);
+	if (connected) {
+		sock->accepted = rule != NULL;
+		sock->rule = rule;
+		sock->asked = endpoint_shown(&sock->peer, family, &shim.ranges);
+		if (has_mark && !sock->accepted)
+			sock->asked = marked;
+		set_state(sock, STATE_CONNECTED);
+	} else {
+		sock->rule = rule;
+		sock->bound = true;
+		if (has_mark)
+			sock->name = marked;
+		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
+	}
+	return sock;
+}
+
+static int int_option(int fd, int name)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+}
+
+bool stream_is_tcp(int fd)
+{
+	int saved = errno;
+	int domain = int_option(fd, SO_DOMAIN);
+	bool tcp = (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
+		int_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+	errno = saved;
+	return tcp;
+}
+
+static struct sock *adopt_ip(int fd)
+{
+	if (!stream_is_tcp(fd))
+		return NULL;
+	struct sock *sock = fd_open(fd, int_option(fd, SO_DOMAIN));
+	if (!sock)
+		return NULL;
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+		address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length))
+		sock->bound = sock->name.port != 0;
+	sock->used = true;
+	return sock;
+}
+
+struct sock *stream_replaced(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (!sock) {
+		int saved = errno;
+		const struct transport *transport = transport_of_fd(fd);
+		sock = transport ? adopt_replaced(fd, transport) : NULL;
+		errno = saved;
+	}
+	return sock && state_of(sock) != STATE_FOREIGN && state_of(sock) != STATE_IP ? sock : NULL;
+}
+
+struct sock *stream_of(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (!sock) {
+		int saved = errno;
+		sock = stream_replaced(fd);
+		if (!sock)
+			sock = adopt_ip(fd);
+		errno = saved;
+	}
+	return sock && state_of(sock) != STATE_FOREIGN ? sock : NULL;
+}
+
+static void mark_inherited(int fd, void *context)
+{
+	(void)context;
+	const struct sock *sock = fd_sock(fd);
+	if (!sock || state_of(sock) == STATE_IP || state_of(sock) == STATE_FOREIGN)
+		return;
+	int flags = libc.fcntl(fd, F_GETFD, NULL);
+	if (flags >= 0 && !(flags & FD_CLOEXEC))
+		stream_mark(fd, sock);
+}
+
+void stream_mark_inherited(void)
+{
+	int saved = errno;
+	fd_each(NULL, mark_inherited, NULL);
+	errno = saved;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* connect(): an attempt is made on a fresh socket, which takes the program's socket's place when it has come far enough:
+ * connected, if the program waits, under way, if it doesn't. A blocking connect() that fails leaves no trace. */
+#include "stream_internal.h"
+
+#include "transport_unix.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+
+struct attempt {
+	struct sock *sock;
+	const struct rule *rule;
+	const struct transport *transport;
+	struct place place;
+	struct endpoint local, peer;
+	struct address asked;
+};
+
+enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The port that both ends will see: the program's choice, else one of ours, else the kernel's 32-bit one. */
+static void choose_port(struct attempt *attempt, int fresh)
+{
+	const struct sock *sock = attempt->sock;
+	int saved = errno;
+	for (int i = 0; i < PORT_TRIES; i++) {
+		uint32_t port = i == 0 && sock->bound ? sock->name.port : stream_free_port();
+		if (attempt->transport->bind_client(fresh, port, &attempt->peer) == 0) {
+			attempt->local.port = port;
+			break;
+		}
+		if (errno != EADDRINUSE)
+			break;
+	}
+	errno = saved;
+}
+
+static int open_client(struct attempt *attempt, int flags)
+{
+	int fresh = attempt->transport->open(flags, attempt->rule->buffer);
+	if (fresh < 0)
+		return -1;
+	options_apply(&attempt->sock->options, fresh, attempt->rule->buffer);
+	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
+	choose_port(attempt, fresh);
+	return fresh;
+}
+
+static int clear_nonblocking(int fd)
+{
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	return flags < 0 ? -1 : libc.fcntl(fd, F_SETFL, (void *)(long)(flags & ~O_NONBLOCK));
+}
+
+static int take_error(int fd)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+	return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
+}
+
+/* Waits for the end of an attempt: 0, or -1 with its errno; EINPROGRESS after limit_ms (-1: none), EINTR. */
+static int wait_for(int fd, const struct transport *transport, int limit_ms)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	int ready = poll(&wait, 1, limit_ms);
+	if (ready < 0)
+		return -1;
+	if (ready == 0)
+		return fail(EINPROGRESS);
+	int error = take_error(fd);
+	return error ? fail(transport->connect_error(error)) : 0;
+}
+
+/* Would the kernel go on after the signal that has just been handled? It doesn't say which one it was, so all handlers
+ * must agree; one without SA_RESTART is there to interrupt something. */
+static bool handlers_restart(void)
+{
+	struct sigaction action;
+	for (int number = 1; number < NSIG; number++)
+		if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+			action.sa_handler != SIG_IGN && !(action.sa_flags & SA_RESTART))
+			return false;
+	return true;
+}
+
+static void discard(int *fresh)
+{
+	if (*fresh >= 0)
+		close_quietly(*fresh);
+	*fresh = -1;
+}
+
+/* Starts an attempt on a non-blocking socket. 0: connected already; EINPROGRESS; anything else: no socket is left. */
+static int start(struct attempt *attempt, int *fresh)
+{
+	*fresh = open_client(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (*fresh < 0)
+		return -1;
+	int result = attempt->transport->connect(*fresh, &attempt->place, attempt->rule->timeout_ms);
+	if (result < 0 && errno != EINPROGRESS)
+		discard(fresh);
+	return result;
+}
+
+/* Waits limit_ms for a program that blocks, and then lets the attempt go on without it, as TCP does: EINPROGRESS, or
+ * EINTR, with a socket. */
+static int start_and_wait(struct attempt *attempt, int limit_ms, int *fresh)
+{
+	int result = start(attempt, fresh);
+	if (*fresh < 0)
+		return -1;
+	while (result < 0 && errno == EINPROGRESS && limit_ms) {
+		result = wait_for(*fresh, attempt->transport, limit_ms);
+		if (result == 0 || errno != EINTR || !handlers_restart())
+			break;
+		errno = EINPROGRESS;
+	}
+	int outcome = result < 0 ? errno : 0;
+	if ((outcome && outcome != EINPROGRESS && outcome != EINTR) || clear_nonblocking(*fresh) < 0)
+		discard(fresh);
+	return outcome ? fail(outcome) : 0;
+}
+
+/* AF_VSOCK gives an attempt up at a signal: it is made again, with the time that is left, or left to itself. */
+static int attempt_once(struct attempt *attempt, int flags, int *fresh)
+{
+	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
+	uint32_t limit = attempt->rule->timeout_ms;
+	int64_t deadline = now_ms() + (limit ? limit : KERNEL_TIMEOUT_MS);
+	if (send_limit)
+		return start_and_wait(attempt, send_limit, fresh);
+	for (;;) {
+		*fresh = open_client(attempt, flags);
+		if (*fresh < 0 || attempt->transport->connect(*fresh, &attempt->place, limit) == 0)
+			return *fresh < 0 ? -1 : 0;
+		discard(fresh);
+		if (errno != EINTR)
+			return -1;
+		if (!handlers_restart()) {
+			start_and_wait(attempt, 0, fresh);
+			return fail(EINTR);
+		}
+		int64_t left = deadline - now_ms();
+		if (left <= 0)
+			return fail(ETIMEDOUT);
+		limit = (uint32_t)left;
+	}
+}
+
+static bool nobody_there(int error)
+{
+	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
+/* The blocking connect(), with a rule's `retry`. Leaves in *fresh a socket to put in place: connected (0), or under way
+ * (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
+static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
+{
+	int64_t until = now_ms() + attempt->rule->retry_ms, pause = 10;
+	for (;;) {
+		int result = attempt_once(attempt, flags, fresh);
+		if (result == 0 || *fresh >= 0 || !nobody_there(errno) || now_ms() + pause > until)
+			return result;
+		struct timespec wait = {.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000};
+		if (nanosleep(&wait, NULL) < 0 && !handlers_restart()) {
+			start_and_wait(attempt, 0, fresh);
+			return fail(EINTR);
+		}
+		pause = pause < 500 ? pause * 2 : 1000;
+	}
+}
+
+/* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first. */
+static int attempt_nonblocking(struct attempt *attempt, int *fresh, int *refused)
+{
+	int result = start(attempt, fresh);
+	if (result == 0)
+		return fail(EINPROGRESS);
+	if (errno == ECONNREFUSED || errno == ETIMEDOUT) {
+		*refused = errno;
+		*fresh = transport_unix_refused(SOCK_CLOEXEC | SOCK_NONBLOCK);
+		return fail(*fresh < 0 ? *refused : EINPROGRESS);
+	}
+	return -1;
+}
+
+static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, const struct address *asked,
+	uint32_t scope)
+{
+	struct attempt attempt = {.sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
+	int flags = swap_flags(fd), fresh = -1, refused = 0;
+	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
+		return -1;
+	if (sock->bound && state_of(sock) == STATE_IP && !sock->name.port) { /* bound to port 0: the kernel chose one */
+		struct sockaddr_storage name;
+		socklen_t length = sizeof name;
+		if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
+			address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
+	}
+	if (sock->bound && state_of(sock) == STATE_BOUND && stream_to_ip(fd, sock) < 0)
+		return -1; /* a client's port now: the server's place must be free for it */
+	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh, &refused)
+					   : attempt_blocking(&attempt, flags, &fresh);
+	int outcome = result < 0 ? errno : 0;
+	stream_log("connect", asked, rule, outcome ? log_errno(outcome) : "connected");
+	if (fresh < 0)
+		return fail(outcome);
+
+	enum sock_state before = state_of(sock);
+	sock->rule = rule;
+	sock->transport = attempt.transport;
+	sock->local = attempt.local;
+	sock->peer = attempt.peer;
+	sock->asked = *asked;
+	sock->scope = scope;
+	sock->refused = refused;
+	sock->report_once = false;
+	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
+	if (swap_in(fd, sock, fresh) < 0) {
+		set_state(sock, before);
+		return -1;
+	}
+	return outcome ? fail(outcome) : 0;
+}
+
+/* connect() on a socket whose connection is under way. */
+static int connect_again(int fd, struct sock *sock)
+{
+	int error = sock->refused;
+	sock->refused = 0;
+	if (!error) {
+		error = take_error(fd);
+		error = error ? sock->transport->connect_error(error) : 0;
+	}
+	if (error) {
+		set_state(sock, STATE_FAILED);
+		return fail(error);
+	}
+	if (stream_settle(fd, sock) == STATE_CONNECTED) {
+		sock->report_once = false;
+		return 0;
+	}
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	if (flags < 0)
+		return -1;
+	if (flags & O_NONBLOCK)
+		return fail(EALREADY);
+	int limit = options_time(&sock->options, SO_SNDTIMEO);
+	int result;
+	do
+		result = wait_for(fd, sock->transport, limit ? limit : -1);
+	while (result < 0 && errno == EINTR && handlers_restart());
+	if (result == 0)
+		set_state(sock, STATE_CONNECTED);
+	else if (errno != EINTR && errno != EINPROGRESS)
+		set_state(sock, STATE_FAILED);
+	return result;
+}
+
+/* What TCP says of an address before it tries it; 0: nothing. */
+static int wrong_address(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	socklen_t least = sock->family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_scope_id)
+						   : sizeof(struct sockaddr_in);
+	if (!address)
+		return EFAULT;
+	if (length < least)
+		return EINVAL;
+	return address->sa_family == sock->family ? 0 : EAFNOSUPPORT;
+}
+
+/* An INET socket that has been used may be replaced once it is unconnected again. */
+static bool closed_in_tcp(int fd)
+{
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	socklen_t length = sizeof info.tcpi_state;
+	return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state == TCP_CLOSE;
+}
+
+int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	enum sock_state state = state_of(sock);
+	if (address && length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
+		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
+	if (state == STATE_CONNECTING)
+		return connect_again(fd, sock);
+	if (state == STATE_CONNECTED && sock->report_once) {
+		sock->report_once = false;
+		return 0;
+	}
+	if (state == STATE_CONNECTED || state == STATE_LISTENING)
+		return fail(EISCONN);
+
+	struct address asked;
+	int wrong = wrong_address(sock, address, length);
+	if (wrong)
+		return state == STATE_IP ? libc.connect(fd, address, length) : fail(wrong);
+	address_from_sockaddr(&asked, address, length);
+	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
+	if (state == STATE_IP && sock->used && !closed_in_tcp(fd))
+		return libc.connect(fd, address, length); /* which says EISCONN, EALREADY, or what came of it */
+	if (!rule || rule->target.kind == TARGET_DIRECT) {
+		if (ranges_reserve(&shim.ranges, &asked))
+			return stream_unreachable(&asked);
+		if (state != STATE_IP && stream_to_ip(fd, sock) < 0)
+			return -1;
+		sock->used = true;
+		return libc.connect(fd, address, length);
+	}
+	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&
+		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
+		return fail(ENETUNREACH);
+	if (rule->target.kind == TARGET_REFUSE) {
+		stream_log("connect", &asked, rule, "refused");
+		return fail(rule->target.error);
+	}
+	uint32_t scope = sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
+		? ((const struct sockaddr_in6 *)address)->sin6_scope_id
+		: 0;
+	return connect_mapped(fd, sock, rule, &asked, scope);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+static bool healthy;
+
+__attribute__((format(printf, 3, 4))) static void say(
+	const char *mark, const char *about, const char *format, ...)
+{
+	va_list arguments;
+	printf("%-5s %-9s ", mark, about);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+}
+
+#define ok(...) say("ok", __VA_ARGS__)
+#define note(...) say("note", __VA_ARGS__)
+#define bad(...) (healthy = false, say("BAD", __VA_ARGS__))
+#define remedy(...) say("", "", __VA_ARGS__)
+
+/* What the map in force asks of the kernel. */
+struct needs {
+	bool cids;	   /* a rule goes to a CID or listens at one; so it is taken to be without a map */
+	uint32_t local;	   /* a rule that connects to CID 1, by number */
+	uint32_t remote;   /* one that connects to another machine */
+	uint32_t low_port; /* one that listens on a port below 1024 */
+	uint32_t foreign;  /* one that listens at one CID, foreign_cid, that must be this machine's */
+	uint32_t foreign_cid;
+};
+
+static struct needs needs_of(const struct map *map)
+{
+	struct needs needs = {.cids = !map};
+	for (uint32_t i = 0; map && i < map_count(map); i++) {
+		const struct rule *rule = map_rule(map, i);
+		const struct target *target = &rule->target;
+		if (target->kind != TARGET_CID)
+			continue;
+		needs.cids = true;
+		if (rule->side == SIDE_CONNECT && target->cid == CID_LOCAL)
+			needs.local = rule->number;
+		else if (rule->side == SIDE_CONNECT)
+			needs.remote = rule->number;
+		else if (target->cid != CID_ANY && target->cid != CID_LOCAL) {
+			needs.foreign = rule->number;
+			needs.foreign_cid = target->cid;
+		} else if (target->cid == CID_LOCAL) {
+			needs.local = rule->number;
+		}
+		bool all_ports = rule->port_first == 0 && rule->port_last == 65535;
+		if (rule->side == SIDE_LISTEN && !all_ports && rule_port(rule, rule->port_first) < 1024)
+			needs.low_port = rule->number;
+	}
+	return needs;
+}
+
+/* Runs this command again, with the library preloaded and a map that it must refuse: only if it isn't loaded
+ * does
+ * --version succeed. What the loader says about that is on the pipe. */
+static bool preloads(const char *preload, char said[512])
+{
+	int pipes[2], status = 0;
+	char *variable = NULL;
+	if (pipe2(pipes, O_CLOEXEC) || asprintf(&variable, "LD_PRELOAD=%s", preload) < 0)
+		return false;
+	fflush(stdout);
+	pid_t child = fork();
+	if (!child) {
+		char *arguments[] = {"ip2vsock", "--version", NULL},
+		     *environment[] = {variable, "IP2VSOCK_MAP=!", NULL};
+		dup2(pipes[1], 1);
+		dup2(pipes[1], 2);
+		execve("/proc/self/exe", arguments, environment);
+		_exit(0);
+	}
+	close(pipes[1]);
+	free(variable);
+	ssize_t length = child > 0 ? read(pipes[0], said, 511) : 0;
+	close(pipes[0]);
+	said[length > 0 ? length : 0] = '\0';
+	said[strcspn(said, "\n")] = '\0';
+	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status);
+}
+
+static void check_library(const char *preload, const char *missing)
+{
+	char said[512] = "";
+	if (missing)
+		bad("library", "%s", missing);
+	else if (preloads(preload, said))
+		ok("library", "loaded into programs by LD_PRELOAD=%s", preload);
+	else
+		bad("library", "not loaded by LD_PRELOAD=%s: %s", preload, said);
+}
+
+static void check_map(const struct settings *settings)
+{
+	if (settings->map)
+		ok("map", "%u rules (ip2vsock --check prints them)", map_count(settings->map));
+	else
+		note("map", "none is in force, everything would be left to IP: give -m RULE, -f FILE or "
+			    "IP2VSOCK_MAP");
+	note("log", "%s%s%s", (const char *const[]){"off", "error", "connect", "debug"}[settings->log],
+		settings->log_path ? ", to " : "", settings->log_path ? settings->log_path : "");
+}
+
+static bool file_has(const char *path, const char *start)
+{
+	char line[512];
+	bool found = false;
+	FILE *file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = !strncmp(line, start, strlen(start));
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* A filter and a kernel without vsock give the same errors, so the kernel's own lists are asked as well. */
+static void explain_refusal(int error)
+{
+	bool filtered = file_has("/proc/self/status", "Seccomp:\t2");
+	bool loaded = file_has("/proc/net/protocols", "AF_VSOCK ");
+	bad("AF_VSOCK", "socket(AF_VSOCK) fails: %s", strerror(error));
+	if (error != EAFNOSUPPORT && filtered)
+		remedy("a seccomp filter refuses it, as the default profiles of Docker, Podman and "
+		       "containerd do: run the "
+		       "container with a profile that allows socket(AF_VSOCK) (docker run --security-opt "
+		       "seccomp=FILE)");
+	else if (error == EPERM || error == EACCES)
+		remedy("there is no seccomp filter, so a security module refuses it (SELinux, AppArmor): see "
+		       "its audit log");
+	else if (error == EAFNOSUPPORT && filtered && loaded)
+		remedy("the kernel has AF_VSOCK, so a seccomp filter refuses it, as systemd's "
+		       "RestrictAddressFamilies= "
+		       "does: add AF_VSOCK to it in the unit");
+	else if (error == EAFNOSUPPORT && filtered)
+		remedy("either the vsock module isn't loaded, or a seccomp filter refuses it, as systemd's "
+		       "RestrictAddressFamilies= does: modprobe vsock on the machine; add AF_VSOCK in the "
+		       "unit");
+	else if (error == EAFNOSUPPORT)
+		remedy("the kernel has no AF_VSOCK: modprobe vsock (in a container: on its machine), or a "
+		       "kernel with "
+		       "CONFIG_VSOCKETS; without it, IP2VSOCK_TRANSPORT=unix:DIR emulates CIDs");
+}
+
+static uint32_t own_cid(void)
+{
+	uint32_t cid = CID_ANY;
+	int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		note("own CID",
+			"unknown: /dev/vsock can't be opened: %s (in a container: --device /dev/vsock)",
+			strerror(errno));
+	else if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid))
+		note("own CID", "unknown: %s", strerror(errno));
+	else if (cid == CID_ANY)
+		note("own CID", "none: no transport to another machine is loaded");
+	else
+		ok("own CID", "%u%s", cid, cid == CID_HOST ? ": this machine is the host of others" : "");
+	if (fd >= 0)
+		close(fd);
+	return cid;
+}
+
+static void check_loopback(int fd, const struct needs *needs)
+{
+	struct sockaddr_vm local = {
+		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
+	if (!bind(fd, (const struct sockaddr *)&local, sizeof(local))) {
+		ok("loopback", "CID 1 is this machine");
+	} else if (needs->local) {
+		bad("loopback", "none, but rule %u needs CID 1: %s", needs->local, strerror(errno));
+		remedy("modprobe vsock_loopback (Linux 5.6 or newer), or let the rule go to another CID");
+	} else {
+		note("loopback",
+			"none (modprobe vsock_loopback); a connection to CID 1 would leave this machine");
+	}
+}
+
+static void check_machines(uint32_t own, const struct needs *needs)
+{
+	if (own == CID_ANY && !access("/dev/vsock", R_OK) && needs->remote) {
+		bad("machines", "rule %u goes to another machine, but no transport is loaded", needs->remote);
+		remedy("in a virtual machine: modprobe vmw_vsock_virtio_transport (KVM, Nitro, Firecracker), "
+		       "vmw_vsock_vmci_transport, hv_sock; on a host: modprobe vhost_vsock");
+	}
+	if (needs->foreign && own != CID_ANY && own != needs->foreign_cid) {
+		bad("machines", "rule %u listens at CID %u, but this machine's is %u", needs->foreign,
+			needs->foreign_cid, own);
+		remedy("listen at any, and say allow=%u if only that machine may connect",
+			needs->foreign_cid);
+	}
+}
+
+/* capable() asks for the capability in the first user namespace, whose inode number is fixed
+ * (PROC_USER_INIT_INO). */
+static void check_low_ports(const struct needs *needs)
+{
+	struct stat namespace;
+	unsigned long long effective = 0;
+	char line[256];
+	FILE *file = fopen("/proc/self/status", "re");
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "CapEff: %llx", &effective);
+	if (file)
+		fclose(file);
+	bool first = !stat("/proc/self/ns/user", &namespace) && namespace.st_ino == 0xEFFFFFFDU;
+	bool capable = effective >> CAP_NET_BIND_SERVICE & 1;
+	if (first && capable) {
+		ok("ports", "below 1024 can be listened on");
+		return;
+	}
+	const char *why = capable ? "in a user namespace, as in rootless containers, AF_VSOCK never grants it"
+				  : "this needs CAP_NET_BIND_SERVICE";
+	if (needs->low_port) {
+		bad("ports", "rule %u listens on a vsock port below 1024: %s", needs->low_port, why);
+		remedy("map the port to a higher one: listen *:80=any:8080");
+	} else {
+		note("ports", "below 1024 can't be listened on: %s", why);
+	}
+}
+
+static void check_kernel(const struct needs *needs)
+{
+	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		explain_refusal(errno);
+		return;
+	}
+	ok("AF_VSOCK", "sockets can be made");
+	check_machines(own_cid(), needs);
+	check_loopback(fd, needs);
+	check_low_ports(needs);
+	close(fd);
+}
+
+static void check_emulation(const struct settings *settings)
+{
+	struct stat status;
+	const char *directory = settings->emulated;
+	if (stat(directory, &status))
+		bad("emulated", "%s: %s; make the directory", directory, strerror(errno));
+	else if (!S_ISDIR(status.st_mode))
+		bad("emulated", "%s isn't a directory", directory);
+	else if (access(directory, W_OK | X_OK))
+		bad("emulated", "%s: %s; servers make their sockets there", directory, strerror(errno));
+	else
+		ok("emulated", "CIDs are Unix sockets in %s, this end is CID %u", directory, settings->cid);
+}
+
+bool doctor(const struct settings *settings, const char *preload, const char *missing)
+{
+	struct needs needs = needs_of(settings->map);
+	healthy = true;
+	check_library(preload, missing);
+	check_map(settings);
+	if (settings->emulated)
+		check_emulation(settings);
+	else if (needs.cids)
+		check_kernel(&needs);
+	else
+		note("AF_VSOCK", "isn't needed: no rule of the map has a CID");
+	puts(healthy ? "Connections of the map can work here."
+		     : "Connections of the map can't all work here.");
+	return healthy;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "fd.h"
+
+#include "pool.h"
+
+#include <string.h>
+
+_Atomic uint32_t fd_index[FD_LIMIT]; /* zero pages until touched; 0: not tracked, else the sock's number */
+static _Atomic uint32_t highest;     /* no fd above it was ever tracked */
+static struct pool socks = {.size = sizeof(struct sock), .chunk = 256};
+
+__thread int fd_in_vfork_child;
+
+static struct sock *at(uint32_t number)
+{
+	return pool_at(&socks, number);
+}
+
+static void release(uint32_t number)
+{
+	struct sock *sock = at(number);
+	if (atomic_fetch_sub(&sock->references, 1) != 1)
+		return;
+	options_forget(&sock->options);
+	pool_release(&socks, number);
+}
+
+static void enter(int fd, uint32_t index)
+{
+	uint32_t seen = atomic_load_explicit(&highest, memory_order_relaxed);
+	while (seen < (uint32_t)fd && !atomic_compare_exchange_weak(&highest, &seen, (uint32_t)fd))
+		;
+	uint32_t stale = atomic_exchange(&fd_index[fd], index);
+	if (stale)
+		release(stale);
+}
+
+struct sock *fd_sock(int fd)
+{
+	if ((unsigned)fd >= FD_LIMIT)
+		return NULL;
+	uint32_t index = atomic_load_explicit(&fd_index[fd], memory_order_acquire);
+	return index ? at(index) : NULL;
+}
+
+struct sock *fd_open(int fd, int family)
+{
+	if ((unsigned)fd >= FD_LIMIT || fd_in_vfork_child)
+		return NULL;
+	uint32_t index = pool_take(&socks);
+	if (!index) {
+		fd_forget(fd);
+		return NULL;
+	}
+	struct sock *sock = at(index);
+	memset(sock, 0, sizeof *sock);
+	sock->family = (uint8_t)family;
+	for (int i = 0; i < REGISTRATIONS; i++)
+		sock->registrations[i].epfd = -1;
+	atomic_store(&sock->references, 1);
+	enter(fd, index);
+	return sock;
+}
+
+void fd_open_foreign(int fd)
+{
+	struct sock *sock = fd_open(fd, AF_VSOCK);
+	if (sock)
+		atomic_store(&sock->state, STATE_FOREIGN);
+}
+
+bool fd_is_foreign(int fd)
+{
+	const struct sock *sock = fd_sock(fd);
+	return sock && atomic_load(&sock->state) == STATE_FOREIGN;
+}
+
+void fd_alias(int fd, int number)
+{
+	if ((unsigned)number >= FD_LIMIT || fd_in_vfork_child || fd == number)
+		return;
+	uint32_t index = (unsigned)fd < FD_LIMIT ? atomic_load(&fd_index[fd]) : 0;
+	if (!index) {
+		fd_forget(number);
+		return;
+	}
+	atomic_fetch_add(&at(index)->references, 1);
+	enter(number, index);
+}
+
+void fd_forget(int fd)
+{
+	if (!fd_tracked(fd) || fd_in_vfork_child)
+		return;
+	uint32_t index = atomic_exchange(&fd_index[fd], 0);
+	if (index)
+		release(index);
+}
+
+void fd_forget_range(unsigned first, unsigned last)
+{
+	unsigned end = atomic_load(&highest);
+	for (unsigned fd = first; fd <= last && fd <= end; fd++)
+		fd_forget((int)fd);
+}
+
+void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context)
+{
+	int end = (int)atomic_load(&highest);
+	for (int fd = 0; fd <= end; fd++)
+		if (fd_tracked(fd) && (!sock || fd_sock(fd) == sock))
+			visit(fd, context);
+}
+
+int fd_find(bool (*matches)(const struct sock *sock, const void *context), const void *context)
+{
+	int end = (int)atomic_load(&highest);
+	for (int fd = 0; fd <= end; fd++) {
+		struct sock *sock = fd_sock(fd);
+		if (sock && matches(sock, context))
+			return fd;
+	}
+	return -1;
+}

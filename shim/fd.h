@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel can't tell about the program's TCP sockets: a cache beside the kernel, indexed by fd number.
+ *
+ * Async-signal-safe throughout, no lock, no malloc: entries live in pools that are never given back, so that a reader that
+ * races with a close() (the program's own bug) reads something stale but never faults. A vfork child shares
+ * its parent's memory, but not its fds: it changes nothing here. Errno is untouched. */
+#ifndef IP2VSOCK_FD_H
+#define IP2VSOCK_FD_H
+
+#include "options.h"
+#include "transport.h"
+
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+enum sock_state {
+	STATE_IP,         /* still the INET socket that the program opened */
+	STATE_BOUND,      /* from here on the fd is a socket of our transport */
+	STATE_LISTENING,
+	STATE_CONNECTING, /* a connect() is under way, or its end was not yet seen by the program */
+	STATE_CONNECTED,
+	STATE_FAILED,     /* a connect() that was not waited for has failed, and the program knows */
+	STATE_FOREIGN,    /* an AF_VSOCK socket that the program itself opened: none of our business */
+};
+
+/* An epoll registration of a socket that may yet be replaced. */
+struct registration {
+	int epfd; /* -1: none */
+	int fd;
+	struct epoll_event event;
+};
+enum { REGISTRATIONS = 2 };
+
+/* One open file description of the program's, however many fds it has here. */
+struct sock {
+	uint32_t link;               /* pool.h's */
+	_Atomic uint32_t references; /* fds of this process */
+	uint8_t family;              /* what the program believes in: AF_INET or AF_INET6 */
+	_Atomic uint8_t state;
+	bool bound;        /* the program gave it a local address */
+	bool accepted;     /* it came from accept() */
+	bool shut_listen;  /* shutdown() of a listener */
+	bool shares;       /* its description also belongs to another sock: a second listener on one port */
+	bool used;         /* as an INET socket it was connected, or inherited: ask the kernel what it is */
+	bool report_once;  /* connect() of a non-blocking socket reports its success once, as TCP does */
+	int refused;       /* the errno of an attempt that failed at once, to be told as SO_ERROR */
+	bool overflowed;   /* it has more epoll registrations than are kept here */
+	bool owner;        /* F_SETOWN or its kin was used */
+	struct options options;
+	const struct rule *rule;
+	const struct transport *transport;
+	struct endpoint local, peer;
+	struct address name;  /* the local IP address: what bind() asked for */
+	struct address asked; /* the remote one: what connect() asked for */
+	uint32_t scope;       /* sin6_scope_id of it */
+	struct registration registrations[REGISTRATIONS];
+};
+
+/* fd numbers beyond this are never mapped: connect() there fails with EMFILE. */
+enum { FD_LIMIT = 1 << 20 };
+extern _Atomic uint32_t fd_index[FD_LIMIT];
+
+/* The one load and one branch that a hook costs on any other fd. */
+static inline bool fd_tracked(int fd)
+{
+	return (unsigned)fd < FD_LIMIT && atomic_load_explicit(&fd_index[fd], memory_order_relaxed) != 0;
+}
+
+struct sock *fd_sock(int fd);           /* NULL: not tracked */
+struct sock *fd_open(int fd, int family); /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
+void fd_open_foreign(int fd);            /* the program's own AF_VSOCK socket */
+bool fd_is_foreign(int fd);
+void fd_alias(int fd, int number);      /* number is now a dup of fd */
+void fd_forget(int fd);                 /* about to be closed, or found stale */
+void fd_forget_range(unsigned first, unsigned last);
+
+/* Calls visit for each fd of this process that has this sock (NULL: any). */
+void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context);
+/* The first fd whose sock `matches`, -1: none. */
+int fd_find(bool (*matches)(const struct sock *sock, const void *context), const void *context);
+
+/* Set in a vfork child: see hook/vfork.S. */
+extern __thread int fd_in_vfork_child __attribute__((tls_model("initial-exec")));
+
+#endif

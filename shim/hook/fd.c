@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* What makes and ends fd numbers. On an fd that isn't ours each costs one load and one branch. */
+#include "../libc.h"
+#include "../registrations.h"
+#include "../shim.h"
+#include "../stream.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+/* fd is about to be closed, or another file put on its number. */
+static void leave(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
+		registrations_drop(sock, fd);
+	fd_forget(fd);
+}
+
+int hook_close(int fd)
+{
+	if (fd_tracked(fd))
+		leave(fd);
+	return libc.close(fd);
+}
+
+int hook_fclose(FILE *stream)
+{
+	int fd = stream ? fileno(stream) : -1;
+	if (fd_tracked(fd))
+		leave(fd);
+	return libc.fclose(stream);
+}
+
+FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
+{
+	if (fd_tracked(fileno(stream)))
+		leave(fileno(stream));
+	return libc.freopen(path, mode, stream);
+}
+
+#ifdef __GLIBC__
+FILE *hook_freopen64(const char *path, const char *mode, FILE *stream)
+{
+	if (fd_tracked(fileno(stream)))
+		leave(fileno(stream));
+	return libc.freopen64(path, mode, stream);
+}
+
+void hook_closefrom(int first)
+{
+	fd_forget_range(first < 0 ? 0 : (unsigned)first, UINT_MAX);
+	libc.closefrom(first);
+}
+#endif
+
+int hook_close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (!(flags & CLOSE_RANGE_CLOEXEC))
+		fd_forget_range(first, last);
+	return libc.close_range(first, last, flags);
+}
+
+int hook_dup(int fd)
+{
+	int number = libc.dup(fd);
+	if (number >= 0 && (fd_tracked(fd) || fd_tracked(number)))
+		fd_alias(fd, number);
+	return number;
+}
+
+static void replace(int fd, int number)
+{
+	struct sock *sock = fd_sock(number);
+	if (sock && sock->shares && fd != number)
+		registrations_drop(sock, number);
+}
+
+int hook_dup2(int fd, int number)
+{
+	if (!fd_tracked(fd) && !fd_tracked(number))
+		return libc.dup2(fd, number);
+	replace(fd, number);
+	int result = libc.dup2(fd, number);
+	if (result >= 0)
+		fd_alias(fd, number);
+	return result;
+}
+
+int hook_dup3(int fd, int number, int flags)
+{
+	if (!fd_tracked(fd) && !fd_tracked(number))
+		return libc.dup3(fd, number, flags);
+	replace(fd, number);
+	int result = libc.dup3(fd, number, flags);
+	if (result >= 0)
+		fd_alias(fd, number);
+	return result;
+}
+
+/* What an fcntl() on one of our fds, done by `result`, means for the table. */
+static void note_fcntl(int fd, int command, void *argument, int result)
+{
+	if (result < 0)
+		return;
+	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+		fd_alias(fd, result);
+	else if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
+		(command == F_SETFL && (long)argument & O_ASYNC))
+		fd_sock(fd)->owner = true;
+}
+
+int hook_fcntl(int fd, int command, void *argument)
+{
+	if (!fd_tracked(fd))
+		return libc.fcntl(fd, command, argument);
+	int result = libc.fcntl(fd, command, argument);
+	note_fcntl(fd, command, argument, result);
+	return result;
+}
+
+#ifdef __GLIBC__
+int hook_fcntl64(int fd, int command, void *argument)
+{
+	if (!fd_tracked(fd))
+		return libc.fcntl64(fd, command, argument);
+	int result = libc.fcntl64(fd, command, argument);
+	note_fcntl(fd, command, argument, result);
+	return result;
+}
+#endif
+
+int hook_ioctl(int fd, unsigned long request, void *argument)
+{
+	if (!shim_active())
+		return libc.ioctl(fd, request, argument);
+	struct sock *sock;
+	switch (request) {
+	case FIONREAD: /* SIOCINQ too: programs ask inherited sockets as well */
+		sock = stream_replaced(fd);
+		return sock ? stream_unread(fd, sock, argument) : libc.ioctl(fd, request, argument);
+	case SIOCOUTQ:
+	case SIOCATMARK:
+		sock = stream_replaced(fd);
+		return sock ? stream_unsent(fd, sock, request, argument) : libc.ioctl(fd, request, argument);
+	case FIOASYNC:
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		if (fd_tracked(fd))
+			fd_sock(fd)->owner = true;
+		break;
+	}
+	return libc.ioctl(fd, request, argument);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Names that the map takes resolve without any name server, and our addresses back without asking one. */
+#include "../libc.h"
+#include "../resolve.h"
+#include "../shim.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+int hook_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+	return shim_active() && host ? resolve_addrinfo(host, service, hints, result)
+				     : libc.getaddrinfo(host, service, hints, result);
+}
+
+int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+	socklen_t service_size, int flags)
+{
+	if (shim_active() && resolve_is_ours(address, length))
+		return resolve_nameinfo(address, length, host, host_size, service, service_size, flags);
+	return libc.getnameinfo(address, length, host, host_size, service, service_size, flags);
+}
+
+/* What these give back stands in the thread's own buffer, until its next call. */
+static __thread struct hostent entry;
+static __thread char buffer[RESOLVE_ROOM];
+
+struct hostent *hook_gethostbyname2(const char *name, int family)
+{
+	struct hostent *result;
+	int error;
+	if (!shim_active() || !name || !resolve_takes(name))
+		return libc.gethostbyname2(name, family);
+	resolve_host(name, family, &entry, buffer, sizeof buffer, &result, &error);
+	if (!result)
+		h_errno = error;
+	return result;
+}
+
+struct hostent *hook_gethostbyname(const char *name)
+{
+	if (!shim_active() || !name || !resolve_takes(name))
+		return libc.gethostbyname(name);
+	return hook_gethostbyname2(name, AF_INET);
+}
+
+int hook_gethostbyname2_r(const char *name, int family, struct hostent *into, char *room, size_t size,
+	struct hostent **result, int *error)
+{
+	if (!shim_active() || !name || !resolve_takes(name))
+		return libc.gethostbyname2_r(name, family, into, room, size, result, error);
+	return resolve_host(name, family, into, room, size, result, error);
+}
+
+int hook_gethostbyname_r(const char *name, struct hostent *into, char *room, size_t size, struct hostent **result,
+	int *error)
+{
+	if (!shim_active() || !name || !resolve_takes(name))
+		return libc.gethostbyname_r(name, into, room, size, result, error);
+	return resolve_host(name, AF_INET, into, room, size, result, error);
+}
+
+struct hostent *hook_gethostbyaddr(const void *address, socklen_t length, int family)
+{
+	struct hostent *result;
+	int error;
+	if (!shim_active() || !resolve_is_our_ip(address, length, family))
+		return libc.gethostbyaddr(address, length, family);
+	resolve_address(address, family, &entry, buffer, sizeof buffer, &result, &error);
+	if (!result)
+		h_errno = error;
+	return result;
+}
+
+int hook_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *into, char *room, size_t size,
+	struct hostent **result, int *error)
+{
+	if (!shim_active() || !resolve_is_our_ip(address, length, family))
+		return libc.gethostbyaddr_r(address, length, family, into, room, size, result, error);
+	return resolve_address(address, family, into, room, size, result, error);
+}

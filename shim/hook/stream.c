@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* The system calls of a TCP socket. */
+#include "../libc.h"
+#include "../shim.h"
+#include "../stream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+int hook_socket(int domain, int type, int protocol)
+{
+	int fd = libc.socket(domain, type, protocol);
+	if (fd < 0 || !shim_active())
+		return fd;
+	bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
+	if ((domain == AF_INET || domain == AF_INET6) && stream && (protocol == 0 || protocol == IPPROTO_TCP))
+		fd_open(fd, domain);
+	else if (domain == AF_VSOCK)
+		fd_open_foreign(fd);
+	else
+		fd_forget(fd);
+	return fd;
+}
+
+/* Does this address go anywhere but to IP, so that it's worth finding out what fd is? */
+static bool concerns_us(enum side side, const struct sockaddr *address, socklen_t length, struct address *wanted)
+{
+	if (!address || !address_from_sockaddr(wanted, address, length))
+		return false;
+	const struct rule *rule = map_find(shim.map, side, wanted);
+	return (rule && rule->target.kind != TARGET_DIRECT) || ranges_reserve(&shim.ranges, wanted);
+}
+
+int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct address wanted;
+	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
+		struct sock *sock = stream_of(fd);
+		if (sock)
+			return stream_connect(fd, sock, address, length);
+		if (concerns_us(SIDE_CONNECT, address, length, &wanted) &&
+			(ranges_reserve(&shim.ranges, &wanted) || stream_is_tcp(fd)))
+			return stream_unreachable(&wanted);
+	}
+	return libc.connect(fd, address, length);
+}
+
+int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct address wanted;
+	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_LISTEN, address, length, &wanted))) {
+		struct sock *sock = stream_of(fd);
+		if (sock)
+			return stream_bind(fd, sock, address, length);
+	}
+	return libc.bind(fd, address, length);
+}
+
+int hook_listen(int fd, int backlog)
+{
+	struct sock *sock = shim_active() ? stream_of(fd) : NULL;
+	return sock ? stream_listen(fd, sock, backlog) : libc.listen(fd, backlog);
+}
+
+int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	if (sock)
+		return stream_accept(fd, sock, address, length, flags);
+	int accepted = libc.accept4(fd, address, length, flags);
+	if (accepted >= 0 && fd_is_foreign(fd))
+		fd_open_foreign(accepted);
+	return accepted;
+}
+
+int hook_accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return hook_accept4(fd, address, length, 0);
+}
+
+int hook_shutdown(int fd, int how)
+{
+	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	return sock ? stream_shutdown(fd, sock, how) : libc.shutdown(fd, how);
+}
+
+int hook_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	return sock ? stream_name(fd, sock, address, length) : libc.getsockname(fd, address, length);
+}
+
+int hook_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	return sock ? stream_peer(fd, sock, address, length) : libc.getpeername(fd, address, length);
+}
+
+int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	struct sock *sock = NULL;
+	if (shim_active())
+		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
+	return sock ? stream_setsockopt(fd, sock, level, name, value, length)
+		    : libc.setsockopt(fd, level, name, value, length);
+}
+
+int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	return sock ? stream_getsockopt(fd, sock, level, name, value, length)
+		    : libc.getsockopt(fd, level, name, value, length);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by number. */
+#include "../libc.h"
+
+#include <sys/syscall.h>
+
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	switch (number) {
+#ifdef SYS_socket
+	case SYS_socket:
+		return hook_socket((int)a, (int)b, (int)c);
+	case SYS_connect:
+		return hook_connect((int)a, (void *)b, (socklen_t)c);
+	case SYS_bind:
+		return hook_bind((int)a, (void *)b, (socklen_t)c);
+	case SYS_listen:
+		return hook_listen((int)a, (int)b);
+	case SYS_accept4:
+		return hook_accept4((int)a, (void *)b, (void *)c, (int)d);
+	case SYS_getsockname:
+		return hook_getsockname((int)a, (void *)b, (void *)c);
+	case SYS_getpeername:
+		return hook_getpeername((int)a, (void *)b, (void *)c);
+	case SYS_setsockopt:
+		return hook_setsockopt((int)a, (int)b, (int)c, (void *)d, (socklen_t)e);
+	case SYS_getsockopt:
+		return hook_getsockopt((int)a, (int)b, (int)c, (void *)d, (void *)e);
+	case SYS_shutdown:
+		return hook_shutdown((int)a, (int)b);
+	case SYS_sendto:
+		return hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
+	case SYS_sendmsg:
+		return hook_sendmsg((int)a, (void *)b, (int)c);
+	case SYS_sendmmsg:
+		return hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
+#endif
+#ifdef SYS_accept
+	case SYS_accept:
+		return hook_accept((int)a, (void *)b, (void *)c);
+#endif
+	case SYS_ioctl:
+		return hook_ioctl((int)a, (unsigned long)b, (void *)c);
+	case SYS_fcntl:
+		return hook_fcntl((int)a, (int)b, (void *)c);
+	case SYS_epoll_ctl:
+		return hook_epoll_ctl((int)a, (int)b, (int)c, (void *)d);
+	case SYS_close:
+		return hook_close((int)a);
+	case SYS_dup:
+		return hook_dup((int)a);
+#ifdef SYS_dup2
+	case SYS_dup2:
+		return hook_dup2((int)a, (int)b);
+#endif
+	case SYS_dup3:
+		return hook_dup3((int)a, (int)b, (int)c);
+#ifdef SYS_close_range
+	case SYS_close_range:
+		return hook_close_range((unsigned)a, (unsigned)b, (int)c);
+#endif
+	case SYS_execve:
+		return hook_execve((void *)a, (void *)b, (void *)c);
+	default:
+		return libc.syscall(number, a, b, c, d, e, f);
+	}
+}

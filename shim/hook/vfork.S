@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* vfork() returns twice on one stack, so it can't be wrapped in C. The child shares our memory but not our fds: while it
+ * runs, fd_in_vfork_child tells the table to stay as it is. The flag is the thread's, and the thread sleeps until
+ * its child is gone. Where we have no code for the machine, vfork.c serves: POSIX lets vfork() be fork(). */
+#if defined(__x86_64__)
+	.text
+	.globl vfork
+	.type vfork, @function
+vfork:
+	.cfi_startproc
+	endbr64
+	popq %rdx /* the child's calls overwrite the stack: the return address is kept in a register */
+	.cfi_adjust_cfa_offset -8
+	.cfi_register %rip, %rdx
+	movq fd_in_vfork_child@gottpoff(%rip), %rsi
+	incl %fs:(%rsi)
+	movl $58, %eax
+	syscall
+	pushq %rdx
+	.cfi_adjust_cfa_offset 8
+	testq %rax, %rax
+	jz 1f
+	decl %fs:(%rsi)
+	cmpq $-4095, %rax
+	jae 2f
+1:	ret
+2:	movl %eax, %edi
+	jmp vfork_failed
+	.cfi_endproc
+	.size vfork, . - vfork
+#elif defined(__aarch64__)
+	.text
+	.globl vfork
+	.type vfork, %function
+vfork:
+	.cfi_startproc
+	mrs x9, tpidr_el0
+	adrp x10, :gottprel:fd_in_vfork_child
+	ldr x10, [x10, #:gottprel_lo12:fd_in_vfork_child]
+	add x9, x9, x10
+	ldr w10, [x9]
+	add w10, w10, #1
+	str w10, [x9]
+	mov x0, #0x4111 /* CLONE_VM | CLONE_VFORK | SIGCHLD */
+	mov x1, #0
+	mov x8, #220 /* clone */
+	svc #0
+	cbz x0, 1f
+	ldr w10, [x9]
+	sub w10, w10, #1
+	str w10, [x9]
+	cmn x0, #4095
+	b.cs 2f
+1:	ret
+2:	b vfork_failed
+	.cfi_endproc
+	.size vfork, . - vfork
+#endif
+	.section .note.GNU-stack, "", %progbits

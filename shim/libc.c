@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#include "libc.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+
+static int missing(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+static void resolve(void *entry, const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+	if (!found)
+		found = (void *)missing; /* the C library is older than this function */
+	__atomic_store_n((void **)entry, found, __ATOMIC_RELAXED);
+}
+
+#define HOOK(result, name, parameters, arguments) \
+	static result first_##name parameters \
+	{ \
+		resolve(&libc.name, #name); \
+		return libc.name arguments; \
+	}
+#include "symbols.h"
+
+#define HOOK(result, name, parameters, arguments) .name = first_##name,
+struct libc libc = {
+#include "symbols.h"
+};
+
+#define SIGNAL_SAFE(name) resolve(&libc.name, #name)
+void libc_resolve_signal_safe(void)
+{
+	SIGNAL_SAFE(socket);
+	SIGNAL_SAFE(connect);
+	SIGNAL_SAFE(bind);
+	SIGNAL_SAFE(listen);
+	SIGNAL_SAFE(accept);
+	SIGNAL_SAFE(accept4);
+	SIGNAL_SAFE(getsockname);
+	SIGNAL_SAFE(getpeername);
+	SIGNAL_SAFE(getsockopt);
+	SIGNAL_SAFE(setsockopt);
+	SIGNAL_SAFE(shutdown);
+	SIGNAL_SAFE(sendto);
+	SIGNAL_SAFE(sendmsg);
+	SIGNAL_SAFE(ioctl);
+	SIGNAL_SAFE(fcntl);
+	SIGNAL_SAFE(epoll_ctl);
+	SIGNAL_SAFE(dup);
+	SIGNAL_SAFE(dup2);
+	SIGNAL_SAFE(dup3);
+	SIGNAL_SAFE(close);
+	SIGNAL_SAFE(execve);
+	SIGNAL_SAFE(execv);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The real functions, and the declarations of the hooks that stand in front of them.
+ *
+ * libc.connect(…) is the next connect() in the search order behind us: libc's, or that of another preloaded library.
+ * Each entry starts as a resolver that finds the function on first use, so the table works before any constructor
+ * has run and costs a look-up only for what is used; libc_resolve_signal_safe() finds beforehand what may be called in
+ * signal handlers. A hook is defined as hook_connect and exported as connect: no clash with libc's own prototypes, which
+ * promise the compiler things (non-null, no throw, variadic) that a caller of ours may not keep. */
+#ifndef IP2VSOCK_LIBC_H
+#define IP2VSOCK_LIBC_H
+
+#include <netdb.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define HOOK(result, name, parameters, arguments) result(*name) parameters;
+struct libc {
+#include "symbols.h"
+};
+
+extern struct libc libc;
+
+#define HOOK(result, name, parameters, arguments) \
+	result hook_##name parameters __asm__(#name) __attribute__((visibility("default")));
+#include "symbols.h"
+
+/* Finds what POSIX calls async-signal-safe among the hooked functions: the dynamic linker's look-up isn't. */
+void libc_resolve_signal_safe(void);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files that read the map's text share: map_parse.c texts and rules, map_pattern.c HOST:PORT,
+ * map_target.c targets and options, map_message.c what they say when something is wrong. What goes right
+ * allocates a few blocks and calls no libc function but memchr and the like; messages are put together with
+ * vsnprintf. */
+#ifndef IP2VSOCK_MAP_PARSE_H
+#define IP2VSOCK_MAP_PARSE_H
+
+#include "map_internal.h"
+#include "text.h"
+
+#include <string.h>
+#include <strings.h>
+
+struct span {
+	const char *at, *end;
+};
+
+/* A text that is being read. `store` takes what rules keep of it in another form (names in lower case, paths
+ * with a NUL, lists of CIDs), which is never longer than the text itself. */
+struct input {
+	const char *name;
+	bool is_file;
+	const char *at, *end, *line_start;
+	uint32_t line;
+	char *store;
+};
+
+struct parser {
+	struct map *map;
+	const struct map_source *source;
+	struct map_error *error;
+	struct input *input;
+	uint32_t capacity; /* of map->rules */
+	size_t text_size;  /* of all texts so far */
+	struct span item;  /* the rule or @FILE */
+	bool in_rule;
+};
+
+/* All return false, so that a parsing function returns what they return. `at` and `found` lie in the line
+ * that is being read; an empty `found` stands for the character there, or the end of the rule. */
+bool fail(struct parser *p, const char *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool expected(struct parser *p, const char *what, struct span found);
+bool hint(struct parser *p, const char *format, ...)
+	__attribute__((format(printf, 2, 3))); /* after one of them */
+int shown(struct span span);		       /* how much of it a message shows */
+extern const char separators[], own_line[];    /* two hints */
+
+bool parse_pattern(struct parser *p, struct rule *rule, struct span text);
+bool parse_target(struct parser *p, struct rule *rule, struct span *text); /* cuts it off the front */
+bool parse_options(struct parser *p, struct rule *rule, struct span text);
+/* n or n-m; `what` is expected. */
+bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t most, const char *what,
+	uint32_t *first, uint32_t *last);
+bool is_bare_port(struct span text); /* 8080, 8000-8010 or * */
+
+char *store_text(struct parser *p, struct span span); /* a copy with a NUL, for as long as the map lives */
+
+/* ---- spans ---- */
+
+static inline size_t size(struct span span)
+{
+	return (size_t)(span.end - span.at);
+}
+
+static inline bool is_continuation(char c) /* of a UTF-8 sequence */
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r'; /* a CR only ever stands before a newline */
+}
+
+static inline struct span trim(struct span span)
+{
+	while (span.at < span.end && is_blank(*span.at))
+		span.at++;
+	while (span.at < span.end && is_blank(span.end[-1]))
+		span.end--;
+	return span;
+}
+
+static inline bool is(struct span span, const char *word)
+{
+	size_t length = strlen(word);
+	return size(span) == length && memcmp(span.at, word, length) == 0;
+}
+
+static inline bool begins(struct span span, const char *word)
+{
+	size_t length = strlen(word);
+	return size(span) >= length && memcmp(span.at, word, length) == 0;
+}
+
+static inline bool begins_any_case(struct span span, const char *word)
+{
+	size_t length = strlen(word);
+	return size(span) >= length && strncasecmp(span.at, word, length) == 0;
+}
+
+static inline const char *find(struct span span, char c)
+{
+	return memchr(span.at, c, size(span));
+}
+
+/* Up to the first blank. */
+static inline struct span word(struct span span)
+{
+	struct span word = {span.at, span.at};
+	while (word.end < span.end && !is_blank(*word.end))
+		word.end++;
+	return word;
+}
+
+static inline bool number(struct span span, uint32_t last, uint32_t *value)
+{
+	return number_parse(span.at, size(span), last, value);
+}
+
+static inline struct span cut_front(struct span *text, const char *at)
+{
+	struct span front = {text->at, at};
+	text->at = at;
+	return front;
+}
+
+#endif

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+#include "map_parse.h"
+
+/* ---- ports ---- */
+
+static const struct {
+	const char *name;
+	unsigned port;
+} services[] = {
+	{"amqp", 5672},
+	{"dns", 53},
+	{"domain", 53},
+	{"ftp", 21},
+	{"http", 80},
+	{"https", 443},
+	{"imap", 143},
+	{"imaps", 993},
+	{"kafka", 9092},
+	{"ldap", 389},
+	{"ldaps", 636},
+	{"memcached", 11211},
+	{"mongodb", 27017},
+	{"mqtt", 1883},
+	{"mysql", 3306},
+	{"ntp", 123},
+	{"postgres", 5432},
+	{"postgresql", 5432},
+	{"redis", 6379},
+	{"smtp", 25},
+	{"ssh", 22},
+	{"telnet", 23},
+};
+
+static bool port_hint(struct parser *p, struct span found)
+{
+	for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+		if (size(found) == strlen(services[i].name) && begins_any_case(found, services[i].name))
+			return hint(p, "ports are numbers: %s is %u", services[i].name, services[i].port);
+	if (find(found, ';'))
+		return hint(p, "%s", separators);
+	return false;
+}
+
+/* n or n-m. */
+bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t most, const char *what,
+	uint32_t *first, uint32_t *last)
+{
+	const char *dash = find(text, '-');
+	struct span low = {text.at, dash ? dash : text.end}, high = {dash ? dash + 1 : text.at, text.end};
+	struct span parts[] = {low, high};
+	uint32_t *values[] = {first, last};
+	for (int i = 0; i < 2; i++) {
+		if (!number(parts[i], most, values[i]) || *values[i] < least) {
+			expected(p, what, dash ? parts[i] : text);
+			return port_hint(p, dash ? parts[i] : text);
+		}
+		if (!dash) {
+			*last = *first;
+			return true;
+		}
+	}
+	if (*last < *first)
+		return expected(p, "a range that doesn't end below its first port", text);
+	return true;
+}
+
+static bool parse_pattern_port(struct parser *p, struct rule *rule, struct span text)
+{
+	uint32_t first, last;
+	if (is(text, "*")) {
+		rule->port_first = 0;
+		rule->port_last = UINT16_MAX;
+		return true;
+	}
+	if (!parse_ports(p, text, 1, UINT16_MAX, "a port (1 to 65535), n-m or *", &first, &last))
+		return is(text, "0") ? hint(p, "port 0 asks for any free port; only * takes it") : false;
+	rule->port_first = (uint16_t)first;
+	rule->port_last = (uint16_t)last;
+	return true;
+}
+
+/* ---- hosts ---- */
+
+static const uint8_t name_character[256] = {
+	['-'] = '-',
+	['_'] = '_',
+	['0'] = '0',
+	['1'] = '1',
+	['2'] = '2',
+	['3'] = '3',
+	['4'] = '4',
+	['5'] = '5',
+	['6'] = '6',
+	['7'] = '7',
+	['8'] = '8',
+	['9'] = '9',
+	['a'] = 'a',
+	['b'] = 'b',
+	['c'] = 'c',
+	['d'] = 'd',
+	['e'] = 'e',
+	['f'] = 'f',
+	['g'] = 'g',
+	['h'] = 'h',
+	['i'] = 'i',
+	['j'] = 'j',
+	['k'] = 'k',
+	['l'] = 'l',
+	['m'] = 'm',
+	['n'] = 'n',
+	['o'] = 'o',
+	['p'] = 'p',
+	['q'] = 'q',
+	['r'] = 'r',
+	['s'] = 's',
+	['t'] = 't',
+	['u'] = 'u',
+	['v'] = 'v',
+	['w'] = 'w',
+	['x'] = 'x',
+	['y'] = 'y',
+	['z'] = 'z',
+	['A'] = 'a',
+	['B'] = 'b',
+	['C'] = 'c',
+	['D'] = 'd',
+	['E'] = 'e',
+	['F'] = 'f',
+	['G'] = 'g',
+	['H'] = 'h',
+	['I'] = 'i',
+	['J'] = 'j',
+	['K'] = 'k',
+	['L'] = 'l',
+	['M'] = 'm',
+	['N'] = 'n',
+	['O'] = 'o',
+	['P'] = 'p',
+	['Q'] = 'q',
+	['R'] = 'r',
+	['S'] = 's',
+	['T'] = 't',
+	['U'] = 'u',
+	['V'] = 'v',
+	['W'] = 'w',
+	['X'] = 'x',
+	['Y'] = 'y',
+	['Z'] = 'z',
+};
+
+enum { LABEL_LIMIT = 63, NAME_LIMIT = 253 };
+
+size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length)
+{
+	size_t label = 0;
+	if (length > 0 && name[length - 1] == '.')
+		length--;
+	if (length > NAME_LIMIT)
+		return 0;
+	for (size_t i = 0; i < length; i++) {
+		char c = (char)name_character[(unsigned char)name[i]];
+		if (c) {
+			label++;
+		} else if (name[i] == '.' && label > 0) {
+			c = '.';
+			label = 0;
+		} else {
+			return 0;
+		}
+		if (label > LABEL_LIMIT)
+			return 0;
+		to[i] = c;
+	}
+	to[length] = '\0';
+	return label ? length : 0;
+}
+
+bool name_is_numeric(const char *name, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (name[i] != '.' && (name[i] < '0' || name[i] > '9'))
+			return false;
+	return true;
+}
+
+static bool is_localhost(const char *name, size_t length)
+{
+	static const char localhost[] = "localhost";
+	return length == sizeof localhost - 1 && memcmp(name, localhost, length) == 0;
+}
+
+static const char name_characters[] = "letters, digits, \"-\", \"_\" and \".\" in a host name";
+
+static bool bad_character(struct parser *p, struct span character)
+{
+	expected(p, name_characters, character);
+	switch (*character.at) {
+	case '*':
+		return hint(p, "* stands alone, or for whole labels in front: *.example.com");
+	case ';':
+		return hint(p, "%s", separators);
+	case '#':
+		return hint(p, "%s", own_line);
+	}
+	if ((unsigned char)*character.at >= 0x80)
+		return hint(p, "write an international name in its xn-- form (punycode)");
+	return false;
+}
+
+/* Says what name_normalize() didn't like. */
+static bool bad_name(struct parser *p, struct span name)
+{
+	const char *label = name.at;
+	for (const char *at = name.at; at < name.end; at++) {
+		struct span character = {at, at + 1};
+		while (character.end < name.end && is_continuation(*character.end))
+			character.end++;
+		if (*at == '.' && at == label)
+			return expected(p, "a label of a host name", character);
+		if (*at == '.')
+			label = at + 1;
+		else if (!name_character[(unsigned char)*at])
+			return bad_character(p, character);
+		if (at - label >= LABEL_LIMIT)
+			return fail(
+				p, label, "expected labels of at most %d bytes in a host name", LABEL_LIMIT);
+	}
+	if (size(name) > NAME_LIMIT)
+		return fail(p, name.at, "expected a host name of at most %d bytes, found %zu", NAME_LIMIT,
+			size(name));
+	return expected(p, "a host name", (struct span){name.end, name.end});
+}
+
+static bool parse_name(struct parser *p, struct rule *rule, struct span text)
+{
+	struct span name = text;
+	bool glob = begins(text, "*.");
+	if (glob)
+		name.at += 2;
+	char lower[NAME_TEXT];
+	size_t length = name_normalize(lower, name.at, size(name));
+	if (length == 0)
+		return bad_name(p, name);
+	if (name_is_numeric(lower, length))
+		return expected(
+			p, "an IPv4 address (four numbers, 0 to 255, no leading zeros) or a name", text);
+	if (!glob && is_localhost(lower, length)) {
+		rule->host.kind = HOST_LOCALHOST;
+		return true;
+	}
+	rule->host.kind = glob ? HOST_SUFFIX : HOST_NAME;
+	rule->host.name = store_text(p, (struct span){lower, lower + length});
+	rule->host.name_length = (uint8_t)length;
+	return true;
+}
+
+static bool check_reserved(struct parser *p, const struct prefix *prefix, struct span text)
+{
+	const struct ranges *ranges = &p->map->ranges;
+	const struct {
+		const struct prefix *range;
+		const char *use, *variable;
+	} reserved[] = {
+		{&ranges->peers, "peers are shown as", "IP2VSOCK_PEERS"},
+		{&ranges->names, "names resolve to", "IP2VSOCK_NAMES"},
+		{&ranges->peers6, "peers are shown as", NULL},
+		{&ranges->names6, "names resolve to", NULL},
+	};
+	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+		if (!prefix_overlaps(prefix, reserved[i].range))
+			continue;
+		char range[PREFIX_TEXT];
+		prefix_format(reserved[i].range, range, sizeof range);
+		fail(p, text.at, "expected addresses outside %s (what %s), found \"%.*s\"", range,
+			reserved[i].use, shown(text), text.at);
+		if (reserved[i].variable)
+			return hint(p, "for every address write *; %s=PREFIX moves that range",
+				reserved[i].variable);
+		return hint(p, "for every address write *");
+	}
+	return true;
+}
+
+/* `bits` is what stands behind a slash, at NULL: there is none; `text` the whole of it. */
+static bool parse_prefix(
+	struct parser *p, struct rule *rule, struct span ip, struct span bits, struct span text)
+{
+	struct prefix *prefix = &rule->host.prefix, masked;
+	bool is_ipv6 = find(ip, ':');
+	uint32_t most = is_ipv6 ? 128 : 32, length = most;
+	rule->host.kind = HOST_PREFIX;
+	if (find(ip, '/') || !prefix_parse(prefix, ip.at, size(ip))) {
+		expected(p,
+			is_ipv6 ? "an IPv6 address"
+				: "an IPv4 address (four numbers, 0 to 255, no leading zeros)",
+			ip);
+		return find(ip, '%') ? hint(p, "an address of the map has no zone") : false;
+	}
+	if (bits.at && !number(bits, most, &length))
+		return expected(
+			p, is_ipv6 ? "a prefix length (0 to 128)" : "a prefix length (0 to 32)", bits);
+	prefix->length = (uint8_t)(128 - most + length);
+	masked = *prefix;
+	prefix_mask(&masked);
+	if (memcmp(masked.ip, prefix->ip, sizeof masked.ip) != 0) {
+		char network[ADDRESS_TEXT];
+		struct address address = {.port = 0};
+		memcpy(address.ip, masked.ip, sizeof address.ip);
+		address_format(&address, network, sizeof network);
+		expected(p, "no bits set behind the prefix length", text);
+		return hint(p, is_ipv6 ? "the network is [%s]/%u" : "the network is %s/%u", network, length);
+	}
+	return check_reserved(p, prefix, text);
+}
+
+/* [::1], [fd00::/8], [fd00::]/8. */
+static bool parse_bracketed(struct parser *p, struct rule *rule, struct span text)
+{
+	const char *close = find(text, ']');
+	struct span inside = {text.at + 1, close}, bits = {NULL, NULL};
+	const char *slash = find(inside, '/');
+	if (slash) {
+		bits = (struct span){slash + 1, close};
+		inside.end = slash;
+	} else if (close + 1 < text.end) { /* only a slash ends up here */
+		bits = (struct span){close + 2, text.end};
+	}
+	if (!find(inside, ':')) {
+		expected(p, "an IPv6 address in brackets", inside);
+		return hint(p, "only IPv6 addresses stand in brackets");
+	}
+	return parse_prefix(p, rule, inside, bits, text);
+}
+
+static bool parse_host(struct parser *p, struct rule *rule, struct span text)
+{
+	if (size(text) == 0 || is(text, "*")) {
+		rule->host.kind = HOST_ANY;
+		return true;
+	}
+	if (*text.at == '[')
+		return parse_bracketed(p, rule, text);
+	const char *slash = find(text, '/');
+	struct span ip = {text.at, slash ? slash : text.end}, bits = {NULL, NULL};
+	struct prefix prefix;
+	if (slash && !name_is_numeric(ip.at, size(ip))) {
+		expected(p, "\":\" and a port behind the host", (struct span){slash, text.end});
+		return hint(p, "only an IP address takes a /length");
+	}
+	if (slash)
+		bits = (struct span){slash + 1, text.end};
+	if (slash || prefix_parse(&prefix, ip.at, size(ip)))
+		return parse_prefix(p, rule, ip, bits, text);
+	return parse_name(p, rule, text);
+}
+
+/* ---- patterns ---- */
+
+bool is_bare_port(struct span text)
+{
+	if (is(text, "*"))
+		return true;
+	for (const char *at = text.at; at < text.end; at++)
+		if (*at != '-' && (*at < '0' || *at > '9'))
+			return false;
+	return *text.at != '-';
+}
+
+/* Mistakes that would otherwise be called something else. */
+static bool check_colons(struct parser *p, struct span text)
+{
+	struct prefix prefix;
+	const char *first = find(text, ':'), *last = memrchr(text.at, ':', size(text));
+	if (first == last)
+		return true;
+	if (last - first >= 1 && text.end - first >= 3 && memcmp(first, "://", 3) == 0) {
+		expected(p, "HOST:PORT", text);
+		return hint(p, "a rule names a host, not a URL: leave out %.*s://", (int)(first - text.at),
+			text.at);
+	}
+	if (prefix_parse(&prefix, text.at, (size_t)(last - text.at))) {
+		expected(p, "brackets around an IPv6 address", text);
+		return hint(
+			p, "write [%.*s]%.*s", (int)(last - text.at), text.at, (int)(text.end - last), last);
+	}
+	if (prefix_parse(&prefix, text.at, size(text))) {
+		expected(p, "brackets around an IPv6 address", text);
+		return hint(p, "write [%.*s]:PORT", (int)size(text), text.at);
+	}
+	return true;
+}
+
+/* HOST:PORT, or PORT alone. */
+bool parse_pattern(struct parser *p, struct rule *rule, struct span text)
+{
+	struct span rest = text, host;
+	if (size(text) == 0)
+		return expected(p, "HOST:PORT", text);
+	if (*text.at == '"') {
+		const char *close = memchr(text.at + 1, '"', size(text) - 1);
+		host = cut_front(&rest, close + 1);
+		host.at++;
+		host.end--;
+		if (size(host) == 0 || *host.at == '[')
+			return expected(p, "a host without quotes", text);
+	} else if (*text.at == '[') {
+		const char *close = find(text, ']');
+		if (!close)
+			return expected(p, "an IPv6 address and \"]\"", text);
+		rest.at = close + 1;
+		const char *colon = size(rest) && *rest.at == '/' ? find(rest, ':') : rest.at;
+		rest.at = text.at;
+		host = cut_front(&rest, colon ? colon : text.end);
+	} else {
+		if (is_bare_port(text)) {
+			rule->host.kind = HOST_ANY;
+			return parse_pattern_port(p, rule, text);
+		}
+		if (!check_colons(p, text))
+			return false;
+		const char *colon = find(text, ':');
+		host = cut_front(&rest, colon ? colon : text.end);
+	}
+	if (!parse_host(p, rule, host))
+		return false;
+	if (size(rest) == 0) {
+		fail(p, rest.at, "expected \":\" and a port behind the host");
+		return hint(p, "%.*s:* stands for every port", shown(text), text.at);
+	}
+	if (*rest.at != ':')
+		return expected(p, "\":\" and a port behind the host", rest);
+	rest.at++;
+	return parse_pattern_port(p, rule, rest);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "names.h"
+
+#include "map_internal.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* Names under a glob with {host}. A place is claimed by its mark, filled in, then published; it is never
+ * given back. Whoever meets one that is being filled in goes on to the next, so nobody waits (a fork may have
+ * lost the thread that was filling it in); at worst a name gets two addresses, which both stand for it. */
+enum { MARK_FREE, MARK_TAKEN, MARK_READY = 2 /* and the name's hash in the other bits */ };
+static _Atomic uint32_t marks[NAMES_DYNAMIC_LIMIT];
+static char texts[NAMES_DYNAMIC_LIMIT][NAME_TEXT];
+
+static uint32_t range_size(const struct prefix *range) /* addresses of an IPv4 range */
+{
+	return UINT32_C(1) << (128 - range->length);
+}
+
+uint32_t names_capacity(const struct map *map)
+{
+	return range_size(&map->ranges.names) - 1; /* numbers begin at 1 */
+}
+
+static uint32_t dynamic_capacity(const struct map *map)
+{
+	uint32_t room = names_capacity(map) - map->named_count;
+	return room < NAMES_DYNAMIC_LIMIT ? room : NAMES_DYNAMIC_LIMIT;
+}
+
+static uint32_t mark_of(const char *name)
+{
+	uint32_t hash = 0x811c9dc5;
+	while (*name)
+		hash = (hash ^ (unsigned char)*name++) * 0x01000193;
+	return hash << 2 | MARK_READY;
+}
+
+/* The number of the name behind those of the patterns; 0: no room. */
+static uint32_t dynamic_number(const struct map *map, const char *name, size_t length)
+{
+	uint32_t capacity = dynamic_capacity(map), mark = mark_of(name);
+	for (uint32_t probe = 0; probe < capacity; probe++) {
+		uint32_t i = ((mark >> 2) + probe) % capacity;
+		uint32_t seen = atomic_load_explicit(&marks[i], memory_order_acquire);
+		if (seen == MARK_FREE && atomic_compare_exchange_strong(&marks[i], &seen, MARK_TAKEN)) {
+			memcpy(texts[i], name, length + 1);
+			atomic_store_explicit(&marks[i], mark, memory_order_release);
+			return map->named_count + 1 + i;
+		}
+		if (seen == mark && strcmp(texts[i], name) == 0)
+			return map->named_count + 1 + i;
+	}
+	return 0;
+}
+
+const char *names_dynamic(const struct map *map, uint32_t number)
+{
+	uint32_t i = number - map->named_count - 1;
+	if (i >= dynamic_capacity(map) ||
+		!(atomic_load_explicit(&marks[i], memory_order_acquire) & MARK_READY))
+		return NULL;
+	return texts[i];
+}
+
+static uint32_t low32(const uint8_t ip[16])
+{
+	return (uint32_t)ip[12] << 24 | (uint32_t)ip[13] << 16 | (uint32_t)ip[14] << 8 | ip[15];
+}
+
+uint32_t names_number(const struct map *map, const struct address *address)
+{
+	static const uint8_t zeros[4];
+	if (prefix_contains(&map->ranges.names, address->ip))
+		return low32(address->ip) - low32(map->ranges.names.ip);
+	if (prefix_contains(&map->ranges.names6, address->ip) &&
+		memcmp(address->ip + 8, zeros, sizeof zeros) == 0)
+		return low32(address->ip);
+	return 0;
+}
+
+static struct address numbered_address(const struct prefix *range, uint32_t number)
+{
+	struct address address = {.port = 0};
+	memcpy(address.ip, range->ip, sizeof address.ip);
+	number += low32(range->ip);
+	for (int i = 15; i >= 12; i--, number >>= 8)
+		address.ip[i] = (uint8_t)number;
+	return address;
+}
+
+/* Does the first rule that takes the name and this port send it somewhere? */
+static bool port_taken(const struct map *map, const struct entry *const found[], size_t count, uint32_t port)
+{
+	uint32_t number = port <= UINT16_MAX ? entries_first(map, found, count, port) : RULE_NONE;
+	if (number == RULE_NONE)
+		return false;
+	const struct rule *rule = &map->rules[number - 1];
+	return rule->host.kind != HOST_ANY &&
+	       (rule->target.kind == TARGET_CID || rule->target.kind == TARGET_UNIX);
+}
+
+/* Where a rule begins to win, it or an earlier one begins or ends: those ports are all that need be tried. */
+static bool any_port_taken(const struct map *map, const struct entry *const found[], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		for (uint32_t number = found[i]->rule; number; number = map->next[number]) {
+			const struct rule *rule = &map->rules[number - 1];
+			if (port_taken(map, found, count, rule->port_first) ||
+				port_taken(map, found, count, rule->port_last + 1u))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_deeper(const struct entry *entry, const struct entry *than)
+{
+	return !than || entry->kind < than->kind ||
+	       (entry->kind == than->kind && entry->length > than->length);
+}
+
+enum names_answer names_address(
+	const struct map *map, const char *name, int port, struct address *ipv4, struct address *ipv6)
+{
+	char lower[NAME_TEXT];
+	size_t length = name_normalize(lower, name, strlen(name));
+	if (length == 0 || name_is_numeric(lower, length) || strcmp(lower, "localhost") == 0)
+		return NAMES_NOT_TAKEN;
+
+	const struct entry *deepest = NULL;
+	bool taken = false, host_in_path = false;
+	for (enum side side = SIDE_CONNECT; side <= SIDE_LISTEN; side++) {
+		const struct entry *found[ENTRIES_LIMIT];
+		size_t count = entries_of_name(map, side, lower, length, false, found);
+		taken = taken || (port < 0 ? any_port_taken(map, found, count)
+					   : port_taken(map, found, count, (uint32_t)port));
+		for (size_t i = 0; i < count; i++) {
+			host_in_path |= found[i]->host_in_path;
+			if (found[i]->named && is_deeper(found[i], deepest))
+				deepest = found[i];
+		}
+	}
+	if (!taken)
+		return NAMES_NOT_TAKEN;
+	uint32_t number = deepest->named;
+	if (host_in_path && deepest->kind == ENTRY_SUFFIX) {
+		number = dynamic_number(map, lower, length);
+		if (number == 0)
+			return NAMES_FULL;
+	}
+	*ipv4 = numbered_address(&map->ranges.names, number);
+	*ipv6 = numbered_address(&map->ranges.names6, number);
+	return NAMES_TAKEN;
+}
+
+bool names_host(const struct map *map, const struct address *address, char name[NAME_TEXT], bool *is_pattern)
+{
+	uint32_t number = names_number(map, address);
+	if (number == 0)
+		return false;
+	*is_pattern = false;
+	if (number > map->named_count) {
+		const char *dynamic = names_dynamic(map, number);
+		if (!dynamic)
+			return false;
+		memcpy(name, dynamic, strlen(dynamic) + 1);
+		return true;
+	}
+	const struct entry *entry = &map->entries[map->named[number]];
+	*is_pattern = entry->kind == ENTRY_SUFFIX;
+	if (*is_pattern)
+		memcpy(name, "*.", 2);
+	memcpy(name + (*is_pattern ? 2 : 0), entry->name.text, entry->length + 1u);
+	return true;
+}

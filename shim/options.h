@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket options of a program that believes in TCP.
+ *
+ * What it sets is remembered, and the oracle for everything else is TCP itself: a scratch TCP socket, given the same history,
+ * knows every default, limit and error, and is closed again. Async-signal-safe; errno as setsockopt(2), getsockopt(2). */
+#ifndef IP2VSOCK_OPTIONS_H
+#define IP2VSOCK_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* The number of the first remembered option; 0: none was set. */
+struct options {
+	uint32_t first;
+};
+
+void options_remember(struct options *options, int level, int name, const void *value, socklen_t length);
+void options_forget(struct options *options);
+void options_copy(struct options *to, const struct options *from);
+/* The value of an option of type int, or `otherwise`. */
+int options_int(const struct options *options, int level, int name, int otherwise);
+
+/* SO_RCVTIMEO or SO_SNDTIMEO in milliseconds, 0: none. */
+int options_time(const struct options *options, int name);
+
+/* Sets all of them on a TCP socket. */
+void options_replay(const struct options *options, int fd);
+/* Sets those that act on a carrier too: the time limits and SO_RCVLOWAT (at most `buffer`). errno is untouched. */
+void options_apply(const struct options *options, int fd, uint32_t buffer);
+
+/* The same for the one of SOL_SOCKET that was just set. */
+void options_apply_one(const struct options *options, int name, int fd, uint32_t buffer);
+
+/* As setsockopt(2) and getsockopt(2) on a TCP socket of that family with that history; setting remembers. */
+int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length);
+int options_get(const struct options *options, int family, int level, int name, void *value, socklen_t *length);
+
+#endif

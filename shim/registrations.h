@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* epoll watches open file descriptions, so a socket that takes another's place must be registered anew.
+ * Async-signal-safe; errno is untouched. */
+#ifndef IP2VSOCK_REGISTRATIONS_H
+#define IP2VSOCK_REGISTRATIONS_H
+
+#include "fd.h"
+
+/* epoll_ctl() did this. */
+void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event);
+
+/* Takes the sock's fds out of every epoll instance of this process, and puts them back with the same events and data:
+ * what stands between the two replaces the description. If that fails, they are put back all the same. */
+struct suspended {
+	struct registration list[16];
+	int count;
+};
+void registrations_suspend(struct sock *sock, struct suspended *suspended);
+void registrations_resume(const struct suspended *suspended);
+
+/* Takes one fd out for good: it is about to be closed while its description lives on. */
+void registrations_drop(struct sock *sock, int fd);
+
+#endif

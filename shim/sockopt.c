@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket options and ioctls of a mapped socket. What is set is remembered; what TCP would answer, TCP is asked
+ * (options.h); what depends on the connection is told from what is known of it. */
+#include "stream_internal.h"
+
+#include <limits.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+
+/* A loopback TCP connection's, Linux 6.1: 64 KiB less the IP and TCP headers. */
+enum { LOOPBACK_MTU = 65536, LOOPBACK_MSS = 65483 };
+
+static int give_int(int number, void *value, socklen_t *length)
+{
+	if (!length || !value)
+		return fail(EFAULT);
+	if ((int)*length < 0)
+		return fail(EINVAL);
+	socklen_t size = *length < sizeof number ? *length : sizeof number;
+	memcpy(value, &number, size);
+	*length = size;
+	return 0;
+}
+
+int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length)
+{
+	enum sock_state state = stream_settle(fd, sock);
+	if (state == STATE_IP) {
+		int result = libc.setsockopt(fd, level, name, value, length);
+		if (result == 0 && value)
+			options_remember(&sock->options, level, name, value, length);
+		return result;
+	}
+	if (level == IPPROTO_TCP && name == TCP_ULP) /* kernel TLS on something that isn't TCP would be a lie */
+		return fail(state == STATE_CONNECTED ? ENOENT : ENOTCONN);
+	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && sock->family == AF_INET6 && length >= sizeof(int))
+		return fail(EINVAL); /* has an address, or a connection */
+	if (options_set(&sock->options, sock->family, level, name, value, length) < 0)
+		return -1;
+	if (level == SOL_SOCKET)
+		options_apply_one(&sock->options, name, fd, sock->rule ? sock->rule->buffer : 0);
+	return 0;
+}
+
+static int socket_error(int fd, struct sock *sock, void *value, socklen_t *length)
+{
+	int error = sock->refused;
+	socklen_t size = sizeof error;
+	if (!error && libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		return -1;
+	if (state_of(sock) == STATE_CONNECTING && error) {
+		if (!sock->refused)
+			error = sock->transport->connect_error(error);
+		sock->refused = 0;
+		set_state(sock, STATE_FAILED);
+	}
+	return give_int(error, value, length);
+}
+
+/* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added. */
+static int tcp_info(const struct sock *sock, enum sock_state state, void *value, socklen_t *length)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof info;
+	memset(&info, 0, sizeof info);
+	if (!value || !length)
+		return fail(EFAULT);
+	if ((int)*length < 0)
+		return fail(EINVAL);
+	if (options_get(&sock->options, sock->family, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return -1;
+	switch (state) {
+	case STATE_LISTENING:
+		info.tcpi_state = TCP_LISTEN;
+		break;
+	case STATE_CONNECTING:
+		info.tcpi_state = TCP_SYN_SENT;
+		break;
+	case STATE_CONNECTED:
+		info.tcpi_state = TCP_ESTABLISHED;
+		info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = LOOPBACK_MSS;
+		info.tcpi_pmtu = LOOPBACK_MTU;
+		info.tcpi_snd_cwnd = 10;
+		break;
+	default:
+		info.tcpi_state = TCP_CLOSE;
+	}
+	if (*length < size)
+		size = *length;
+	memcpy(value, &info, size);
+	*length = size;
+	return 0;
+}
+
+int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length)
+{
+	enum sock_state state = stream_settle(fd, sock);
+	bool connected = state == STATE_CONNECTED;
+	if (state == STATE_IP)
+		return libc.getsockopt(fd, level, name, value, length);
+	if (level == SOL_SOCKET && name == SO_ERROR)
+		return socket_error(fd, sock, value, length);
+	if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
+		return give_int(state == STATE_LISTENING && !sock->shut_listen, value, length);
+	if (level == SOL_SOCKET && name == SO_PEERNAME) {
+		if (!connected)
+			return fail(ENOTCONN);
+		struct sockaddr_storage peer;
+		socklen_t size = sizeof peer;
+		if (!value || !length)
+			return fail(EFAULT);
+		stream_peer(fd, sock, (struct sockaddr *)&peer, &size);
+		if (*length < size)
+			return fail(EINVAL);
+		memcpy(value, &peer, size);
+		*length = size;
+		return 0;
+	}
+	if (level == SOL_SOCKET && name == SO_COOKIE)
+		return libc.getsockopt(fd, level, name, value, length);
+	if (level == IPPROTO_TCP && name == TCP_INFO)
+		return tcp_info(sock, state, value, length);
+	if (connected && level == IPPROTO_TCP && name == TCP_MAXSEG)
+		return give_int(LOOPBACK_MSS, value, length);
+	if (connected && ((level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU)))
+		return give_int(LOOPBACK_MTU, value, length);
+	return options_get(&sock->options, sock->family, level, name, value, length);
+}
+
+/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't know it for
+ * AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
+int stream_unread(int fd, struct sock *sock, int *count)
+{
+	if (state_of(sock) == STATE_LISTENING)
+		return fail(EINVAL);
+	if (libc.ioctl(fd, FIONREAD, count) == 0)
+		return 0;
+	static char scratch[1 << 16]; /* what lands here is nobody's */
+	struct iovec pages[IOV_MAX];
+	for (int i = 0; i < IOV_MAX; i++)
+		pages[i] = (struct iovec){scratch, sizeof scratch};
+	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = IOV_MAX};
+	int saved = errno;
+	ssize_t got = recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
+	errno = saved;
+	*count = got > 0 ? (int)got : 0;
+	return 0;
+}
+
+int stream_unsent(int fd, struct sock *sock, unsigned long request, int *count)
+{
+	if (request == SIOCOUTQ && state_of(sock) == STATE_LISTENING)
+		return fail(EINVAL);
+	int saved = errno;
+	if (libc.ioctl(fd, request, count) < 0)
+		*count = 0; /* no kernel tells SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
+	errno = saved;
+	return 0;
+}

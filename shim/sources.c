@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "sources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void *need(void *memory)
+{
+	if (memory)
+		return memory;
+	fputs("ip2vsock: out of memory\n", stderr);
+	exit(125);
+}
+
+static void *map_memory(void *context, size_t size)
+{
+	(void)context;
+	return calloc(1, size);
+}
+
+/* All of a file or pipe. */
+static int read_file(void *context, const char *path, const char **text, size_t *length)
+{
+	(void)context;
+	size_t size = 0, room = 4096;
+	char *content = NULL;
+	ssize_t got;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return errno;
+	do {
+		content = need(realloc(content, room *= 2));
+		while ((got = read(fd, content + size, room - size - 1)) > 0)
+			size += (size_t)got;
+	} while (got == 0 && size == room - 1 && size <= MAP_TEXT_LIMIT);
+	int error = got < 0 ? errno : size > MAP_TEXT_LIMIT ? EFBIG : 0;
+	close(fd);
+	content[size] = '\0';
+	*text = content;
+	*length = size;
+	return error;
+}
+
+static bool check(struct sources *sources, const char *name, const char *text, const struct map_source *from,
+	uint32_t *rules)
+{
+	struct map_error error;
+	const struct map *map = map_build(name, text, strlen(text), sources->ranges, from, &error);
+	if (!map)
+		map_error_format(&error, sources->message, sizeof(sources->message));
+	else
+		*rules = map_count(map);
+	return map != NULL;
+}
+
+static bool add(struct sources *sources, const char *name, char *text)
+{
+	struct source source = {name, text, 1, 1};
+	if (sources->count) {
+		const struct source *last = &sources->list[sources->count - 1];
+		source.first_line = last->first_line + last->lines;
+	}
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		source.lines++;
+	sources->list = need(realloc(sources->list, (sources->count + 1) * sizeof(source)));
+	sources->list[sources->count++] = source;
+	return true;
+}
+
+bool sources_add_rule(struct sources *sources, const char *rule)
+{
+	uint32_t rules;
+	if (!check(sources, "-m", rule, &(struct map_source){map_memory, read_file, NULL}, &rules))
+		return false;
+	if (!rules) {
+		snprintf(sources->message, sizeof(sources->message),
+			"ip2vsock: -m '%.200s' holds no rule; is a variable empty?\n", rule);
+		return false;
+	}
+	return add(sources, "-m", need(strdup(rule)));
+}
+
+/* What the file named by -f held, for the parser, which reads it as if the map named it. */
+struct content {
+	const char *text;
+	size_t length;
+};
+
+static int give_content(void *context, const char *path, const char **text, size_t *length)
+{
+	const struct content *content = context;
+	(void)path;
+	*text = content->text;
+	*length = content->length;
+	return 0;
+}
+
+static bool is_file(const char *path)
+{
+	struct stat status;
+	return !stat(path, &status) && S_ISREG(status.st_mode);
+}
+
+bool sources_add_file(struct sources *sources, const char *path)
+{
+	struct content content;
+	char *whole = realpath(path, NULL), *include; /* NULL: a pipe, or a file that was deleted */
+	uint32_t rules;
+	int error = read_file(NULL, path, &content.text, &content.length);
+	if (error) {
+		snprintf(sources->message, sizeof(sources->message), "ip2vsock: -f %.1000s can't be read: %s\n", path,
+			strerror(error));
+		return false;
+	}
+	if (asprintf(&include, "@\"%s\"", whole ? whole : path) < 0)
+		need(NULL);
+	if (!check(sources, "-f", include, &(struct map_source){map_memory, give_content, &content}, &rules))
+		return false;
+	return add(sources, path, whole && is_file(whole) ? include : (char *)content.text);
+}
+
+bool sources_add_environment(struct sources *sources, const char *map)
+{
+	return add(sources, "IP2VSOCK_MAP", need(strdup(map)));
+}
+
+char *sources_join(struct sources *sources)
+{
+	size_t size = sizeof("IP2VSOCK_MAP="),
+	       limit = 32 * (size_t)sysconf(_SC_PAGESIZE); /* MAX_ARG_STRLEN */
+	for (size_t i = 0; i < sources->count; i++)
+		size += strlen(sources->list[i].text) + 1;
+	if (size > limit) {
+		snprintf(sources->message, sizeof(sources->message),
+			"ip2vsock: the rules take %zu bytes, but the kernel limits an environment variable "
+			"to %zu: put "
+			"them in a file and give it with -f FILE\n",
+			size, limit);
+		return NULL;
+	}
+	char *joined = need(malloc(size)), *at = joined;
+	*at = '\0';
+	for (size_t i = 0; i < sources->count; i++)
+		at += sprintf(at, "%s%s", i ? "\n" : "", sources->list[i].text);
+	return joined;
+}
+
+void sources_origin(const struct sources *sources, const struct rule *rule, const char **name, uint32_t *line)
+{
+	*name = rule->source;
+	*line = rule->line;
+	if (strcmp(rule->source, "IP2VSOCK_MAP") != 0)
+		return;
+	for (size_t i = 0; i < sources->count; i++) {
+		const struct source *source = &sources->list[i];
+		if (rule->line - source->first_line < source->lines) {
+			*name = source->name;
+			*line = rule->line - source->first_line + 1;
+		}
+	}
+}

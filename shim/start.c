@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "environment.h"
+#include "libc.h"
+#include "log.h"
+#include "shim.h"
+#include "transport.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct settings shim;
+uint32_t shim_listen_rules;
+
+enum { EXIT_MISTAKE = 125 };
+
+/* A program must not run with half a map, or none where there should be one. */
+static void refuse(const char *message)
+{
+	ssize_t written = write(STDERR_FILENO, message, strlen(message));
+	(void)written;
+	_exit(EXIT_MISTAKE);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	static char message[SETTINGS_MESSAGE];
+	static struct settings settings;
+	if (!settings_read(&settings, environ, message))
+		refuse(message);
+	libc_resolve_signal_safe();
+	log_start(&settings);
+	if (settings.follow)
+		environment_start(environ);
+	if (!settings.map)
+		return;
+	transport_start(&settings);
+	for (uint32_t i = 0; i < map_count(settings.map); i++)
+		shim_listen_rules += map_rule(settings.map, i)->side == SIDE_LISTEN;
+	shim = settings;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream_internal.h"
+
+#include "names.h"
+#include "transport_unix.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+enum sock_state stream_settle(int fd, struct sock *sock)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	int saved = errno;
+	if (state_of(sock) == STATE_CONNECTING && !sock->refused &&
+		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0) {
+		sock->report_once = true;
+		set_state(sock, STATE_CONNECTED);
+	}
+	errno = saved;
+	return state_of(sock);
+}
+
+bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
+	struct endpoint *endpoint)
+{
+	if (rule->target.kind == TARGET_CID) {
+		*endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
+		transport_of(rule)->place(endpoint, place);
+		return true;
+	}
+	char host[NAME_TEXT], path[108];
+	bool pattern;
+	if (!names_host(shim.map, address, host, &pattern))
+		address_format(address, host, sizeof host);
+	if (!rule_path(rule, host, port, path)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	*endpoint = (struct endpoint){CID_LOCAL, port};
+	transport_unix_path(path, place);
+	return true;
+}
+
+int stream_to_ip(int fd, struct sock *sock)
+{
+	int flags = swap_flags(fd);
+	if (flags < 0)
+		return -1;
+	int fresh = libc.socket(sock->family, SOCK_STREAM | flags, 0);
+	if (fresh < 0)
+		return -1;
+	options_replay(&sock->options, fresh);
+	if (sock->bound) {
+		struct sockaddr_storage name;
+		socklen_t length = address_to_sockaddr(&sock->name, sock->family, &name);
+		if (libc.bind(fresh, (struct sockaddr *)&name, length) < 0) {
+			close_quietly(fresh);
+			return -1;
+		}
+	}
+	if (swap_in(fd, sock, fresh) < 0)
+		return -1;
+	sock->refused = 0;
+	sock->report_once = sock->shut_listen = sock->shares = false;
+	set_state(sock, STATE_IP);
+	return 0;
+}
+
+/* Listen rules name few ports or ranges, or all: those can't be kept free. */
+static bool named_by_listen_rule(uint32_t port)
+{
+	uint32_t count = shim_listen_rules;
+	for (uint32_t i = 0; count && i < map_count(shim.map); i++) {
+		const struct rule *rule = map_rule(shim.map, i);
+		if (rule->side != SIDE_LISTEN)
+			continue;
+		count--;
+		if (rule->target.kind != TARGET_CID || (rule->port_first == 0 && rule->port_last == UINT16_MAX))
+			continue;
+		uint32_t first = rule_port(rule, rule->port_first), last = rule_port(rule, rule->port_last);
+		if (port >= first && port <= last)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t random_number(void)
+{
+	static _Atomic uint64_t counter;
+	struct timespec now; /* answered without a system call, and never the same twice in two processes */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t mix = (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ atomic_fetch_add(&counter, 0x9E3779B97F4A7C15u);
+	mix = (mix ^ mix >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64: neighbours must not get neighbouring ports */
+	mix = (mix ^ mix >> 27) * 0x94D049BB133111EBu;
+	return (uint32_t)(mix >> 32);
+}
+
+uint16_t stream_free_port(void)
+{
+	uint16_t port;
+	int tries = 0;
+	do
+		port = (uint16_t)(32768 + random_number() % (61000 - 32768));
+	while (named_by_listen_rule(port) && ++tries < 64);
+	return port;
+}
+
+void stream_log(const char *what, const struct address *address, const struct rule *rule, const char *detail)
+{
+	if (log_limit < LOG_CONNECT)
+		return;
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160];
+	bool pattern;
+	address_port_format(address, text, sizeof text);
+	if (!names_host(shim.map, address, host, &pattern))
+		host[0] = '\0';
+	char *digit = number + sizeof number - 1;
+	*digit = '\0';
+	for (uint32_t rest = rule->number; rest; rest /= 10)
+		*--digit = (char)('0' + rest % 10);
+	size_t size = rule->text_length < sizeof quoted ? rule->text_length : sizeof quoted - 1;
+	memcpy(quoted, rule->text, size);
+	quoted[size] = '\0';
+	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", ": ", detail, " [", rule->source, ", rule ",
+		digit, ": ", quoted, "]");
+}
+
+int stream_unreachable(const struct address *address)
+{
+	char text[ADDRESS_PORT_TEXT];
+	address_port_format(address, text, sizeof text);
+	log_error(text, ": no rule takes this address of a mapped name or of a peer, and it never goes over IP");
+	return fail(EHOSTUNREACH);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What a mapped socket does where a TCP socket would: the system calls of a TCP stream, on one of our transports.
+ *
+ * Each function is its system call: the same arguments, return value and errno as TCP gives (where it can't be, the list
+ * of differences in docs says so). Async-signal-safe, and safe in any thread; no lock is held across a system call.
+ * `sock` is the fd's entry. */
+#ifndef IP2VSOCK_STREAM_H
+#define IP2VSOCK_STREAM_H
+
+#include "fd.h"
+
+/* The TCP socket behind an fd: what was opened here, or inherited (over exec, by SCM_RIGHTS) and found out now.
+ * NULL: something else. errno is untouched. */
+struct sock *stream_of(int fd);
+/* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
+struct sock *stream_replaced(int fd);
+
+bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */
+
+int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
+int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
+int stream_listen(int fd, struct sock *sock, int backlog);
+int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags);
+int stream_shutdown(int fd, struct sock *sock, int how);
+int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length);
+int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length);
+int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length);
+int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length);
+int stream_unread(int fd, struct sock *sock, int *count); /* ioctl FIONREAD */
+int stream_unsent(int fd, struct sock *sock, unsigned long request, int *count); /* SIOCOUTQ, SIOCATMARK */
+
+/* An address of a reserved range that no rule takes: -1 and EHOSTUNREACH, and a line in the log. */
+int stream_unreachable(const struct address *address);
+
+/* Before exec: leaves on the sockets that the next program inherits what it must know of them. */
+void stream_mark_inherited(void);
+
+#endif

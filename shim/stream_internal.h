@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files that make up stream.h share. */
+#ifndef IP2VSOCK_STREAM_INTERNAL_H
+#define IP2VSOCK_STREAM_INTERNAL_H
+
+#include "libc.h"
+#include "log.h"
+#include "shim.h"
+#include "stream.h"
+#include "swap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static inline int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static inline enum sock_state state_of(const struct sock *sock)
+{
+	return (enum sock_state)atomic_load(&sock->state);
+}
+
+static inline void set_state(struct sock *sock, enum sock_state state)
+{
+	atomic_store(&sock->state, (uint8_t)state);
+}
+
+static inline void close_quietly(int fd)
+{
+	int saved = errno;
+	libc.close(fd);
+	errno = saved;
+}
+
+/* Asks the kernel what became of a connect() that the program didn't wait for. Returns the state. */
+enum sock_state stream_settle(int fd, struct sock *sock);
+
+/* Gives an address back as the kernel does: its whole length told, the shorter of the two copied. */
+int stream_answer(const struct sock *sock, const struct address *told, uint32_t scope, struct sockaddr *address,
+	socklen_t *length);
+
+/* Leaves on the socket itself what a program that inherits it must know: the family and the address that this one
+ * believes in. */
+void stream_mark(int fd, const struct sock *sock);
+
+/* Where a rule leads for this IP address: fills in place and endpoint (of a `unix:` target: local). false with errno. */
+bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
+	struct endpoint *endpoint);
+
+/* The transport's socket gives way to a fresh INET one, with all that the program had set. */
+int stream_to_ip(int fd, struct sock *sock);
+
+/* One line a connection, if that is wanted. */
+void stream_log(const char *what, const struct address *address, const struct rule *rule, const char *detail);
+
+/* A random port for clients and for bind() to port 0: 32768 to 60999, none that a listen rule names. */
+uint16_t stream_free_port(void);
+enum { PORT_TRIES = 16 };
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Every function that the library takes the place of, and the only list of them: it makes the declarations of the
+ * hooks and the table of the real functions (libc.h), the resolver (libc.c), the export map (Makefile.am), and the test
+ * that the library exports these and nothing else. HOOK(result, name, parameters, arguments);
+ * HOOK_ONLY(name) is one whose real function isn't called: it has variable arguments, or is no C function. */
+#ifndef HOOK_ONLY
+#define HOOK_ONLY(name)
+#endif
+
+HOOK(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
+HOOK(int, connect, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length))
+HOOK(int, bind, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length))
+HOOK(int, listen, (int fd, int backlog), (fd, backlog))
+HOOK(int, accept, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
+HOOK(int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags), (fd, address, length, flags))
+HOOK(int, getsockname, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
+HOOK(int, getpeername, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
+HOOK(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *length), (fd, level, name, value, length))
+HOOK(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),
+	(fd, level, name, value, length))
+HOOK(int, shutdown, (int fd, int how), (fd, how))
+HOOK(ssize_t, sendto,
+	(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length),
+	(fd, data, size, flags, address, length))
+HOOK(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+HOOK(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned int count, int flags), (fd, messages, count, flags))
+
+HOOK(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))
+HOOK(int, fcntl, (int fd, int command, void *argument), (fd, command, argument))
+#ifdef __GLIBC__
+HOOK(int, fcntl64, (int fd, int command, void *argument), (fd, command, argument))
+#endif
+HOOK(int, epoll_ctl, (int epfd, int operation, int fd, struct epoll_event *event), (epfd, operation, fd, event))
+HOOK(int, dup, (int fd), (fd))
+HOOK(int, dup2, (int fd, int number), (fd, number))
+HOOK(int, dup3, (int fd, int number, int flags), (fd, number, flags))
+HOOK(int, close, (int fd), (fd))
+HOOK(int, close_range, (unsigned int first, unsigned int last, int flags), (first, last, flags))
+#ifdef __GLIBC__
+HOOK(void, closefrom, (int first), (first))
+#endif
+HOOK(int, fclose, (FILE * stream), (stream))
+HOOK(FILE *, freopen, (const char *path, const char *mode, FILE *stream), (path, mode, stream))
+#ifdef __GLIBC__
+HOOK(FILE *, freopen64, (const char *path, const char *mode, FILE *stream), (path, mode, stream))
+#endif
+HOOK(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
+
+HOOK_ONLY(vfork)
+HOOK_ONLY(execl)
+HOOK_ONLY(execlp)
+HOOK_ONLY(execle)
+HOOK(int, execve, (const char *path, char *const *argv, char *const *envp), (path, argv, envp))
+HOOK(int, execv, (const char *path, char *const *argv), (path, argv))
+HOOK(int, execvp, (const char *file, char *const *argv), (file, argv))
+HOOK(int, execvpe, (const char *file, char *const *argv, char *const *envp), (file, argv, envp))
+HOOK(int, fexecve, (int fd, char *const *argv, char *const *envp), (fd, argv, envp))
+#ifdef __GLIBC__
+HOOK(int, execveat, (int directory, const char *path, char *const *argv, char *const *envp, int flags),
+	(directory, path, argv, envp, flags))
+#endif
+HOOK(int, posix_spawn,
+	(pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+		char *const *argv, char *const *envp),
+	(pid, path, actions, attributes, argv, envp))
+HOOK(int, posix_spawnp,
+	(pid_t * pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+		char *const *argv, char *const *envp),
+	(pid, file, actions, attributes, argv, envp))
+
+HOOK(int, getaddrinfo,
+	(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result),
+	(host, service, hints, result))
+HOOK(int, getnameinfo,
+	(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+		socklen_t service_size, int flags),
+	(address, length, host, host_size, service, service_size, flags))
+HOOK(struct hostent *, gethostbyname, (const char *name), (name))
+HOOK(struct hostent *, gethostbyname2, (const char *name, int family), (name, family))
+HOOK(int, gethostbyname_r,
+	(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result, int *error),
+	(name, entry, buffer, size, result, error))
+HOOK(int, gethostbyname2_r,
+	(const char *name, int family, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
+		int *error),
+	(name, family, entry, buffer, size, result, error))
+HOOK(struct hostent *, gethostbyaddr, (const void *address, socklen_t length, int family), (address, length, family))
+HOOK(int, gethostbyaddr_r,
+	(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer, size_t size,
+		struct hostent **result, int *error),
+	(address, length, family, entry, buffer, size, result, error))
+
+#undef HOOK
+#undef HOOK_ONLY

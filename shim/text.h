@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Text put together in a caller's buffer, and numbers read from one. No stdio, no locale, no allocation, no
+ * errno: safe in signal handlers. */
+#ifndef IP2VSOCK_TEXT_H
+#define IP2VSOCK_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Always ends in NUL; what doesn't fit is dropped and `cut` says so. */
+struct text {
+	char *start;
+	size_t size, length;
+	bool cut;
+};
+
+struct text text_in(char *start, size_t size); /* size at least 1 */
+void text_add(struct text *text, const char *string);
+void text_add_bytes(struct text *text, const char *bytes, size_t count);
+void text_add_number(struct text *text, uint64_t number);
+
+/* Decimal digits and nothing else, at most `last`. */
+bool number_parse(const char *text, size_t length, uint32_t last, uint32_t *number);
+
+#endif

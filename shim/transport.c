@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport.h"
+
+#include "libc.h"
+#include "transport_unix.h"
+
+static const struct transport *cid_transport = &transport_vsock;
+
+void transport_start(const struct settings *settings)
+{
+	if (!settings->emulated)
+		return;
+	transport_unix_start(settings);
+	cid_transport = &transport_unix;
+}
+
+const struct transport *transport_of(const struct rule *rule)
+{
+	return rule->target.kind == TARGET_UNIX ? &transport_unix : cid_transport;
+}
+
+const struct transport *transport_of_fd(int fd)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0)
+		return NULL;
+	if (name.ss_family == AF_VSOCK)
+		return &transport_vsock;
+	return transport_unix_is_ours((struct sockaddr *)&name, length) ? &transport_unix : NULL;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* Servers are bound to DIR/CID.PORT. Clients are bound to an abstract name that says who they are,
+ * "\0ip2vsock/CID.PORT/…", so that both ends see true addresses; abstract names end with their socket, so nothing is
+ * left behind. A server's file stays when it ends (whoever binds next replaces it), as unlinking one could unlink a
+ * successor's. */
+#include "transport_unix.h"
+
+#include "libc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char CLIENT[] = "ip2vsock/"; /* behind the NUL that makes the name abstract */
+
+static const char *directory;
+static uint32_t own = CID_LOCAL;
+
+void transport_unix_start(const struct settings *settings)
+{
+	directory = settings->emulated;
+	own = settings->cid;
+}
+
+/* No stdio: these run where only async-signal-safe calls may. */
+static char *put_text(char *at, const char *text)
+{
+	while (*text)
+		*at++ = *text++;
+	return at;
+}
+
+static char *put_number(char *at, uint32_t number)
+{
+	char digits[10];
+	int count = 0;
+	do
+		digits[count++] = (char)('0' + number % 10);
+	while (number /= 10);
+	while (count)
+		*at++ = digits[--count];
+	return at;
+}
+
+static char *put_endpoint(char *at, uint32_t cid, uint32_t port)
+{
+	return put_number(put_text(put_number(at, cid), "."), port);
+}
+
+static const char *get_number(const char *at, const char *end, uint32_t *number)
+{
+	uint64_t value = 0;
+	const char *start = at;
+	while (at < end && *at >= '0' && *at <= '9' && value <= UINT32_MAX)
+		value = value * 10 + (uint64_t)(*at++ - '0');
+	*number = (uint32_t)value;
+	return at > start && value <= UINT32_MAX ? at : NULL;
+}
+
+static bool get_endpoint(const char *at, const char *end, struct endpoint *endpoint)
+{
+	at = get_number(at, end, &endpoint->cid);
+	return at && at < end && *at == '.' && get_number(at + 1, end, &endpoint->port);
+}
+
+static int unix_open(int flags, uint32_t buffer)
+{
+	int fd = libc.socket(AF_UNIX, SOCK_STREAM | flags, 0);
+	if (fd >= 0 && buffer) {
+		int size = (int)(buffer / 2); /* the kernel doubles it */
+		libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	}
+	return fd;
+}
+
+void transport_unix_path(const char *path, struct place *place)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(path);
+	memcpy(address.sun_path, path, length);
+	memcpy(&place->sockaddr, &address, sizeof address);
+	place->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+}
+
+static void unix_place(const struct endpoint *endpoint, struct place *place)
+{
+	char path[sizeof((struct sockaddr_un *)0)->sun_path], *at = path;
+	/* To itself an end is local, whatever its number. */
+	uint32_t cid = endpoint->cid == CID_LOCAL || endpoint->cid == CID_ANY ? own : endpoint->cid;
+	at = put_text(put_text(at, directory), "/");
+	*put_endpoint(at, cid, endpoint->port) = '\0';
+	transport_unix_path(path, place);
+}
+
+/* A socket file whose socket is gone refuses; one in use, of another type than SOCK_DGRAM, is EPROTOTYPE (Linux 5.10
+ * to 6.18); asking so wakes no accept(). */
+static bool stale(const struct place *place)
+{
+	int probe = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (probe < 0)
+		return false;
+	bool dead = libc.connect(probe, (const struct sockaddr *)&place->sockaddr, place->length) < 0 &&
+		errno == ECONNREFUSED;
+	libc.close(probe);
+	return dead;
+}
+
+/* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The kernel goes
+ * on naming the socket as it was bound, so the name must tell the endpoint too. */
+static int bind_over(int fd, const struct place *place)
+{
+	const struct sockaddr_un *wanted = (const struct sockaddr_un *)&place->sockaddr;
+	char unique[sizeof wanted->sun_path + 16];
+	const char *name = strrchr(wanted->sun_path, '/') + 1;
+	size_t parent = (size_t)(name - wanted->sun_path);
+	memcpy(unique, wanted->sun_path, parent);
+	char *end = put_text(put_text(unique + parent, "."), name);
+	*put_number(put_text(end, "."), (uint32_t)getpid()) = '\0';
+	if (strlen(unique) >= sizeof wanted->sun_path) { /* no room for that */
+		if (unlink(wanted->sun_path) < 0)
+			return -1;
+		return libc.bind(fd, (const struct sockaddr *)wanted, place->length);
+	}
+	struct place beside;
+	transport_unix_path(unique, &beside);
+	unlink(unique);
+	if (libc.bind(fd, (struct sockaddr *)&beside.sockaddr, beside.length) < 0)
+		return -1;
+	return rename(unique, wanted->sun_path);
+}
+
+static int unix_bind(int fd, const struct place *place)
+{
+	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0)
+		return 0;
+	if (errno == ENOENT || errno == ENOTDIR || errno == EROFS)
+		errno = EADDRNOTAVAIL; /* no such directory */
+	if (errno != EADDRINUSE)
+		return -1;
+	if (!stale(place)) {
+		errno = EADDRINUSE;
+		return -1;
+	}
+	return bind_over(fd, place);
+}
+
+static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	bool local = peer->cid == CID_LOCAL || peer->cid == own;
+	char *at = put_text(address.sun_path + 1, CLIENT);
+	at = put_endpoint(at, local ? CID_LOCAL : own, port);
+	/* Names are the whole network namespace's, and CIDs a directory's: the directory's name tells them apart. */
+	uint32_t hash = 2166136261u;
+	for (const char *c = directory ? directory : ""; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 16777619u;
+	at = put_endpoint(put_text(at, "/"), hash, own);
+	return libc.bind(fd, (struct sockaddr *)&address, (socklen_t)(at - (char *)&address));
+}
+
+static int unix_connect_error(int error)
+{
+	switch (error) {
+	case ENOENT: /* nobody was ever bound there */
+	case ENOTSOCK:
+	case EPROTOTYPE:
+		return ECONNREFUSED;
+	case EAGAIN: /* the backlog is full, and there's no way to wait for it */
+		return ETIMEDOUT;
+	case ENOTDIR:
+	case ELOOP:
+		return EHOSTUNREACH;
+	default:
+		return error;
+	}
+}
+
+static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
+{
+	(void)timeout_ms; /* an attempt ends at once, or waits for a place in the backlog */
+	int result = libc.connect(fd, (const struct sockaddr *)&place->sockaddr, place->length);
+	if (result < 0)
+		errno = unix_connect_error(errno);
+	return result;
+}
+
+bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length)
+{
+	if (!directory || address->sa_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path) + 1)
+		return false;
+	const char *path = ((const struct sockaddr_un *)address)->sun_path;
+	size_t size = length - offsetof(struct sockaddr_un, sun_path), prefix = strlen(directory);
+	if (path[0] == '\0')
+		return size > sizeof CLIENT && memcmp(path + 1, CLIENT, sizeof CLIENT - 1) == 0;
+	return size > prefix && memcmp(path, directory, prefix) == 0 && path[prefix] == '/';
+}
+
+static void unix_endpoint(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint)
+{
+	const char *path = ((const struct sockaddr_un *)address)->sun_path;
+	const char *end = (const char *)address + length;
+	const char *at = NULL;
+	*endpoint = (struct endpoint){CID_LOCAL, PORT_ANY};
+	if (length <= offsetof(struct sockaddr_un, sun_path))
+		return; /* a client of another kind, which has no name */
+	if (path[0] == '\0' && transport_unix_is_ours(address, length))
+		at = path + sizeof CLIENT;
+	else if (transport_unix_is_ours(address, length))
+		at = path + strlen(directory) + 1 + (path[strlen(directory) + 1] == '.');
+	struct endpoint told;
+	if (at && get_endpoint(at, end, &told))
+		*endpoint = told;
+}
+
+static uint32_t unix_own_cid(uint32_t peer_cid)
+{
+	return peer_cid == CID_LOCAL || peer_cid == own ? CID_LOCAL : own;
+}
+
+int transport_unix_refused(int flags)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | flags, 0, pair) < 0)
+		return -1;
+	/* An end that closes with unread data resets the other: IN OUT ERR HUP RDHUP, as TCP after a refusal. */
+	ssize_t sent = libc.sendto(pair[0], "", 1, MSG_NOSIGNAL, NULL, 0);
+	(void)sent;
+	libc.close(pair[1]);
+	return pair[0];
+}
+
+const struct transport transport_unix = {
+	.name = "unix",
+	.family = AF_UNIX,
+	.open = unix_open,
+	.place = unix_place,
+	.bind = unix_bind,
+	.bind_client = unix_bind_client,
+	.connect = unix_connect,
+	.connect_error = unix_connect_error,
+	.endpoint = unix_endpoint,
+	.own_cid = unix_own_cid,
+};

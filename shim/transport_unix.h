@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Unix sockets as a carrier: emulated CIDs (DIR/CID.PORT), and the paths of `unix:` targets. */
+#ifndef IP2VSOCK_TRANSPORT_UNIX_H
+#define IP2VSOCK_TRANSPORT_UNIX_H
+
+#include "transport.h"
+
+void transport_unix_start(const struct settings *settings);
+/* The place of a `unix:` target's path (107 bytes at the most, which map.h promises). */
+void transport_unix_path(const char *path, struct place *place);
+/* Is this the name of an emulated endpoint, a client's or a server's? */
+bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length);
+/* Makes fd what a TCP socket is whose connection attempt has just failed: readable, writable, hung up, in error.
+ * Returns a new socket with `flags`, or -1. */
+int transport_unix_refused(int flags);
+
+#endif
