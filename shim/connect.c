@@ -135,12 +135,12 @@ static int start_and_wait(struct attempt *attempt, int limit_ms, int *fresh)
 	return outcome ? fail(outcome) : 0;
 }
 
-/* AF_VSOCK gives an attempt up at a signal: it is made again, with the time that is left, or left to itself. */
+/* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to itself. */
 static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 {
 	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
 	uint32_t limit = attempt->rule->timeout_ms;
-	int64_t deadline = now_ms() + (limit ? limit : KERNEL_TIMEOUT_MS);
+	int64_t deadline = 0;
 	if (send_limit)
 		return start_and_wait(attempt, send_limit, fresh);
 	for (;;) {
@@ -154,10 +154,12 @@ static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 			start_and_wait(attempt, 0, fresh);
 			return fail(EINTR);
 		}
-		int64_t left = deadline - now_ms();
-		if (left <= 0)
+		int64_t now = now_ms();
+		if (!deadline)
+			deadline = now + (limit ? limit : KERNEL_TIMEOUT_MS);
+		if (now >= deadline)
 			return fail(ETIMEDOUT);
-		limit = (uint32_t)left;
+		limit = (uint32_t)(deadline - now);
 	}
 }
 
@@ -170,10 +172,11 @@ static bool nobody_there(int error)
  * (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
 static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
 {
-	int64_t until = now_ms() + attempt->rule->retry_ms, pause = 10;
+	uint32_t retry = attempt->rule->retry_ms;
+	int64_t until = retry ? now_ms() + retry : 0, pause = 10;
 	for (;;) {
 		int result = attempt_once(attempt, flags, fresh);
-		if (result == 0 || *fresh >= 0 || !nobody_there(errno) || now_ms() + pause > until)
+		if (result == 0 || *fresh >= 0 || !retry || !nobody_there(errno) || now_ms() + pause > until)
 			return result;
 		struct timespec wait = {.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000};
 		if (nanosleep(&wait, NULL) < 0 && !handlers_restart()) {

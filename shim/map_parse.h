@@ -105,6 +105,14 @@ static inline const char *find(struct span span, char c)
 	return memchr(span.at, c, size(span));
 }
 
+static inline const char *find_last(struct span span, char c)
+{
+	while (span.end > span.at)
+		if (*--span.end == c)
+			return span.end;
+	return NULL;
+}
+
 /* Up to the first blank. */
 static inline struct span word(struct span span)
 {

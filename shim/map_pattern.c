@@ -370,7 +370,7 @@ bool is_bare_port(struct span text)
 static bool check_colons(struct parser *p, struct span text)
 {
 	struct prefix prefix;
-	const char *first = find(text, ':'), *last = memrchr(text.at, ':', size(text));
+	const char *first = find(text, ':'), *last = find_last(text, ':');
 	if (first == last)
 		return true;
 	if (last - first >= 1 && text.end - first >= 3 && memcmp(first, "://", 3) == 0) {

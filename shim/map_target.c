@@ -84,7 +84,7 @@ static const char cids[] = "a CID (a number, any, hypervisor, local, host or par
 static bool looks_like_ip(struct span target)
 {
 	struct prefix prefix;
-	const char *last = memrchr(target.at, ':', size(target));
+	const char *last = find_last(target, ':');
 	return prefix_parse(&prefix, target.at, size(target)) || (size(target) && *target.at == '[') ||
 	       (last && prefix_parse(&prefix, target.at, (size_t)(last - target.at)));
 }

@@ -86,12 +86,26 @@ static bool named_by_listen_rule(uint32_t port)
 	return false;
 }
 
+/* Never the same twice, in two processes either, and no system call. */
+static uint64_t ticks(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t count;
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(count));
+	return count;
+#else
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+#endif
+}
+
 static uint32_t random_number(void)
 {
-	static _Atomic uint64_t counter;
-	struct timespec now; /* answered without a system call, and never the same twice in two processes */
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t mix = (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ atomic_fetch_add(&counter, 0x9E3779B97F4A7C15u);
+	static _Atomic uint32_t counter;
+	uint64_t mix = ticks() + atomic_fetch_add(&counter, 0x9E3779B9u);
 	mix = (mix ^ mix >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64: neighbours must not get neighbouring ports */
 	mix = (mix ^ mix >> 27) * 0x94D049BB133111EBu;
 	return (uint32_t)(mix >> 32);

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+/* bind and listen: ports, wildcards, who may share what. */
+#include "parity.h"
+
+CASE_EACH(bind_port_zero, "port 0 becomes a port that getsockname tells")
+{
+	int s = tcp();
+	BIND(s, loopback(0));
+	GETSOCKNAME(s);
+	struct addr at = address_of(s);
+	VALUE(port_of(&at) > 1023);
+	LISTEN(s, 5);
+	GETSOCKNAME(s);
+	int c = tcp();
+	CONNECT(c, at);
+	ACCEPT(s);
+}
+
+CASE(bind_port_zero_range, "a port that bind chose lies in the kernel's ephemeral range")
+{
+	int low = 0, high = 0, inside = 0;
+	FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	if (!range || fscanf(range, "%d %d", &low, &high) != 2)
+		give_up("ip_local_port_range");
+	fclose(range);
+	for (int i = 0; i < 20; i++) {
+		struct addr own = loopback(0);
+		int s = tcp();
+		if (bind(s, sa(&own), own.length))
+			give_up("bind");
+		own = address_of(s);
+		inside += (int)port_of(&own) >= low && (int)port_of(&own) <= high;
+	}
+	VALUE(inside);
+}
+
+CASE(bind_port_zero_distinct, "a hundred sockets get a hundred different ports")
+{
+	unsigned char seen[65536] = {0};
+	int distinct = 0;
+	for (int i = 0; i < 100; i++) {
+		struct addr own = wildcard(0);
+		int s = tcp();
+		if (bind(s, sa(&own), own.length))
+			give_up("bind");
+		own = address_of(s);
+		distinct += !seen[port_of(&own)]++;
+	}
+	VALUE(distinct);
+}
+
+CASE_EACH(bind_wildcard, "a wildcard is shown as such, and what is accepted has the real address")
+{
+	int s = tcp(), c = tcp();
+	BIND(s, wildcard(0));
+	GETSOCKNAME(s);
+	LISTEN(s, 5);
+	GETSOCKNAME(s);
+	struct addr at = address_of(s);
+	CONNECT(c, loopback(port_of(&at)));
+	int a = ACCEPT(s);
+	GETSOCKNAME(a);
+	GETPEERNAME(a);
+	GETPEERNAME(c);
+	GETSOCKNAME(s);
+}
+
+CASE(bind_twice, "a second bind is EINVAL, and the first holds")
+{
+	int s = tcp();
+	BIND(s, loopback(0));
+	BIND(s, loopback(0));
+	BIND(s, wildcard(0));
+	GETSOCKNAME(s);
+	LISTEN(s, 1);
+	BIND(s, loopback(0));
+}
+
+CASE(bind_connected, "bind on a connected socket, on either side, is EINVAL")
+{
+	struct pair p = pair();
+	BIND(p.client, loopback(0));
+	BIND(p.server, loopback(0));
+	CARRIES(p.client, p.server);
+}
+
+CASE(bind_after_refused, "bind after a refused connect")
+{
+	int c = tcp();
+	CONNECT(c, nobody());
+	BIND(c, loopback(0));
+	LISTEN(c, 1);
+}
+
+CASE_EACH(bind_short_length, "an address cut short is EINVAL, a longer one is taken")
+{
+	int s = tcp();
+	struct addr own = loopback(0);
+	own.length = family == AF_INET ? 15 : 23;
+	BIND(s, own);
+	own.length = 0;
+	BIND(s, own);
+	own.length = 128;
+	BIND(s, own);
+	GETSOCKNAME(s);
+}
+
+CASE(bind_bad_length, "a length of more than 128 bytes or less than none is EINVAL, NULL is EFAULT")
+{
+	char large[256] = {0};
+	int s = tcp();
+	struct addr own = loopback(0);
+	memcpy(large, &own.storage, own.length);
+	begin("bind(s, length 129)");
+	finish(bind(s, (void *)large, 129));
+	begin("bind(s, length -1)");
+	finish(bind(s, (void *)large, (socklen_t)-1));
+	begin("bind(s, NULL, 16)");
+	finish(bind(s, NULL, 16));
+	BIND(s, own);
+}
+
+CASE(bind_wrong_family, "another family's address is EAFNOSUPPORT, EINVAL where it is too short")
+{
+	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	BIND(s, ipv6("::1", 0));
+	BIND(t, ipv4("127.0.0.1", 0));
+	struct addr own = ipv4("127.0.0.1", 0);
+	own.length = 28;
+	BIND(t, own);
+	own = (struct addr){.storage.ss_family = AF_UNIX, .length = 20};
+	BIND(s, own);
+	BIND(s, loopback(0));
+}
+
+CASE(bind_unspec_family, "AF_UNSPEC with 0.0.0.0 is taken as AF_INET, with another address it isn't")
+{
+	int s = tcp(), t = tcp();
+	struct addr own = wildcard(0);
+	own.storage.ss_family = AF_UNSPEC;
+	BIND(s, own);
+	GETSOCKNAME(s);
+	own = loopback(0);
+	own.storage.ss_family = AF_UNSPEC;
+	BIND(t, own);
+}
+
+CASE(bind_foreign_address, "an address that this machine doesn't have is EADDRNOTAVAIL")
+{
+	int s = tcp();
+	BIND(s, ipv4("192.0.2.1", 0));
+	BIND(s, loopback(0));
+}
+
+CASE_EACH(bind_in_use, "a port that somebody listens on is EADDRINUSE")
+{
+	int s = listener(), t = tcp();
+	BIND(t, address_of(s));
+	GETSOCKNAME(t);
+	BIND(t, loopback(0));
+	LISTEN(t, 1);
+}
+
+CASE(bind_in_use_unlistened, "a port that is bound only is EADDRINUSE as well")
+{
+	int s = tcp(), t = tcp();
+	BIND(s, loopback(0));
+	BIND(t, address_of(s));
+}
+
+CASE(bind_in_use_by_wildcard, "0.0.0.0 excludes 127.0.0.1 and the reverse")
+{
+	int s = listener_at(wildcard(0), 1), t = tcp(), u = listener(), v = tcp();
+	struct addr at = address_of(s);
+	BIND(t, loopback(port_of(&at)));
+	at = address_of(u);
+	BIND(v, wildcard(port_of(&at)));
+}
+
+CASE(bind_in_use_other_address, "the same port on another loopback address is free")
+{
+	int s = listener(), t = tcp(), c = tcp();
+	struct addr at = address_of(s), other = ipv4("127.0.0.2", port_of(&at));
+	BIND(t, other);
+	LISTEN(t, 1);
+	CONNECT(c, other);
+	nonblocking(s);
+	ACCEPT(s);
+	ACCEPT(t);
+}
+
+CASE(bind_in_use_reuseaddr, "SO_REUSEADDR doesn't share a port that somebody listens on")
+{
+	int s = tcp(), t = tcp();
+	SETSOCKOPT(s, SOL_SOCKET, SO_REUSEADDR, 1);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEADDR, 1);
+	BIND(s, loopback(0));
+	LISTEN(s, 1);
+	BIND(t, address_of(s));
+}
+
+CASE(bind_shared_by_reuseaddr, "with SO_REUSEADDR two may be bound, and one of them listens")
+{
+	int s = tcp(), t = tcp();
+	SETSOCKOPT(s, SOL_SOCKET, SO_REUSEADDR, 1);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEADDR, 1);
+	BIND(s, loopback(0));
+	BIND(t, address_of(s));
+	LISTEN(s, 1);
+	LISTEN(t, 1);
+}
+
+CASE(bind_reuseport, "two listeners share a port by SO_REUSEPORT, and every client is served")
+{
+	int s = tcp(), t = tcp(), served = 0;
+	SETSOCKOPT(s, SOL_SOCKET, SO_REUSEPORT, 1);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEPORT, 1);
+	BIND(s, loopback(0));
+	LISTEN(s, 8);
+	BIND(t, address_of(s));
+	LISTEN(t, 8);
+	GETSOCKNAME(t);
+	nonblocking(s);
+	nonblocking(t);
+	for (int i = 0; i < 8; i++) {
+		int c = tcp();
+		connect_to(c, address_of(s));
+		settle();
+		served += accept(s, NULL, NULL) >= 0 || accept(t, NULL, NULL) >= 0;
+	}
+	VALUE(served);
+	GETSOCKOPT(t, SOL_SOCKET, SO_REUSEPORT);
+}
+
+CASE(bind_reuseport_one_sided, "SO_REUSEPORT on the second alone doesn't help")
+{
+	int s = listener(), t = tcp();
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEPORT, 1);
+	BIND(t, address_of(s));
+}
+
+CASE(bind_reuseport_survivor, "one of two that share a port closes, the other serves on")
+{
+	int s = tcp(), t = tcp(), c = tcp();
+	SETSOCKOPT(s, SOL_SOCKET, SO_REUSEPORT, 1);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEPORT, 1);
+	BIND(s, loopback(0));
+	struct addr at = address_of(s);
+	BIND(t, at);
+	LISTEN(s, 8);
+	LISTEN(t, 8);
+	CLOSE(s);
+	CONNECT(c, at);
+	ACCEPT(t);
+	CLOSE(t);
+	int d = tcp();
+	CONNECT(d, at);
+}
+
+CASE(bind_both_families, "0.0.0.0 and :: with V6ONLY share a port, and both kinds of client are served")
+{
+	int s = SOCKET(AF_INET, SOCK_STREAM, 0), t = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	int c = SOCKET(AF_INET, SOCK_STREAM, 0), d = SOCKET(AF_INET6, SOCK_STREAM, 0), served = 0;
+	BIND(s, ipv4("0.0.0.0", 0));
+	struct addr at = address_of(s);
+	SETSOCKOPT(t, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	BIND(t, ipv6("::", port_of(&at)));
+	LISTEN(s, 8);
+	LISTEN(t, 8);
+	GETSOCKNAME(s);
+	GETSOCKNAME(t);
+	CONNECT(c, ipv4("127.0.0.1", port_of(&at)));
+	CONNECT(d, ipv6("::1", port_of(&at)));
+	nonblocking(s);
+	nonblocking(t);
+	settle();
+	for (int i = 0; i < 2; i++)
+		served += (accept(s, NULL, NULL) >= 0) + (accept(t, NULL, NULL) >= 0);
+	VALUE(served);
+}
+
+CASE(bind_both_families_told_apart, "each of the two gets the client of its family")
+{
+	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), d = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	BIND(s, ipv4("0.0.0.0", 0));
+	struct addr at = address_of(s);
+	SETSOCKOPT(t, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	BIND(t, ipv6("::", port_of(&at)));
+	LISTEN(s, 8);
+	LISTEN(t, 8);
+	CONNECT(d, ipv6("::1", port_of(&at)));
+	POLL(s);
+	POLL(t);
+}
+
+CASE(bind_dual_stack_excludes, "a dual-stack :: takes the port for IPv4 too")
+{
+	int t = SOCKET(AF_INET6, SOCK_STREAM, 0), s = SOCKET(AF_INET, SOCK_STREAM, 0);
+	BIND(t, ipv6("::", 0));
+	LISTEN(t, 8);
+	struct addr at = address_of(t);
+	BIND(s, ipv4("0.0.0.0", port_of(&at)));
+}
+
+CASE(bind_dual_stack_ipv6_client, "a dual-stack listener shows an IPv6 client as IPv6")
+{
+	int t = listener_at(ipv6("::", 0), 8), c = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	struct addr at = address_of(t);
+	CONNECT(c, ipv6("::1", port_of(&at)));
+	int a = ACCEPT(t);
+	GETSOCKNAME(a);
+	GETPEERNAME(a);
+}
+
+CASE(bind_dual_stack_ipv4_client, "a dual-stack listener shows an IPv4 client as v4-mapped")
+{
+	int t = listener_at(ipv6("::", 0), 8), c = SOCKET(AF_INET, SOCK_STREAM, 0);
+	struct addr at = address_of(t);
+	CONNECT(c, ipv4("127.0.0.1", port_of(&at)));
+	int a = ACCEPT(t);
+	GETSOCKNAME(a);
+	GETPEERNAME(a);
+	GETPEERNAME(c);
+}
+
+CASE(bind_v6only_listener, "an IPv4 client doesn't reach a V6ONLY listener")
+{
+	int t = SOCKET(AF_INET6, SOCK_STREAM, 0), c = SOCKET(AF_INET, SOCK_STREAM, 0);
+	SETSOCKOPT(t, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	BIND(t, ipv6("::", 0));
+	LISTEN(t, 8);
+	struct addr at = address_of(t);
+	CONNECT(c, ipv4("127.0.0.1", port_of(&at)));
+}
+
+CASE(bind_v6only_mapped, "a V6ONLY socket takes no v4-mapped address")
+{
+	int t = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	SETSOCKOPT(t, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	BIND(t, ipv6("::ffff:127.0.0.1", 0));
+	struct addr to = nobody();
+	CONNECT(t, ipv6("::ffff:127.0.0.1", port_of(&to)));
+}
+
+CASE(bind_rebind_closed_listener, "a listener's port can be bound again as soon as it is closed")
+{
+	int s = listener(), t = tcp(), c = tcp();
+	struct addr at = address_of(s);
+	CLOSE(s);
+	BIND(t, at);
+	LISTEN(t, 5);
+	CONNECT(c, at);
+	ACCEPT(t);
+}
+
+CASE(bind_rebind_reuseaddr, "a server that closed its connections first restarts with SO_REUSEADDR")
+{
+	int s = tcp(), c = tcp(), t = tcp();
+	SETSOCKOPT(s, SOL_SOCKET, SO_REUSEADDR, 1);
+	BIND(s, loopback(0));
+	LISTEN(s, 5);
+	struct addr at = address_of(s);
+	CONNECT(c, at);
+	int a = ACCEPT(s);
+	CLOSE(a);
+	RECV(c, 1, 0);
+	CLOSE(c);
+	CLOSE(s);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEADDR, 1);
+	BIND(t, at);
+	LISTEN(t, 5);
+}
+
+CASE(bind_rebind_time_wait, "without SO_REUSEADDR a port in TIME_WAIT is EADDRINUSE")
+{
+	struct pair p = pair();
+	struct addr at = address_of(p.listener);
+	int t = tcp();
+	CLOSE(p.server);
+	RECV(p.client, 1, 0);
+	CLOSE(p.client);
+	CLOSE(p.listener);
+	BIND(t, at);
+}
+
+CASE(bind_rebind_open_connections, "a restarted server takes its port while old connections live")
+{
+	struct pair p = pair();
+	struct addr at = address_of(p.listener);
+	int t = tcp(), c = tcp();
+	CLOSE(p.listener);
+	SETSOCKOPT(p.server, SOL_SOCKET, SO_REUSEADDR, 1);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEADDR, 1);
+	BIND(t, at);
+	LISTEN(t, 5);
+	CONNECT(c, at);
+	int a = ACCEPT(t);
+	CARRIES(c, a);
+	CARRIES(p.client, p.server);
+}
+
+CASE(bind_rebind_client_port, "a client's port is its own again after the connection was closed")
+{
+	int s = listener(), c = tcp(), d = tcp();
+	BIND(c, loopback(0));
+	struct addr own = address_of(c);
+	CONNECT(c, address_of(s));
+	int a = accept_from(s);
+	CLOSE(a);
+	RECV(c, 1, 0);
+	CLOSE(c);
+	settle();
+	BIND(d, own);
+	CONNECT(d, address_of(s));
+	ACCEPT(s);
+}
+
+CASE(bind_closed_unread_client, "a client that went with unread data doesn't keep others from connecting")
+{
+	int s = listener(), connected = 0;
+	for (int i = 0; i < 20; i++) {
+		int c = tcp();
+		connect_to(c, address_of(s));
+		int a = accept_from(s);
+		send(a, "unread", 6, MSG_NOSIGNAL);
+		settle();
+		close(c);
+		close(a);
+		connected++;
+	}
+	VALUE(connected);
+}
+
+CASE(bind_privileged_port, "a port below 1024 is EACCES for an ordinary user")
+{
+	pid_t pid = child();
+	if (!pid) {
+		int s = tcp();
+		if (setresuid(65534, 65534, 65534))
+			give_up("setresuid");
+		BIND(s, loopback(80));
+		GETSOCKNAME(s);
+		done();
+	}
+	wait_for(pid);
+}
+
+CASE(bind_low_port_as_root, "root binds port 80, and clients reach it there")
+{
+	int s = tcp(), c = tcp();
+	BIND(s, wildcard(80));
+	LISTEN(s, 5);
+	GETSOCKNAME(s);
+	CONNECT(c, loopback(80));
+	int a = ACCEPT(s);
+	GETSOCKNAME(a);
+	CARRIES(a, c);
+}
+
+CASE_EACH(listen_unbound, "listen without bind takes a port on the wildcard")
+{
+	int s = tcp(), c = tcp();
+	LISTEN(s, 5);
+	GETSOCKNAME(s);
+	struct addr at = address_of(s);
+	CONNECT(c, loopback(port_of(&at)));
+	int a = ACCEPT(s);
+	GETSOCKNAME(a);
+}
+
+CASE(listen_twice, "listen again changes the backlog and nothing else")
+{
+	int s = listener(), c = tcp();
+	LISTEN(s, 1);
+	CONNECT(c, address_of(s));
+	LISTEN(s, 50);
+	LISTEN(s, 0);
+	ACCEPT(s);
+	GETSOCKNAME(s);
+}
+
+CASE(listen_backlogs, "backlogs of none, less than none and very many are taken")
+{
+	int s = tcp(), c = tcp();
+	BIND(s, loopback(0));
+	LISTEN(s, -1);
+	LISTEN(s, 1 << 30);
+	LISTEN(s, 0);
+	CONNECT(c, address_of(s));
+	ACCEPT(s);
+}
+
+CASE(listen_connected, "a connected socket can't listen: EINVAL")
+{
+	struct pair p = pair();
+	LISTEN(p.client, 5);
+	LISTEN(p.server, 5);
+	CARRIES(p.client, p.server);
+}
+
+CASE(listen_after_refused, "a socket that was refused can listen")
+{
+	int s = tcp();
+	CONNECT(s, nobody());
+	LISTEN(s, 5);
+	GETSOCKNAME(s);
+}
+
+CASE(listen_other_types, "listen on a datagram socket is EOPNOTSUPP")
+{
+	int s = SOCKET(AF_INET, SOCK_DGRAM, 0);
+	LISTEN(s, 5);
+	nonblocking(s);
+	ACCEPT(s);
+}
+
+CASE(listen_burst, "a hundred clients connect before anybody accepts, none is refused")
+{
+	int s = listener_at(loopback(0), 128), connected = 0, accepted = 0;
+	struct addr at = address_of(s);
+	for (int i = 0; i < 100; i++) {
+		int c = tcp();
+		connected += connect(c, sa(&at), at.length) == 0;
+	}
+	nonblocking(s);
+	settle();
+	while (accept(s, NULL, NULL) >= 0)
+		accepted++;
+	VALUE(connected);
+	VALUE(accepted);
+}
+
+CASE(listen_small_backlog, "backlog 5: six clients fit, as TCP counts")
+{
+	int s = listener_at(loopback(0), 5), connected = 0;
+	struct addr at = address_of(s);
+	for (int i = 0; i < 6; i++) {
+		int c = tcp();
+		connected += connect(c, sa(&at), at.length) == 0;
+	}
+	VALUE(connected);
+}
+
+CASE(listen_closed_with_clients, "clients in the queue of a listener that closes learn of it")
+{
+	int s = listener(), c = tcp();
+	CONNECT(c, address_of(s));
+	CLOSE(s);
+	settle();
+	char byte;
+	VALUE(recv(c, &byte, 1, MSG_DONTWAIT) <= 0);
+}
+
+CASE(listen_send_recv, "a listening socket carries no data: EPIPE and ENOTCONN")
+{
+	int s = listener();
+	SEND(s, "x", 0);
+	RECV(s, 1, MSG_DONTWAIT);
+	GETPEERNAME(s);
+	GETSOCKOPT(s, SOL_SOCKET, SO_ACCEPTCONN);
+	GETSOCKOPT(s, SOL_SOCKET, SO_ERROR);
+}
+
+CASE(listen_shutdown, "shutdown ends listening, and listen starts it again")
+{
+	int s = listener(), c = tcp(), d = tcp();
+	struct addr at = address_of(s);
+	SHUTDOWN(s, SHUT_RDWR);
+	GETSOCKOPT(s, SOL_SOCKET, SO_ACCEPTCONN);
+	GETSOCKNAME(s);
+	CONNECT(c, at);
+	nonblocking(s);
+	ACCEPT(s);
+	LISTEN(s, 5);
+	GETSOCKOPT(s, SOL_SOCKET, SO_ACCEPTCONN);
+	CONNECT(d, address_of(s));
+	ACCEPT(s);
+}
+
+CASE(listen_shutdown_write, "shutdown(SHUT_WR) on a listener changes nothing")
+{
+	int s = listener(), c = tcp();
+	SHUTDOWN(s, SHUT_WR);
+	CONNECT(c, address_of(s));
+	ACCEPT(s);
+}
+
+CASE(listen_shutdown_with_clients, "clients in the queue when a listener is shut down")
+{
+	int s = listener(), c = tcp();
+	CONNECT(c, address_of(s));
+	SHUTDOWN(s, SHUT_RD);
+	POLL(s);
+	settle();
+	char byte;
+	VALUE(recv(c, &byte, 1, MSG_DONTWAIT) <= 0);
+}
