@@ -9,14 +9,17 @@ int stream_answer(const struct sock *sock, const struct address *told, uint32_t 
 	socklen_t *length)
 {
 	struct sockaddr_storage whole;
-	if (!address || !length)
+	if (!length)
 		return fail(EFAULT);
 	if ((int)*length < 0)
 		return fail(EINVAL);
+	if (!address && *length)
+		return fail(EFAULT);
 	socklen_t size = address_to_sockaddr(told, sock->family, &whole);
 	if (sock->family == AF_INET6)
 		((struct sockaddr_in6 *)&whole)->sin6_scope_id = scope;
-	memcpy(address, &whole, *length < size ? *length : size);
+	if (*length)
+		memcpy(address, &whole, *length < size ? *length : size);
 	*length = size;
 	return 0;
 }
@@ -46,6 +49,15 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 {
 	struct address told = sock->name;
 	enum sock_state state = stream_settle(fd, sock);
+	if (state == STATE_IP) { /* an attempt that failed has left its port, as on TCP */
+		struct sockaddr_storage name;
+		socklen_t size = sizeof name;
+		if (libc.getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+			return -1;
+		address_from_sockaddr(&told, (struct sockaddr *)&name, size);
+		if (!told.port)
+			told.port = sock->tried;
+	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING)
 		told = own_address(fd, sock);
 	return stream_answer(sock, &told, 0, address, length);
@@ -53,7 +65,7 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 
 int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
-	if (stream_settle(fd, sock) != STATE_CONNECTED)
+	if (stream_settle(fd, sock) != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
 	return stream_answer(sock, &sock->asked, sock->scope, address, length);
 }

@@ -8,12 +8,16 @@
 
 /* The mark stands in an option that has no effect on our transports, that no program uses on them and that goes with the
  * description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
-enum { MARK = 0x76, MARK_INET = 4, MARK_INET6 = 6 };
+enum { MARK = 0x76 };
+enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
 static uint64_t mark_of(int family, const struct address *address)
 {
-	return (uint64_t)MARK << 56 | (uint64_t)(family == AF_INET6 ? MARK_INET6 : MARK_INET) << 48 |
-		(uint64_t)address_ip4(address) << 16 | address->port;
+	enum mark_kind kind = family == AF_INET ? MARK_IPV4
+		: address_is_ipv4(address)      ? MARK_IPV4_MAPPED
+		: address_is_loopback(address)  ? MARK_IPV6_LOOPBACK
+						: MARK_IPV6;
+	return (uint64_t)MARK << 56 | (uint64_t)kind << 48 | (uint64_t)address_ip4(address) << 16 | address->port;
 }
 
 void stream_mark(int fd, const struct sock *sock)
@@ -32,10 +36,13 @@ static bool read_mark(int fd, int *family, struct address *address)
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, &length) < 0 || length != sizeof mark ||
 		mark >> 56 != MARK)
 		return false;
-	*family = (mark >> 48 & 0xff) == MARK_INET6 ? AF_INET6 : AF_INET;
+	enum mark_kind kind = mark >> 48 & 0xff;
+	*family = kind == MARK_IPV4 ? AF_INET : AF_INET6;
 	*address = address_ipv4((uint32_t)(mark >> 16), (uint16_t)mark);
-	if (*family == AF_INET6 && !address_ip4(address))
+	if (kind == MARK_IPV6 || kind == MARK_IPV6_LOOPBACK) {
 		memset(address->ip, 0, sizeof address->ip);
+		address->ip[15] = kind == MARK_IPV6_LOOPBACK;
+	}
 	return true;
 }
 
@@ -87,8 +94,9 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	if (connected) {
 		sock->accepted = rule != NULL;
 		sock->rule = rule;
-		sock->asked = endpoint_shown(&sock->peer, family, &shim.ranges);
-		if (has_mark && !sock->accepted)
+		bool six = family == AF_INET6 && !stream_port_is_ipv4(sock->peer.port);
+		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
+		if (has_mark && !sock->accepted && !address_is_wildcard(&marked))
 			sock->asked = marked;
 		set_state(sock, STATE_CONNECTED);
 	} else {
@@ -130,8 +138,14 @@ static struct sock *adopt_ip(int fd)
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
 		address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length))
 		sock->bound = sock->name.port != 0;
+	options_learn(&sock->options, fd);
 	sock->used = true;
 	return sock;
+}
+
+static bool is_replaced(const struct sock *sock)
+{
+	return state_of(sock) != STATE_IP && state_of(sock) != STATE_FOREIGN;
 }
 
 struct sock *stream_replaced(int fd)
@@ -143,7 +157,13 @@ struct sock *stream_replaced(int fd)
 		sock = transport ? adopt_replaced(fd, transport) : NULL;
 		errno = saved;
 	}
-	return sock && state_of(sock) != STATE_FOREIGN && state_of(sock) != STATE_IP ? sock : NULL;
+	return sock && is_replaced(sock) ? sock : NULL;
+}
+
+struct sock *stream_named(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	return sock && sock->tried && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
 }
 
 struct sock *stream_of(int fd)
@@ -163,7 +183,7 @@ static void mark_inherited(int fd, void *context)
 {
 	(void)context;
 	const struct sock *sock = fd_sock(fd);
-	if (!sock || state_of(sock) == STATE_IP || state_of(sock) == STATE_FOREIGN)
+	if (!sock || !is_replaced(sock))
 		return;
 	int flags = libc.fcntl(fd, F_GETFD, NULL);
 	if (flags >= 0 && !(flags & FD_CLOEXEC))
@@ -175,4 +195,20 @@ void stream_mark_inherited(void)
 	int saved = errno;
 	fd_each(NULL, mark_inherited, NULL);
 	errno = saved;
+}
+
+void stream_mark_sent(const struct msghdr *message)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR((struct msghdr *)message, part)) {
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t size = part->cmsg_len - CMSG_LEN(0);
+		for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+			const struct sock *sock = fd_sock(fd);
+			if (sock && is_replaced(sock))
+				stream_mark(fd, sock);
+		}
+	}
 }

@@ -37,7 +37,8 @@ static void choose_port(struct attempt *attempt, int fresh)
 	const struct sock *sock = attempt->sock;
 	int saved = errno;
 	for (int i = 0; i < PORT_TRIES; i++) {
-		uint32_t port = i == 0 && sock->bound ? sock->name.port : stream_free_port();
+		uint32_t port = i == 0 && sock->bound ? sock->name.port
+						      : stream_free_port(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 		if (attempt->transport->bind_client(fresh, port, &attempt->peer) == 0) {
 			attempt->local.port = port;
 			break;
@@ -219,6 +220,8 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh, &refused)
 					   : attempt_blocking(&attempt, flags, &fresh);
 	int outcome = result < 0 ? errno : 0;
+	if (attempt.local.port != PORT_ANY)
+		sock->tried = (uint16_t)attempt.local.port;
 	stream_log("connect", asked, rule, outcome ? log_errno(outcome) : "connected");
 	if (fresh < 0)
 		return fail(outcome);
@@ -243,16 +246,9 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 /* connect() on a socket whose connection is under way. */
 static int connect_again(int fd, struct sock *sock)
 {
-	int error = sock->refused;
-	sock->refused = 0;
-	if (!error) {
-		error = take_error(fd);
-		error = error ? sock->transport->connect_error(error) : 0;
-	}
-	if (error) {
-		set_state(sock, STATE_FAILED);
+	int error = stream_take_error(fd, sock);
+	if (error)
 		return fail(error);
-	}
 	if (stream_settle(fd, sock) == STATE_CONNECTED) {
 		sock->report_once = false;
 		return 0;
@@ -297,7 +293,9 @@ static bool closed_in_tcp(int fd)
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	enum sock_state state = state_of(sock);
-	if (address && length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC)
+	if (length < sizeof address->sa_family || length > sizeof(struct sockaddr_storage))
+		return fail(EINVAL);
+	if (address && address->sa_family == AF_UNSPEC)
 		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
 	if (state == STATE_CONNECTING)
 		return connect_again(fd, sock);
@@ -313,6 +311,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	if (wrong)
 		return state == STATE_IP ? libc.connect(fd, address, length) : fail(wrong);
 	address_from_sockaddr(&asked, address, length);
+	address_wildcard_to_loopback(&asked);
 	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
 	if (state == STATE_IP && sock->used && !closed_in_tcp(fd))
 		return libc.connect(fd, address, length); /* which says EISCONN, EALREADY, or what came of it */

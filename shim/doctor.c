@@ -55,7 +55,7 @@ static struct needs needs_of(const struct map *map)
 		needs.cids = true;
 		if (rule->side == SIDE_CONNECT && target->cid == CID_LOCAL)
 			needs.local = rule->number;
-		else if (rule->side == SIDE_CONNECT)
+		else if (rule->side == SIDE_CONNECT && target->cid > CID_HOST)
 			needs.remote = rule->number;
 		else if (target->cid != CID_ANY && target->cid != CID_LOCAL) {
 			needs.foreign = rule->number;
@@ -109,15 +109,20 @@ static void check_library(const char *preload, const char *missing)
 		bad("library", "not loaded by LD_PRELOAD=%s: %s", preload, said);
 }
 
-static void check_map(const struct settings *settings)
+static void check_settings(const struct settings *settings)
 {
-	if (settings->map)
-		ok("map", "%u rules (ip2vsock --check prints them)", map_count(settings->map));
+	char names[PREFIX_TEXT], peers[PREFIX_TEXT];
+	prefix_format(&settings->ranges.names, names, sizeof(names));
+	prefix_format(&settings->ranges.peers, peers, sizeof(peers));
+	uint32_t count = settings->map ? map_count(settings->map) : 0;
+	if (count)
+		ok("map", "%u rule%s (ip2vsock --check prints them)", count, count == 1 ? "" : "s");
 	else
-		note("map", "none is in force, everything would be left to IP: give -m RULE, -f FILE or "
-			    "IP2VSOCK_MAP");
-	note("log", "%s%s%s", (const char *const[]){"off", "error", "connect", "debug"}[settings->log],
-		settings->log_path ? ", to " : "", settings->log_path ? settings->log_path : "");
+		note("map", "none is in force, everything would be left to IP: give -m RULE, -f FILE or IP2VSOCK_MAP");
+	static const char *const levels[] = {"off", "error", "connect", "debug"};
+	note("settings", "names resolve to %s, peers are shown in %s, children %s, log %s%s%s", names, peers,
+		settings->follow ? "follow" : "don't follow", levels[settings->log],
+		settings->log_path ? " to " : "", settings->log_path ? settings->log_path : "");
 }
 
 static bool file_has(const char *path, const char *start)
@@ -160,22 +165,26 @@ static void explain_refusal(int error)
 		       "CONFIG_VSOCKETS; without it, IP2VSOCK_TRANSPORT=unix:DIR emulates CIDs");
 }
 
+enum { NO_TRANSPORT = 0 }; /* 0 is the hypervisor's CID, no machine's */
+
 static uint32_t own_cid(void)
 {
 	uint32_t cid = CID_ANY;
 	int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		note("own CID",
-			"unknown: /dev/vsock can't be opened: %s (in a container: --device /dev/vsock)",
-			strerror(errno));
-	else if (ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid))
-		note("own CID", "unknown: %s", strerror(errno));
-	else if (cid == CID_ANY)
-		note("own CID", "none: no transport to another machine is loaded");
-	else
-		ok("own CID", "%u%s", cid, cid == CID_HOST ? ": this machine is the host of others" : "");
+	int error = fd < 0 || ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) ? errno : 0;
 	if (fd >= 0)
 		close(fd);
+	if (error) {
+		note("own CID", "unknown: /dev/vsock: %s%s", strerror(error),
+			error == ENOENT ? " (in a container: --device /dev/vsock)" : "");
+		return CID_ANY;
+	}
+	/* With loopback alone some kernels say -1, others 1 (6.1.176). */
+	if (cid == CID_ANY || cid == CID_LOCAL) {
+		note("own CID", "none: no transport to another machine is loaded");
+		return NO_TRANSPORT;
+	}
+	ok("own CID", "%u%s", cid, cid == CID_HOST ? ": this machine is the host of others" : "");
 	return cid;
 }
 
@@ -196,14 +205,14 @@ static void check_loopback(int fd, const struct needs *needs)
 
 static void check_machines(uint32_t own, const struct needs *needs)
 {
-	if (own == CID_ANY && !access("/dev/vsock", R_OK) && needs->remote) {
-		bad("machines", "rule %u goes to another machine, but no transport is loaded", needs->remote);
+	if (own == NO_TRANSPORT && needs->remote) {
+		bad("machines", "rule %u goes to another machine, but no transport to one is loaded", needs->remote);
 		remedy("in a virtual machine: modprobe vmw_vsock_virtio_transport (KVM, Nitro, Firecracker), "
 		       "vmw_vsock_vmci_transport, hv_sock; on a host: modprobe vhost_vsock");
 	}
 	if (needs->foreign && own != CID_ANY && own != needs->foreign_cid) {
-		bad("machines", "rule %u listens at CID %u, but this machine's is %u", needs->foreign,
-			needs->foreign_cid, own);
+		bad("machines", "rule %u listens at CID %u, which is not this machine's", needs->foreign,
+			needs->foreign_cid);
 		remedy("listen at any, and say allow=%u if only that machine may connect",
 			needs->foreign_cid);
 	}
@@ -270,14 +279,13 @@ bool doctor(const struct settings *settings, const char *preload, const char *mi
 	struct needs needs = needs_of(settings->map);
 	healthy = true;
 	check_library(preload, missing);
-	check_map(settings);
+	check_settings(settings);
 	if (settings->emulated)
 		check_emulation(settings);
 	else if (needs.cids)
 		check_kernel(&needs);
 	else
 		note("AF_VSOCK", "isn't needed: no rule of the map has a CID");
-	puts(healthy ? "Connections of the map can work here."
-		     : "Connections of the map can't all work here.");
+	printf("%s %s work here.\n", settings->map ? "The map" : "AF_VSOCK", healthy ? "can" : "can't");
 	return healthy;
 }

@@ -108,6 +108,16 @@ bool address_is_wildcard(const struct address *address)
 	       memcmp(address->ip, v4_mapped, sizeof v4_mapped) == 0;
 }
 
+void address_wildcard_to_loopback(struct address *address)
+{
+	if (!address_is_wildcard(address))
+		return;
+	if (address_is_ipv4(address))
+		*address = address_ipv4(0x7f000001, address->port);
+	else
+		address->ip[15] = 1;
+}
+
 static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
 	unsigned bytes = bits / 8, rest = bits % 8;
@@ -127,8 +137,11 @@ bool prefix_overlaps(const struct prefix *a, const struct prefix *b)
 
 void prefix_mask(struct prefix *prefix)
 {
-	for (unsigned bit = prefix->length; bit < 128; bit++)
-		prefix->ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	unsigned bytes = prefix->length / 8;
+	if (bytes == sizeof prefix->ip)
+		return;
+	prefix->ip[bytes] &= (uint8_t)(0xff00 >> prefix->length % 8);
+	memset(prefix->ip + bytes + 1, 0, sizeof prefix->ip - bytes - 1);
 }
 
 /* Leading zeros are refused: some programs read them as octal. */
@@ -139,7 +152,7 @@ static bool ipv4_parse(uint8_t ip[4], const char *at, const char *end)
 		uint32_t byte;
 		while (at < end && *at != '.')
 			at++;
-		if ((*start == '0' && at - start > 1) ||
+		if ((at - start > 1 && *start == '0') ||
 			!number_parse(start, (size_t)(at - start), 255, &byte))
 			return false;
 		ip[i] = (uint8_t)byte;

@@ -41,6 +41,8 @@ uint32_t address_ip4(const struct address *address);	 /* host byte order; 0 unle
 bool address_is_loopback(const struct address *address); /* 127/8 and ::1 */
 bool address_is_wildcard(const struct address *address); /* 0.0.0.0, :: and ::ffff:0.0.0.0 */
 
+void address_wildcard_to_loopback(struct address *address); /* where TCP connects to for 0.0.0.0 and :: */
+
 /* A CIDR block over the 16-byte form: an IPv4 /n is a /(96 + n). IPv4 and IPv6 are kept apart: a block
  * shorter than /96 holds IPv6 addresses only, so ::/0 is "every IPv6 address". */
 struct prefix {

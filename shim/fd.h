@@ -40,6 +40,7 @@ struct sock {
 	bool bound;        /* the program gave it a local address */
 	bool accepted;     /* it came from accept() */
 	bool shut_listen;  /* shutdown() of a listener */
+	bool shut_write;   /* shutdown(SHUT_WR) of a connection */
 	bool shares;       /* its description also belongs to another sock: a second listener on one port */
 	bool used;         /* as an INET socket it was connected, or inherited: ask the kernel what it is */
 	bool report_once;  /* connect() of a non-blocking socket reports its success once, as TCP does */
@@ -53,6 +54,7 @@ struct sock {
 	struct address name;  /* the local IP address: what bind() asked for */
 	struct address asked; /* the remote one: what connect() asked for */
 	uint32_t scope;       /* sin6_scope_id of it */
+	uint16_t tried;       /* the port of the last attempt to connect: TCP goes on showing it */
 	struct registration registrations[REGISTRATIONS];
 };
 

@@ -47,6 +47,9 @@ void libc_resolve_signal_safe(void)
 	SIGNAL_SAFE(shutdown);
 	SIGNAL_SAFE(sendto);
 	SIGNAL_SAFE(sendmsg);
+	SIGNAL_SAFE(recv);
+	SIGNAL_SAFE(recvfrom);
+	SIGNAL_SAFE(recvmsg);
 	SIGNAL_SAFE(ioctl);
 	SIGNAL_SAFE(fcntl);
 	SIGNAL_SAFE(epoll_ctl);

@@ -5,6 +5,8 @@
 #include "transport_unix.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 
 /* Two listeners of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::), or
@@ -60,7 +62,7 @@ static int bind_fresh(struct sock *sock, const struct rule *rule, int flags, str
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		struct place place;
-		uint16_t port = any ? stream_free_port() : wanted->port;
+		uint16_t port = any ? stream_free_port(PORT_OF_SERVER) : wanted->port;
 		if (!stream_place(rule, wanted, port, &place, local))
 			break;
 		if (transport->bind(fresh, &place) == 0) {
@@ -115,7 +117,7 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 {
 	enum sock_state state = state_of(sock);
 	struct address wanted;
-	if (state != STATE_IP && state != STATE_FAILED)
+	if (length > sizeof(struct sockaddr_storage) || (state != STATE_IP && state != STATE_FAILED))
 		return fail(EINVAL);
 	struct sockaddr_in plain;
 	if (address && address->sa_family == AF_UNSPEC && sock->family == AF_INET && length >= sizeof plain) {
@@ -133,6 +135,9 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 		return bind_to_ip(fd, sock, address, length);
 	}
 	if (sock->bound)
+		return fail(EINVAL);
+	if (sock->family == AF_INET6 && address_is_ipv4(&wanted) &&
+		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(EINVAL);
 	if (rule->target.kind == TARGET_REFUSE) {
 		stream_log("bind", &wanted, rule, "refused");
@@ -186,7 +191,7 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 }
 
 /* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
-static void inherit(int fd, const struct sock *listener, const struct endpoint *peer)
+static void inherit(int fd, const struct sock *listener, const struct endpoint *peer, const struct address *shown)
 {
 	struct sock *sock = fd_open(fd, listener->family);
 	if (!sock)
@@ -197,7 +202,7 @@ static void inherit(int fd, const struct sock *listener, const struct endpoint *
 	sock->local = (struct endpoint){CID_ANY, listener->local.port};
 	sock->name = listener->name;
 	sock->accepted = true;
-	sock->asked = endpoint_shown(peer, listener->family, &shim.ranges);
+	sock->asked = *shown;
 	if (listener->options.first) {
 		options_copy(&sock->options, &listener->options);
 		options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);
@@ -205,63 +210,120 @@ static void inherit(int fd, const struct sock *listener, const struct endpoint *
 	set_state(sock, STATE_CONNECTED);
 }
 
+/* A listener for both families sees IPv4 clients by their IPv4 address. */
+static struct address show_peer(const struct sock *listener, const struct endpoint *peer)
+{
+	bool both = listener->family == AF_INET6 && address_is_wildcard(&listener->name) &&
+		!options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	bool six = listener->family == AF_INET6 && !address_is_ipv4(&listener->name);
+	int family = !six || (both && stream_port_is_ipv4(peer->port)) ? AF_INET : AF_INET6;
+	return endpoint_shown(peer, family, &shim.ranges);
+}
+
+/* The kernel writes to the program's own buffer where that is large enough for the carrier's address: so it finds fault
+ * with the pointers that TCP would find fault with. */
+static int accept_peer(int fd, const struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
+	struct endpoint *peer)
+{
+	struct sockaddr_storage own;
+	socklen_t own_length = sizeof own;
+	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) && sock->transport == &transport_vsock;
+	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
+	socklen_t *size = theirs ? length : &own_length;
+	if (address && !length)
+		return libc.accept4(fd, address, length, flags);
+	int accepted = libc.accept4(fd, from, size, flags);
+	if (accepted >= 0)
+		sock->transport->endpoint(from, *size, peer);
+	return accepted;
+}
+
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags)
 {
-	if (address && length && (int)*length < 0)
-		return fail(EINVAL);
-	for (;;) {
-		struct sockaddr_storage from;
-		socklen_t size = sizeof from;
-		int accepted = libc.accept4(fd, (struct sockaddr *)&from, &size, flags);
-		if (accepted < 0) {
-			if (errno == EOPNOTSUPP && state_of(sock) != STATE_LISTENING)
-				errno = EINVAL;
-			return -1;
-		}
+	socklen_t room = length ? *length : 0;
+	while (!sock->shut_listen) {
 		struct endpoint peer;
-		sock->transport->endpoint((struct sockaddr *)&from, size, &peer);
+		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
+		if (accepted < 0)
+			return -1;
 		if (sock->shut_listen) {
 			libc.close(accepted);
-			return fail(EINVAL);
+			break;
 		}
-		struct address shown = endpoint_shown(&peer, sock->family, &shim.ranges);
-		if (sock->rule && !allowed(sock->rule, peer.cid)) {
-			stream_log("accept", &shown, sock->rule, "not allowed");
+		struct address shown = show_peer(sock, &peer);
+		bool let_in = !sock->rule || allowed(sock->rule, peer.cid);
+		if (sock->rule)
+			stream_log("accept", &shown, sock->rule, let_in ? "accepted" : "not allowed");
+		if (!let_in) {
 			libc.close(accepted);
 			continue;
 		}
-		if (sock->rule)
-			stream_log("accept", &shown, sock->rule, "accepted");
-		inherit(accepted, sock, &peer);
-		if (address)
-			stream_answer(sock, &shown, 0, address, length);
+		if (length)
+			*length = room;
+		if (address && stream_answer(sock, &shown, 0, address, length) < 0) {
+			close_quietly(accepted);
+			return -1;
+		}
+		inherit(accepted, sock, &peer, &shown);
 		return accepted;
 	}
+	return fail(EINVAL);
 }
 
-/* TCP wakes what sleeps in accept(), with EINVAL; AF_VSOCK doesn't. A connection of our own does. */
+/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, and new clients are
+ * refused. AF_VSOCK knows no such thing, so a fresh socket takes the listener's place; sleeping threads still hold the old
+ * one, and each is woken by a connection of our own until nobody is left and the port is free. */
+static int end_listening(int fd, struct sock *sock)
+{
+	enum { KNOCKS = 256 };
+	int flags = swap_flags(fd);
+	int fresh = flags < 0 ? -1 : sock->transport->open(flags, sock->rule ? sock->rule->buffer : BUFFER_DEFAULT);
+	if (fresh < 0)
+		return -1;
+	struct place door, place;
+	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
+	sock->transport->place(&sock->local, &place);
+	if (swap_in(fd, sock, fresh) < 0)
+		return -1;
+	int bound = -1;
+	for (int i = 0; i < KNOCKS && bound < 0; i++) {
+		bound = sock->transport->bind(fd, &place);
+		if (bound == 0 || errno != EADDRINUSE)
+			break;
+		int knock = sock->transport->open(SOCK_CLOEXEC, BUFFER_DEFAULT);
+		if (knock < 0)
+			break;
+		sock->transport->connect(knock, &door, 0);
+		libc.close(knock);
+	}
+	return 0;
+}
+
 static int shutdown_listener(int fd, struct sock *sock, int how)
 {
-	struct place place;
 	if (how == SHUT_WR)
 		return 0;
 	sock->shut_listen = true;
-	struct sockaddr_storage name;
-	socklen_t size = sizeof name;
-	if (libc.getsockname(fd, (struct sockaddr *)&name, &size) < 0)
-		return -1;
-	if (name.ss_family == AF_UNIX) {
-		memcpy(&place.sockaddr, &name, size);
-		place.length = size;
-	} else {
-		sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &place);
-	}
-	int knock = sock->transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (knock < 0)
-		return 0;
-	sock->transport->connect(knock, &place, 0);
-	libc.close(knock);
-	return 0;
+	set_state(sock, STATE_BOUND);
+	return sock->transport->family == AF_UNIX ? libc.shutdown(fd, how) : end_listening(fd, sock);
+}
+
+bool stream_closed_both_ways(int fd, const struct sock *sock)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	int saved = errno;
+	bool closed = sock->shut_write && poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	errno = saved;
+	return closed;
+}
+
+uint8_t stream_tcp_state(int fd, const struct sock *sock)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	bool finished = poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	if (sock->shut_write)
+		return finished ? TCP_CLOSE : TCP_FIN_WAIT2;
+	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
 
 int stream_shutdown(int fd, struct sock *sock, int how)
@@ -271,9 +333,12 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return fail(EINVAL);
 	if (state == STATE_LISTENING)
 		return shutdown_listener(fd, sock, how);
-	if (state != STATE_CONNECTED)
-		return state == STATE_IP ? libc.shutdown(fd, how) : fail(ENOTCONN);
+	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
+		return fail(ENOTCONN);
 	if (how == SHUT_RD) /* AF_VSOCK would throw away what is queued and break the peer's send() */
 		return 0;
-	return libc.shutdown(fd, how);
+	int result = libc.shutdown(fd, how);
+	if (result == 0)
+		sock->shut_write = true;
+	return result;
 }

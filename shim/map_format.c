@@ -126,6 +126,7 @@ static void add_time(struct text *text, const char *option, uint32_t millisecond
 
 static void add_size(struct text *text, const char *option, uint32_t bytes)
 {
+	static const char *const units[] = {"", "K", "M", "G"};
 	int power = 0;
 	if (bytes == BUFFER_DEFAULT)
 		return;
@@ -135,7 +136,7 @@ static void add_size(struct text *text, const char *option, uint32_t bytes)
 	}
 	text_add(text, option);
 	text_add_number(text, bytes);
-	text_add_bytes(text, &"KMG"[power - 1], power > 0);
+	text_add(text, units[power]);
 }
 
 size_t rule_format(const struct rule *rule, char *to, size_t size)

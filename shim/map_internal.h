@@ -64,6 +64,8 @@ bool out_of_memory(struct map_error *error, const char *name); /* fills in *erro
 
 const char *refuse_name(int error); /* of the errors that refuse: takes */
 
+enum { NAME_LIMIT = 253, LABEL_LIMIT = 63 }; /* RFC 1035 */
+char name_character(char c);		     /* in lower case; 0: no host name holds it in a label */
 /* Lower case, without the final dot; returns the length, 0: not a host name. */
 size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length);
 bool name_is_numeric(const char *name, size_t length); /* digits and dots only */

@@ -18,24 +18,23 @@ char *store_text(struct parser *p, struct span span)
 /* connect or listen with a blank behind it; a host may be called so as well. */
 static void cut_keyword(struct rule *rule, struct span *text)
 {
-	struct span first = word(*text);
-	if (first.end == text->end || !(is(first, "connect") || is(first, "listen")))
-		return;
-	rule->side = is(first, "listen") ? SIDE_LISTEN : SIDE_CONNECT;
-	text->at = first.end;
-	*text = trim(*text);
+	static const char *const keywords[] = {[SIDE_CONNECT] = "connect", [SIDE_LISTEN] = "listen"};
+	for (enum side side = SIDE_CONNECT; side <= SIDE_LISTEN; side++) {
+		const char *end = text->at + strlen(keywords[side]);
+		if (begins(*text, keywords[side]) && end < text->end && is_blank(*end)) {
+			rule->side = side;
+			*text = trim((struct span){end, text->end});
+			return;
+		}
+	}
 }
 
+/* The first one behind a quoted host. */
 static const char *find_equals(struct span text)
 {
-	bool quoted = false;
-	for (const char *at = text.at; at < text.end; at++) {
-		if (*at == '"')
-			quoted = !quoted;
-		else if (*at == '=' && !quoted)
-			return at;
-	}
-	return NULL;
+	if (size(text) && *text.at == '"')
+		text.at = (const char *)memchr(text.at + 1, '"', size(text) - 1) + 1;
+	return find(text, '=');
 }
 
 /* A blank in a pattern: a keyword that isn't one, a comma or a "=" that is missing. */
@@ -51,6 +50,8 @@ static bool bad_words(struct parser *p, struct span pattern)
 					 : hint(p, "a rule is HOST:PORT=TARGET; %s", separators);
 	}
 	expected(p, "connect, listen or HOST:PORT", first);
+	if (*first.at == '#')
+		return hint(p, "%s", own_line);
 	if (begins_any_case(first, "connect") || begins_any_case(first, "listen"))
 		return hint(p, "keywords are in lower case: connect, listen");
 	return hint(p, "a rule is [connect|listen] HOST:PORT=TARGET");
@@ -72,10 +73,8 @@ static bool parse_rule(struct parser *p)
 	cut_keyword(rule, &text);
 	const char *equals = find_equals(text);
 	pattern = trim((struct span){text.at, equals ? equals : text.end});
-	if (size(pattern) && *pattern.at != '"' && word(pattern).end < pattern.end)
-		return bad_words(p, pattern);
 	if (!parse_pattern(p, rule, pattern))
-		return false;
+		return *pattern.at != '"' && word(pattern).end < pattern.end ? bad_words(p, pattern) : false;
 	if (!equals) {
 		expected(p, "\"=\" behind HOST:PORT", (struct span){text.end, text.end});
 		return hint(p, "a rule is HOST:PORT=TARGET, such as api.example.com:443=3:8443");
@@ -128,29 +127,17 @@ static bool bad_control(struct parser *p, const char *at)
 /* Finds where the item that begins at `at` ends. */
 static bool find_end(struct parser *p, const char *at, bool comment, const char **end)
 {
-	const struct input *input = p->input;
-	const char *quote = NULL;
-	for (; at < input->end; at++) {
-		switch (character_class[(unsigned char)*at]) {
-		case ORDINARY:
-			continue;
-		case QUOTE:
+	const char *stop = p->input->end, *quote = NULL;
+	for (;; at++) {
+		while (at < stop && character_class[(unsigned char)*at] == ORDINARY)
+			at++;
+		int class = at < stop ? character_class[(unsigned char)*at] : NEWLINE;
+		if (class == NEWLINE || (class == COMMA && !quote && !comment))
+			break;
+		if (class == QUOTE)
 			quote = quote || comment ? NULL : at;
-			continue;
-		case COMMA:
-			if (quote || comment)
-				continue;
-			break;
-		case NEWLINE:
-			break;
-		case RETURN:
-			if (at + 1 == input->end || at[1] == '\n')
-				continue;
-			/* fall through */
-		default:
+		else if (class == CONTROL || (class == RETURN && at + 1 < stop && at[1] != '\n'))
 			return bad_control(p, at);
-		}
-		break;
 	}
 	*end = at;
 	if (!quote)
@@ -170,11 +157,11 @@ static bool parse_include(struct parser *p)
 	}
 	if (size(path) >= 2 && path.at[0] == '"' && path.end[-1] == '"')
 		path = (struct span){path.at + 1, path.end - 1};
-	if (size(path) == 0 || *path.at != '/' || find(path, '"')) {
+	if (size(path) == 0 || find(path, '"'))
+		return expected(p, "the absolute path of a file behind @", path);
+	if (*path.at != '/') {
 		expected(p, "the absolute path of a file behind @", path);
-		return size(path) && *path.at != '"'
-			       ? hint(p, "programs that change their directory would look for another file")
-			       : false;
+		return hint(p, "programs that change their directory would look for another file");
 	}
 	const char *file = store_text(p, path), *text;
 	size_t length;
@@ -244,7 +231,7 @@ static bool parse_input(struct parser *p, const char *name, bool is_file, const 
 	if (length == 0)
 		return true;
 	uint32_t rules = count_equals(text, input.end), most = (uint32_t)(length / SHORTEST + 1);
-	input.store = p->source->memory(p->source->context, length);
+	input.store = p->source->memory(p->source->context, length + 1); /* a NUL behind the last word */
 	if (!input.store)
 		return out_of_memory(p->error, name);
 	struct input *outer = p->input;

@@ -17,7 +17,7 @@ struct span {
 };
 
 /* A text that is being read. `store` takes what rules keep of it in another form (names in lower case, paths
- * with a NUL, lists of CIDs), which is never longer than the text itself. */
+ * with a NUL, lists of CIDs), which is never longer than the text itself and a NUL. */
 struct input {
 	const char *name;
 	bool is_file;

@@ -81,114 +81,6 @@ static bool parse_pattern_port(struct parser *p, struct rule *rule, struct span 
 
 /* ---- hosts ---- */
 
-static const uint8_t name_character[256] = {
-	['-'] = '-',
-	['_'] = '_',
-	['0'] = '0',
-	['1'] = '1',
-	['2'] = '2',
-	['3'] = '3',
-	['4'] = '4',
-	['5'] = '5',
-	['6'] = '6',
-	['7'] = '7',
-	['8'] = '8',
-	['9'] = '9',
-	['a'] = 'a',
-	['b'] = 'b',
-	['c'] = 'c',
-	['d'] = 'd',
-	['e'] = 'e',
-	['f'] = 'f',
-	['g'] = 'g',
-	['h'] = 'h',
-	['i'] = 'i',
-	['j'] = 'j',
-	['k'] = 'k',
-	['l'] = 'l',
-	['m'] = 'm',
-	['n'] = 'n',
-	['o'] = 'o',
-	['p'] = 'p',
-	['q'] = 'q',
-	['r'] = 'r',
-	['s'] = 's',
-	['t'] = 't',
-	['u'] = 'u',
-	['v'] = 'v',
-	['w'] = 'w',
-	['x'] = 'x',
-	['y'] = 'y',
-	['z'] = 'z',
-	['A'] = 'a',
-	['B'] = 'b',
-	['C'] = 'c',
-	['D'] = 'd',
-	['E'] = 'e',
-	['F'] = 'f',
-	['G'] = 'g',
-	['H'] = 'h',
-	['I'] = 'i',
-	['J'] = 'j',
-	['K'] = 'k',
-	['L'] = 'l',
-	['M'] = 'm',
-	['N'] = 'n',
-	['O'] = 'o',
-	['P'] = 'p',
-	['Q'] = 'q',
-	['R'] = 'r',
-	['S'] = 's',
-	['T'] = 't',
-	['U'] = 'u',
-	['V'] = 'v',
-	['W'] = 'w',
-	['X'] = 'x',
-	['Y'] = 'y',
-	['Z'] = 'z',
-};
-
-enum { LABEL_LIMIT = 63, NAME_LIMIT = 253 };
-
-size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length)
-{
-	size_t label = 0;
-	if (length > 0 && name[length - 1] == '.')
-		length--;
-	if (length > NAME_LIMIT)
-		return 0;
-	for (size_t i = 0; i < length; i++) {
-		char c = (char)name_character[(unsigned char)name[i]];
-		if (c) {
-			label++;
-		} else if (name[i] == '.' && label > 0) {
-			c = '.';
-			label = 0;
-		} else {
-			return 0;
-		}
-		if (label > LABEL_LIMIT)
-			return 0;
-		to[i] = c;
-	}
-	to[length] = '\0';
-	return label ? length : 0;
-}
-
-bool name_is_numeric(const char *name, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if (name[i] != '.' && (name[i] < '0' || name[i] > '9'))
-			return false;
-	return true;
-}
-
-static bool is_localhost(const char *name, size_t length)
-{
-	static const char localhost[] = "localhost";
-	return length == sizeof localhost - 1 && memcmp(name, localhost, length) == 0;
-}
-
 static const char name_characters[] = "letters, digits, \"-\", \"_\" and \".\" in a host name";
 
 static bool bad_character(struct parser *p, struct span character)
@@ -219,7 +111,7 @@ static bool bad_name(struct parser *p, struct span name)
 			return expected(p, "a label of a host name", character);
 		if (*at == '.')
 			label = at + 1;
-		else if (!name_character[(unsigned char)*at])
+		else if (!name_character(*at))
 			return bad_character(p, character);
 		if (at - label >= LABEL_LIMIT)
 			return fail(
@@ -244,7 +136,7 @@ static bool parse_name(struct parser *p, struct rule *rule, struct span text)
 	if (name_is_numeric(lower, length))
 		return expected(
 			p, "an IPv4 address (four numbers, 0 to 255, no leading zeros) or a name", text);
-	if (!glob && is_localhost(lower, length)) {
+	if (!glob && strcmp(lower, "localhost") == 0) {
 		rule->host.kind = HOST_LOCALHOST;
 		return true;
 	}
@@ -313,21 +205,27 @@ static bool parse_prefix(
 	return check_reserved(p, prefix, text);
 }
 
+static const char port_behind[] = "\":\" and a port behind the host";
+
 /* [::1], [fd00::/8], [fd00::]/8. */
 static bool parse_bracketed(struct parser *p, struct rule *rule, struct span text)
 {
 	const char *close = find(text, ']');
-	struct span inside = {text.at + 1, close}, bits = {NULL, NULL};
+	if (!close)
+		return expected(p, "an IPv6 address and \"]\"", text);
+	struct span inside = {text.at + 1, close}, behind = {close + 1, text.end}, bits = {NULL, NULL};
 	const char *slash = find(inside, '/');
-	if (slash) {
-		bits = (struct span){slash + 1, close};
-		inside.end = slash;
-	} else if (close + 1 < text.end) { /* only a slash ends up here */
-		bits = (struct span){close + 2, text.end};
-	}
+	if (size(behind) && (slash || *behind.at != '/'))
+		return expected(p, port_behind, behind);
 	if (!find(inside, ':')) {
 		expected(p, "an IPv6 address in brackets", inside);
 		return hint(p, "only IPv6 addresses stand in brackets");
+	}
+	if (slash) {
+		bits = (struct span){slash + 1, close};
+		inside.end = slash;
+	} else if (size(behind)) {
+		bits = (struct span){behind.at + 1, behind.end};
 	}
 	return parse_prefix(p, rule, inside, bits, text);
 }
@@ -341,16 +239,13 @@ static bool parse_host(struct parser *p, struct rule *rule, struct span text)
 	if (*text.at == '[')
 		return parse_bracketed(p, rule, text);
 	const char *slash = find(text, '/');
-	struct span ip = {text.at, slash ? slash : text.end}, bits = {NULL, NULL};
-	struct prefix prefix;
-	if (slash && !name_is_numeric(ip.at, size(ip))) {
-		expected(p, "\":\" and a port behind the host", (struct span){slash, text.end});
+	struct span ip = {text.at, slash ? slash : text.end}, bits = {slash ? slash + 1 : NULL, text.end};
+	if (*text.at != '.' && name_is_numeric(ip.at, size(ip)))
+		return parse_prefix(p, rule, ip, bits, text);
+	if (slash) {
+		expected(p, port_behind, (struct span){slash, text.end});
 		return hint(p, "only an IP address takes a /length");
 	}
-	if (slash)
-		bits = (struct span){slash + 1, text.end};
-	if (slash || prefix_parse(&prefix, ip.at, size(ip)))
-		return parse_prefix(p, rule, ip, bits, text);
 	return parse_name(p, rule, text);
 }
 
@@ -390,45 +285,42 @@ static bool check_colons(struct parser *p, struct span text)
 	return true;
 }
 
+static const char *find_host_end(struct span text)
+{
+	struct span rest = text;
+	const char *close = NULL;
+	if (*text.at == '"')
+		return (const char *)memchr(text.at + 1, '"', size(text) - 1) + 1;
+	if (*text.at == '[')
+		close = find(text, ']');
+	if (close)
+		rest.at = close;
+	const char *colon = find(rest, ':');
+	return colon ? colon : text.end;
+}
+
 /* HOST:PORT, or PORT alone. */
 bool parse_pattern(struct parser *p, struct rule *rule, struct span text)
 {
-	struct span rest = text, host;
 	if (size(text) == 0)
 		return expected(p, "HOST:PORT", text);
-	if (*text.at == '"') {
-		const char *close = memchr(text.at + 1, '"', size(text) - 1);
-		host = cut_front(&rest, close + 1);
-		host.at++;
-		host.end--;
-		if (size(host) == 0 || *host.at == '[')
-			return expected(p, "a host without quotes", text);
-	} else if (*text.at == '[') {
-		const char *close = find(text, ']');
-		if (!close)
-			return expected(p, "an IPv6 address and \"]\"", text);
-		rest.at = close + 1;
-		const char *colon = size(rest) && *rest.at == '/' ? find(rest, ':') : rest.at;
-		rest.at = text.at;
-		host = cut_front(&rest, colon ? colon : text.end);
-	} else {
-		if (is_bare_port(text)) {
-			rule->host.kind = HOST_ANY;
-			return parse_pattern_port(p, rule, text);
-		}
-		if (!check_colons(p, text))
-			return false;
-		const char *colon = find(text, ':');
-		host = cut_front(&rest, colon ? colon : text.end);
+	if (is_bare_port(text)) {
+		rule->host.kind = HOST_ANY;
+		return parse_pattern_port(p, rule, text);
 	}
+	if (*text.at != '[' && *text.at != '"' && !check_colons(p, text))
+		return false;
+	struct span rest = text, host = cut_front(&rest, find_host_end(text));
+	if (*host.at == '"')
+		host = (struct span){host.at + 1, host.end - 1};
 	if (!parse_host(p, rule, host))
 		return false;
 	if (size(rest) == 0) {
-		fail(p, rest.at, "expected \":\" and a port behind the host");
+		fail(p, rest.at, "expected %s", port_behind);
 		return hint(p, "%.*s:* stands for every port", shown(text), text.at);
 	}
 	if (*rest.at != ':')
-		return expected(p, "\":\" and a port behind the host", rest);
+		return expected(p, port_behind, rest);
 	rest.at++;
 	return parse_pattern_port(p, rule, rest);
 }

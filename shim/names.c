@@ -6,6 +6,43 @@
 #include <stdatomic.h>
 #include <string.h>
 
+char name_character(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (char)(c - 'A' + 'a');
+	bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+	return good ? c : 0;
+}
+
+size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length)
+{
+	size_t label = 0;
+	if (length > 0 && name[length - 1] == '.')
+		length--;
+	if (length > NAME_LIMIT)
+		return 0;
+	for (size_t i = 0; i < length; i++) {
+		to[i] = name_character(name[i]);
+		label++;
+		if (name[i] == '.' && label > 1) {
+			to[i] = '.';
+			label = 0;
+		}
+		if (!to[i] || label > LABEL_LIMIT)
+			return 0;
+	}
+	to[length] = '\0';
+	return label ? length : 0;
+}
+
+bool name_is_numeric(const char *name, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (name[i] != '.' && (name[i] < '0' || name[i] > '9'))
+			return false;
+	return true;
+}
+
 /* Names under a glob with {host}. A place is claimed by its mark, filled in, then published; it is never
  * given back. Whoever meets one that is being filled in goes on to the next, so nobody waits (a fork may have
  * lost the thread that was filling it in); at worst a name gets two addresses, which both stand for it. */

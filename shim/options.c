@@ -61,6 +61,26 @@ void options_remember(struct options *options, int level, int name, const void *
 	memcpy(option->value, value, length);
 }
 
+void options_learn(struct options *options, int fd)
+{
+	static const struct {
+		int level, name;
+	} common[] = {
+		{SOL_SOCKET, SO_KEEPALIVE},    {SOL_SOCKET, SO_REUSEADDR},    {SOL_SOCKET, SO_REUSEPORT},
+		{SOL_SOCKET, SO_LINGER},       {SOL_SOCKET, SO_RCVTIMEO},     {SOL_SOCKET, SO_SNDTIMEO},
+		{SOL_SOCKET, SO_RCVLOWAT},     {SOL_SOCKET, SO_OOBINLINE},    {IPPROTO_TCP, TCP_NODELAY},
+		{IPPROTO_TCP, TCP_KEEPIDLE},   {IPPROTO_TCP, TCP_KEEPINTVL},  {IPPROTO_TCP, TCP_KEEPCNT},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT}, {IPPROTO_TCP, TCP_CORK},     {IPPROTO_TCP, TCP_DEFER_ACCEPT},
+		{IPPROTO_IP, IP_TOS},          {IPPROTO_IPV6, IPV6_V6ONLY},   {IPPROTO_IPV6, IPV6_TCLASS},
+	};
+	for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
+		uint8_t value[VALUE_LIMIT];
+		socklen_t length = sizeof value;
+		if (libc.getsockopt(fd, common[i].level, common[i].name, value, &length) == 0)
+			options_remember(options, common[i].level, common[i].name, value, length);
+	}
+}
+
 void options_forget(struct options *options)
 {
 	uint32_t number = options->first;
@@ -114,19 +134,29 @@ void options_replay(const struct options *options, int fd)
 	}
 }
 
-static bool is_time_limit(int name)
+bool options_universal(int level, int name)
 {
-	return name == SO_RCVTIMEO || name == SO_SNDTIMEO
-#ifdef SO_RCVTIMEO_NEW
-		|| name == SO_RCVTIMEO_NEW || name == SO_SNDTIMEO_NEW || name == SO_RCVTIMEO_OLD ||
-		name == SO_SNDTIMEO_OLD
+	if (level != SOL_SOCKET)
+		return false;
+	switch (name) {
+	case SO_KEEPALIVE:
+	case SO_REUSEADDR:
+	case SO_PRIORITY:
+	case SO_RCVTIMEO:
+	case SO_SNDTIMEO:
+#if defined SO_RCVTIMEO_NEW && SO_RCVTIMEO_NEW != SO_RCVTIMEO
+	case SO_RCVTIMEO_NEW:
+	case SO_SNDTIMEO_NEW:
 #endif
-		;
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void apply(const struct option *option, int fd, uint32_t buffer)
 {
-	if (is_time_limit(option->name)) {
+	if (options_universal(SOL_SOCKET, option->name)) {
 		libc.setsockopt(fd, SOL_SOCKET, option->name, option->value, option->length);
 	} else if (option->name == SO_RCVLOWAT && option->length >= sizeof(int)) {
 		int least; /* above its buffer size AF_VSOCK says EINVAL */
@@ -166,11 +196,9 @@ static bool known_good(int level, int name, const void *value, socklen_t length)
 		{IPPROTO_TCP, TCP_KEEPIDLE, 1, 32767},
 		{IPPROTO_TCP, TCP_KEEPINTVL, 1, 32767},
 		{IPPROTO_TCP, TCP_KEEPCNT, 1, 127},
-		{SOL_SOCKET, SO_KEEPALIVE, INT32_MIN, INT32_MAX},
-		{SOL_SOCKET, SO_REUSEADDR, INT32_MIN, INT32_MAX},
 	};
 	int number;
-	if (!value || length < sizeof number)
+	if (!value || length < sizeof number || (int)length < 0)
 		return false;
 	memcpy(&number, value, sizeof number);
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -179,7 +207,7 @@ static bool known_good(int level, int name, const void *value, socklen_t length)
 	return false;
 }
 
-static int scratch(const struct options *options, int family)
+int options_scratch(const struct options *options, int family)
 {
 	int fd = libc.socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
@@ -197,7 +225,7 @@ static void close_quietly(int fd)
 int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
 	if (!known_good(level, name, value, length)) {
-		int fd = scratch(options, family);
+		int fd = options_scratch(options, family);
 		if (fd < 0)
 			return -1;
 		int result = libc.setsockopt(fd, level, name, value, length);
@@ -211,7 +239,7 @@ int options_set(struct options *options, int family, int level, int name, const 
 
 int options_get(const struct options *options, int family, int level, int name, void *value, socklen_t *length)
 {
-	int fd = scratch(options, family);
+	int fd = options_scratch(options, family);
 	if (fd < 0)
 		return -1;
 	int result = libc.getsockopt(fd, level, name, value, length);

@@ -28,7 +28,8 @@ void registrations_note(struct sock *sock, int epfd, int operation, int fd, cons
 	}
 	if (!known)
 		known = find(sock, -1, 0);
-	if (!known || atomic_load(&sock->state) == STATE_CONNECTED) {
+	/* A one-shot registration that has fired is disarmed, and only the kernel knows. */
+	if (!known || atomic_load(&sock->state) == STATE_CONNECTED || event->events & EPOLLONESHOT) {
 		sock->overflowed = true; /* the kernel knows, if it comes to that */
 		return;
 	}
@@ -113,6 +114,19 @@ static void read_all(struct sock *sock, struct suspended *suspended)
 	libc.close(directory);
 }
 
+/* Those from `first` on. false: some of them weren't there; they are no longer in the list. */
+static bool take_out(struct suspended *suspended, int first)
+{
+	int kept = first, count = suspended->count;
+	for (int i = first; i < count; i++) {
+		struct registration *one = &suspended->list[i];
+		if (libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, one->fd, &one->event) == 0)
+			suspended->list[kept++] = *one;
+	}
+	suspended->count = kept;
+	return kept == count;
+}
+
 void registrations_suspend(struct sock *sock, struct suspended *suspended)
 {
 	int saved = errno;
@@ -124,13 +138,11 @@ void registrations_suspend(struct sock *sock, struct suspended *suspended)
 			if (sock->registrations[i].epfd >= 0)
 				add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
 					&sock->registrations[i].event);
-	int kept = 0;
-	for (int i = 0; i < suspended->count; i++) { /* one whose epfd was closed meanwhile is gone */
-		struct registration *one = &suspended->list[i];
-		if (libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, one->fd, &one->event) == 0)
-			suspended->list[kept++] = *one;
+	if (!take_out(suspended, 0) && !sock->overflowed) { /* an epfd was closed, but its instance may live on as a dup */
+		int taken = suspended->count;
+		read_all(sock, suspended);
+		take_out(suspended, taken);
 	}
-	suspended->count = kept;
 	errno = saved;
 }
 

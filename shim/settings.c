@@ -139,13 +139,15 @@ static bool read_environment(
 		if (**environ != 'I' || strncmp(*environ, ours, strlen(ours)) != 0)
 			continue;
 		size_t length = strcspn(*environ, "=");
+		if (!(*environ)[length])
+			continue;
 		int i = 0;
 		while (i < VARIABLES &&
 			(strlen(variable_names[i]) != length || memcmp(variable_names[i], *environ, length)))
 			i++;
 		if (i == VARIABLES)
 			return unknown(message, *environ);
-		if ((*environ)[length] && !values[i])
+		if (!values[i])
 			values[i] = *environ + length + 1;
 	}
 	return true;
@@ -154,7 +156,8 @@ static bool read_environment(
 static bool read_range(
 	struct prefix *range, enum variable variable, const char *text, char message[SETTINGS_MESSAGE])
 {
-	static const char expected[] = "an IPv4 prefix from /8 to /24, such as 100.64.0.0/10";
+	const char *expected = variable == PEERS ? "an IPv4 prefix from /8 to /24, such as 100.64.0.0/10"
+						 : "an IPv4 prefix from /8 to /24, such as 198.18.0.0/15";
 	/* this network, loopback, multicast and what is above it: no program connects there as to a host */
 	static const struct prefix unusable[] = {{{[10] = 0xff, 0xff, 0}, 104},
 		{{[10] = 0xff, 0xff, 127}, 104}, {{[10] = 0xff, 0xff, 224}, 99}};

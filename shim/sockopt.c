@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 
 /* A loopback TCP connection's, Linux 6.1: 64 KiB less the IP and TCP headers. */
-enum { LOOPBACK_MTU = 65536, LOOPBACK_MSS = 65483 };
+enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
 
 static int give_int(int number, void *value, socklen_t *length)
 {
@@ -23,6 +23,19 @@ static int give_int(int number, void *value, socklen_t *length)
 	socklen_t size = *length < sizeof number ? *length : sizeof number;
 	memcpy(value, &number, size);
 	*length = size;
+	return 0;
+}
+
+/* IPV6_ADDRFORM turns a socket with an IPv4 connection into one of AF_INET. */
+static int become_ipv4(struct sock *sock, const void *value, socklen_t length)
+{
+	int family;
+	if (length < sizeof family)
+		return fail(EINVAL);
+	memcpy(&family, value, sizeof family);
+	if (family != AF_INET)
+		return fail(EINVAL);
+	sock->family = AF_INET;
 	return 0;
 }
 
@@ -39,6 +52,18 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		return fail(state == STATE_CONNECTED ? ENOENT : ENOTCONN);
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && sock->family == AF_INET6 && length >= sizeof(int))
 		return fail(EINVAL); /* has an address, or a connection */
+	if (level == IPPROTO_TCP && name == TCP_FASTOPEN && state == STATE_CONNECTED)
+		return fail(EINVAL);
+	if (level == SOL_SOCKET && name == SO_PEEK_OFF) /* as TCP before Linux 6.9 */
+		return fail(EOPNOTSUPP);
+	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED && address_is_ipv4(&sock->asked))
+		return become_ipv4(sock, value, length);
+	if (options_universal(level, name)) {
+		int result = libc.setsockopt(fd, level, name, value, length);
+		if (result == 0 && value)
+			options_remember(&sock->options, level, name, value, length);
+		return result;
+	}
 	if (options_set(&sock->options, sock->family, level, name, value, length) < 0)
 		return -1;
 	if (level == SOL_SOCKET)
@@ -48,21 +73,11 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 
 static int socket_error(int fd, struct sock *sock, void *value, socklen_t *length)
 {
-	int error = sock->refused;
-	socklen_t size = sizeof error;
-	if (!error && libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-		return -1;
-	if (state_of(sock) == STATE_CONNECTING && error) {
-		if (!sock->refused)
-			error = sock->transport->connect_error(error);
-		sock->refused = 0;
-		set_state(sock, STATE_FAILED);
-	}
-	return give_int(error, value, length);
+	return give_int(stream_take_error(fd, sock), value, length);
 }
 
 /* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added. */
-static int tcp_info(const struct sock *sock, enum sock_state state, void *value, socklen_t *length)
+static int tcp_info(int fd, const struct sock *sock, enum sock_state state, void *value, socklen_t *length)
 {
 	struct tcp_info info;
 	socklen_t size = sizeof info;
@@ -81,7 +96,7 @@ static int tcp_info(const struct sock *sock, enum sock_state state, void *value,
 		info.tcpi_state = TCP_SYN_SENT;
 		break;
 	case STATE_CONNECTED:
-		info.tcpi_state = TCP_ESTABLISHED;
+		info.tcpi_state = stream_tcp_state(fd, sock);
 		info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = LOOPBACK_MSS;
 		info.tcpi_pmtu = LOOPBACK_MTU;
 		info.tcpi_snd_cwnd = 10;
@@ -120,14 +135,16 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 		*length = size;
 		return 0;
 	}
-	if (level == SOL_SOCKET && name == SO_COOKIE)
+	if (options_universal(level, name) || (level == SOL_SOCKET && name == SO_COOKIE))
 		return libc.getsockopt(fd, level, name, value, length);
 	if (level == IPPROTO_TCP && name == TCP_INFO)
-		return tcp_info(sock, state, value, length);
+		return tcp_info(fd, sock, state, value, length);
 	if (connected && level == IPPROTO_TCP && name == TCP_MAXSEG)
 		return give_int(LOOPBACK_MSS, value, length);
-	if (connected && ((level == IPPROTO_IP && name == IP_MTU) || (level == IPPROTO_IPV6 && name == IPV6_MTU)))
+	if (connected && level == IPPROTO_IP && name == IP_MTU)
 		return give_int(LOOPBACK_MTU, value, length);
+	if (connected && level == IPPROTO_IPV6 && name == IPV6_MTU)
+		return give_int(LOOPBACK_MTU6, value, length);
 	return options_get(&sock->options, sock->family, level, name, value, length);
 }
 
@@ -160,4 +177,14 @@ int stream_unsent(int fd, struct sock *sock, unsigned long request, int *count)
 		*count = 0; /* no kernel tells SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
 	errno = saved;
 	return 0;
+}
+
+int stream_ioctl(const struct sock *sock, unsigned long request, void *argument)
+{
+	int scratch = options_scratch(&sock->options, sock->family);
+	if (scratch < 0)
+		return -1;
+	int result = libc.ioctl(scratch, request, argument);
+	close_quietly(scratch);
+	return result;
 }

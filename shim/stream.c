@@ -63,7 +63,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
 	sock->refused = 0;
-	sock->report_once = sock->shut_listen = sock->shares = false;
+	sock->report_once = sock->shut_listen = sock->shut_write = sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);
 	return 0;
 }
@@ -111,14 +111,39 @@ static uint32_t random_number(void)
 	return (uint32_t)(mix >> 32);
 }
 
-uint16_t stream_free_port(void)
+enum { FIRST_PORT = 32768, PORTS = 61000 - FIRST_PORT }; /* net.ipv4.ip_local_port_range */
+
+uint16_t stream_free_port(enum port_kind kind)
 {
 	uint16_t port;
 	int tries = 0;
-	do
-		port = (uint16_t)(32768 + random_number() % (61000 - 32768));
-	while (named_by_listen_rule(port) && ++tries < 64);
+	do {
+		port = (uint16_t)(FIRST_PORT + random_number() % PORTS);
+		if (kind != PORT_OF_SERVER)
+			port = (uint16_t)((port & ~1u) | kind);
+	} while (named_by_listen_rule(port) && ++tries < 64);
 	return port;
+}
+
+bool stream_port_is_ipv4(uint32_t port)
+{
+	return port >= FIRST_PORT && port < FIRST_PORT + PORTS && port % 2 == PORT_OF_IPV4;
+}
+
+int stream_take_error(int fd, struct sock *sock)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return errno;
+	if (sock->refused)
+		error = sock->refused;
+	else if (error && state_of(sock) == STATE_CONNECTING)
+		error = sock->transport->connect_error(error);
+	sock->refused = 0;
+	if (error && state_of(sock) == STATE_CONNECTING)
+		set_state(sock, STATE_FAILED);
+	return error;
 }
 
 void stream_log(const char *what, const struct address *address, const struct rule *rule, const char *detail)

@@ -14,6 +14,8 @@
 struct sock *stream_of(int fd);
 /* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
 struct sock *stream_replaced(int fd);
+/* The same, and an INET socket whose name we know better than the kernel. */
+struct sock *stream_named(int fd);
 
 bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */
 
@@ -29,10 +31,20 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 int stream_unread(int fd, struct sock *sock, int *count); /* ioctl FIONREAD */
 int stream_unsent(int fd, struct sock *sock, unsigned long request, int *count); /* SIOCOUTQ, SIOCATMARK */
 
+/* recv(2) and recvmsg(2) with any of these flags. Not cancelled halfway: what was received is returned. */
+enum { STREAM_ODD_FLAGS = MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_WAITALL };
+ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, int flags);
+ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags);
+
+/* Any other ioctl of sockets (SIOCGIFCONF …): a TCP socket answers. */
+int stream_ioctl(const struct sock *sock, unsigned long request, void *argument);
+
 /* An address of a reserved range that no rule takes: -1 and EHOSTUNREACH, and a line in the log. */
 int stream_unreachable(const struct address *address);
 
 /* Before exec: leaves on the sockets that the next program inherits what it must know of them. */
 void stream_mark_inherited(void);
+/* The same for those that a message takes elsewhere (SCM_RIGHTS). */
+void stream_mark_sent(const struct msghdr *message);
 
 #endif

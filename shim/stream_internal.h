@@ -46,6 +46,10 @@ int stream_answer(const struct sock *sock, const struct address *told, uint32_t 
  * believes in. */
 void stream_mark(int fd, const struct sock *sock);
 
+/* The connection as TCP would have it: both ends said SHUT_WR; the TCP state (netinet/tcp.h). */
+bool stream_closed_both_ways(int fd, const struct sock *sock);
+uint8_t stream_tcp_state(int fd, const struct sock *sock);
+
 /* Where a rule leads for this IP address: fills in place and endpoint (of a `unix:` target: local). false with errno. */
 bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint);
@@ -56,8 +60,14 @@ int stream_to_ip(int fd, struct sock *sock);
 /* One line a connection, if that is wanted. */
 void stream_log(const char *what, const struct address *address, const struct rule *rule, const char *detail);
 
-/* A random port for clients and for bind() to port 0: 32768 to 60999, none that a listen rule names. */
-uint16_t stream_free_port(void);
+/* A random port for clients and for bind() to port 0: 32768 to 60999, none that a listen rule names. A client's is even
+ * if it asked for an IPv4 address, odd for IPv6: so a server that listens for both tells them apart, as on TCP. */
+enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6, PORT_OF_SERVER };
+uint16_t stream_free_port(enum port_kind kind);
+bool stream_port_is_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */
 enum { PORT_TRIES = 16 };
+
+/* SO_ERROR of an fd of ours, in TCP's words: it is told once. */
+int stream_take_error(int fd, struct sock *sock);
 
 #endif

@@ -24,6 +24,17 @@ HOOK(ssize_t, sendto,
 	(fd, data, size, flags, address, length))
 HOOK(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 HOOK(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned int count, int flags), (fd, messages, count, flags))
+HOOK(ssize_t, recv, (int fd, void *data, size_t size, int flags), (fd, data, size, flags))
+HOOK(ssize_t, recvfrom,
+	(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length),
+	(fd, data, size, flags, address, length))
+HOOK(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+#ifdef __GLIBC__
+HOOK(ssize_t, __recv_chk, (int fd, void *data, size_t size, size_t room, int flags), (fd, data, size, room, flags))
+HOOK(ssize_t, __recvfrom_chk,
+	(int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address, socklen_t *length),
+	(fd, data, size, room, flags, address, length))
+#endif
 
 HOOK(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))
 HOOK(int, fcntl, (int fd, int command, void *argument), (fd, command, argument))

@@ -46,12 +46,11 @@ install_packages() {
 build() {
 	say 'building in build/'
 	mkdir -p build
-	if [ ! -x configure ]; then
-		autoreconf -i >build/autoreconf.log 2>&1 || fail "autoreconf failed: $(cat build/autoreconf.log)"
+	if [ ! -x configure ] && ! autoreconf -i >build/autoreconf.log 2>&1; then
+		cat build/autoreconf.log
+		return 1
 	fi
-	if [ ! -e build/Makefile ]; then
-		(cd build && ../configure --quiet)
-	fi
+	[ -e build/Makefile ] || (cd build && ../configure --quiet) || return 1
 	make -C build --silent --jobs="$(nproc)"
 }
 

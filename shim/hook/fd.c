@@ -152,6 +152,9 @@ int hook_ioctl(int fd, unsigned long request, void *argument)
 		if (fd_tracked(fd))
 			fd_sock(fd)->owner = true;
 		break;
+	default:
+		if (request >> 8 == 0x89 && fd_tracked(fd) && (sock = stream_replaced(fd)))
+			return stream_ioctl(sock, request, argument);
 	}
 	return libc.ioctl(fd, request, argument);
 }

@@ -21,7 +21,7 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 		return FAILED;
 	}
 	if (*flags & MSG_FASTOPEN) {
-		if (stream_connect(fd, sock, address, length) < 0 && errno != EISCONN)
+		if (stream_connect(fd, sock, address, length) < 0)
 			return FAILED;
 		*flags &= ~MSG_FASTOPEN;
 		return WITHOUT_ADDRESS;
@@ -48,6 +48,8 @@ ssize_t hook_sendto(int fd, const void *data, size_t size, int flags, const stru
 
 ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
+	if (message && message->msg_control && shim_active())
+		stream_mark_sent(message);
 	if (!message || !message->msg_name || !shim_active())
 		return libc.sendmsg(fd, message, flags);
 	struct msghdr bare = *message;

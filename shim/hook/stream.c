@@ -7,6 +7,16 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+/* A call that works leaves errno as it was, whatever was tried on the way. */
+#define KEEPING_ERRNO(call) \
+	({ \
+		int errno_before = errno; \
+		int call_result = (call); \
+		if (call_result >= 0) \
+			errno = errno_before; \
+		call_result; \
+	})
+
 int hook_socket(int domain, int type, int protocol)
 {
 	int fd = libc.socket(domain, type, protocol);
@@ -37,7 +47,7 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
 		if (sock)
-			return stream_connect(fd, sock, address, length);
+			return KEEPING_ERRNO(stream_connect(fd, sock, address, length));
 		if (concerns_us(SIDE_CONNECT, address, length, &wanted) &&
 			(ranges_reserve(&shim.ranges, &wanted) || stream_is_tcp(fd)))
 			return stream_unreachable(&wanted);
@@ -51,7 +61,7 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_LISTEN, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
 		if (sock)
-			return stream_bind(fd, sock, address, length);
+			return KEEPING_ERRNO(stream_bind(fd, sock, address, length));
 	}
 	return libc.bind(fd, address, length);
 }
@@ -59,14 +69,14 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 int hook_listen(int fd, int backlog)
 {
 	struct sock *sock = shim_active() ? stream_of(fd) : NULL;
-	return sock ? stream_listen(fd, sock, backlog) : libc.listen(fd, backlog);
+	return sock ? KEEPING_ERRNO(stream_listen(fd, sock, backlog)) : libc.listen(fd, backlog);
 }
 
 int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
 	if (sock)
-		return stream_accept(fd, sock, address, length, flags);
+		return KEEPING_ERRNO(stream_accept(fd, sock, address, length, flags));
 	int accepted = libc.accept4(fd, address, length, flags);
 	if (accepted >= 0 && fd_is_foreign(fd))
 		fd_open_foreign(accepted);
@@ -81,19 +91,19 @@ int hook_accept(int fd, struct sockaddr *address, socklen_t *length)
 int hook_shutdown(int fd, int how)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? stream_shutdown(fd, sock, how) : libc.shutdown(fd, how);
+	return sock ? KEEPING_ERRNO(stream_shutdown(fd, sock, how)) : libc.shutdown(fd, how);
 }
 
 int hook_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? stream_name(fd, sock, address, length) : libc.getsockname(fd, address, length);
+	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
+	return sock ? KEEPING_ERRNO(stream_name(fd, sock, address, length)) : libc.getsockname(fd, address, length);
 }
 
 int hook_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? stream_peer(fd, sock, address, length) : libc.getpeername(fd, address, length);
+	return sock ? KEEPING_ERRNO(stream_peer(fd, sock, address, length)) : libc.getpeername(fd, address, length);
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
@@ -101,13 +111,13 @@ int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t le
 	struct sock *sock = NULL;
 	if (shim_active())
 		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
-	return sock ? stream_setsockopt(fd, sock, level, name, value, length)
+	return sock ? KEEPING_ERRNO(stream_setsockopt(fd, sock, level, name, value, length))
 		    : libc.setsockopt(fd, level, name, value, length);
 }
 
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? stream_getsockopt(fd, sock, level, name, value, length)
+	return sock ? KEEPING_ERRNO(stream_getsockopt(fd, sock, level, name, value, length))
 		    : libc.getsockopt(fd, level, name, value, length);
 }

@@ -193,6 +193,33 @@ static void a_cut_off_file_is_not_executed(void **state)
 	assert_says("corrupt or cut off");
 }
 
+/* What the kernel answers with ENOEXEC, and a shell must not be given. */
+static void headers_that_the_kernel_refuses_are_corrupt(void **state)
+{
+	(void)state;
+	ElfW(Phdr) * segment;
+	unsigned char *copy = copy_image(PT_INTERP, &segment);
+	ElfW(Ehdr) *header = (void *)copy;
+	struct elf elf;
+	assert_true(elf_read(&elf, copy, image_size));
+	size_t length = segment->p_filesz;
+	segment->p_filesz = length - 1; /* no NUL at its end */
+	assert_false(elf_read(&elf, copy, image_size));
+	segment->p_filesz = 1; /* a NUL alone */
+	segment->p_offset += length - 1;
+	assert_false(elf_read(&elf, copy, image_size));
+	segment->p_offset -= length - 1;
+	segment->p_filesz = PATH_MAX + 1;
+	assert_false(elf_read(&elf, copy, image_size));
+	segment->p_filesz = length;
+	header->e_phentsize++;
+	assert_false(elf_read(&elf, copy, image_size));
+	header->e_phentsize--;
+	header->e_type = ET_REL;
+	assert_false(elf_read(&elf, copy, image_size));
+	free(copy);
+}
+
 static void no_cut_and_no_damage_crashes_the_reader(void **state)
 {
 	(void)state;
@@ -383,6 +410,7 @@ int main(void)
 		cmocka_unit_test(another_machine_is_refused),
 		cmocka_unit_test(a_go_program_is_refused_though_it_has_a_loader),
 		cmocka_unit_test(a_cut_off_file_is_not_executed),
+		cmocka_unit_test(headers_that_the_kernel_refuses_are_corrupt),
 		cmocka_unit_test(no_cut_and_no_damage_crashes_the_reader),
 		cmocka_unit_test(scripts_are_followed),
 		cmocka_unit_test(env_is_looked_through),

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* recv() with the flags that AF_VSOCK or Unix sockets read differently from TCP. */
+#include "stream_internal.h"
+
+/* Discards up to `size` bytes: TCP's MSG_TRUNC, with which no buffer is needed. */
+static ssize_t discard(int fd, size_t size, int flags)
+{
+	static char scratch[1 << 16]; /* what lands here is nobody's */
+	size_t gone = 0;
+	int wait = flags & (MSG_WAITALL | MSG_DONTWAIT);
+	do {
+		size_t part = size - gone < sizeof scratch ? size - gone : sizeof scratch;
+		ssize_t got = libc.recv(fd, scratch, part, wait & MSG_DONTWAIT);
+		if (got < 0 && gone)
+			break;
+		if (got <= 0)
+			return gone ? (ssize_t)gone : got;
+		gone += (size_t)got;
+		if (!(wait & MSG_WAITALL))
+			wait = MSG_DONTWAIT; /* all that is there, and no more */
+	} while (gone < size);
+	return (ssize_t)gone;
+}
+
+/* AF_VSOCK can wait for no more than its buffer holds: ENOMEM. */
+static ssize_t wait_for_all(int fd, const struct sock *sock, char *data, size_t size, int flags)
+{
+	size_t have = 0, most = (sock->rule ? sock->rule->buffer : BUFFER_DEFAULT) / 2;
+	do {
+		size_t part = size - have < most ? size - have : most;
+		ssize_t got = libc.recv(fd, data + have, part, flags);
+		if (got <= 0)
+			return have ? (ssize_t)have : got;
+		have += (size_t)got;
+		if ((size_t)got < part)
+			break;
+	} while (have < size);
+	return (ssize_t)have;
+}
+
+ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, int flags)
+{
+	if (flags & MSG_ERRQUEUE) /* it is always empty */
+		return fail(EAGAIN);
+	if (flags & MSG_OOB) /* there is no urgent data */
+		return fail(EINVAL);
+	if (flags & MSG_TRUNC && !(flags & MSG_PEEK))
+		return discard(fd, size, flags);
+	if (flags & MSG_WAITALL && !(flags & MSG_PEEK))
+		return wait_for_all(fd, sock, data, size, flags);
+	return libc.recv(fd, data, size, flags);
+}
+
+ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags)
+{
+	size_t total = 0;
+	message->msg_namelen = 0;
+	if (!(flags & STREAM_ODD_FLAGS) || !message->msg_iovlen) {
+		struct msghdr bare = *message;
+		bare.msg_name = NULL;
+		ssize_t got = libc.recvmsg(fd, &bare, flags);
+		message->msg_controllen = bare.msg_controllen;
+		message->msg_flags = bare.msg_flags;
+		return got;
+	}
+	message->msg_controllen = 0;
+	message->msg_flags = 0;
+	for (size_t i = 0; i < message->msg_iovlen; i++) {
+		struct iovec *part = &message->msg_iov[i];
+		ssize_t got = stream_recv(fd, sock, part->iov_base, part->iov_len, flags);
+		if (got < 0 && !total)
+			return -1;
+		if (got > 0)
+			total += (size_t)got;
+		if (got < 0 || (size_t)got < part->iov_len || flags & MSG_PEEK)
+			break;
+	}
+	return (ssize_t)total;
+}
