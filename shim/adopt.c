@@ -8,35 +8,39 @@
 
 /* The mark stands in an option that has no effect on our transports, that no program uses on them and that goes with the
  * description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
-enum { MARK = 0x76 };
+enum { MARK = 0x76, MARK_ACCEPTED = 0x80 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
-static uint64_t mark_of(int family, const struct address *address)
+static uint64_t mark_of(const struct sock *sock)
 {
+	bool client = state_of(sock) == STATE_CONNECTED && !sock->accepted;
+	const struct address *address = client ? &sock->asked : &sock->name;
+	int family = sock->family;
 	enum mark_kind kind = family == AF_INET ? MARK_IPV4
 		: address_is_ipv4(address)      ? MARK_IPV4_MAPPED
 		: address_is_loopback(address)  ? MARK_IPV6_LOOPBACK
 						: MARK_IPV6;
-	return (uint64_t)MARK << 56 | (uint64_t)kind << 48 | (uint64_t)address_ip4(address) << 16 | address->port;
+	unsigned flags = sock->accepted ? MARK_ACCEPTED : 0;
+	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)address_ip4(address) << 16 | address->port;
 }
 
 void stream_mark(int fd, const struct sock *sock)
 {
-	bool connection = state_of(sock) == STATE_CONNECTED && !sock->accepted;
-	uint64_t mark = mark_of(sock->family, connection ? &sock->asked : &sock->name);
+	uint64_t mark = mark_of(sock);
 	int saved = errno;
 	libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, sizeof mark);
 	errno = saved;
 }
 
-static bool read_mark(int fd, int *family, struct address *address)
+static bool read_mark(int fd, int *family, struct address *address, bool *accepted)
 {
 	uint64_t mark = 0;
 	socklen_t length = sizeof mark;
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, &length) < 0 || length != sizeof mark ||
 		mark >> 56 != MARK)
 		return false;
-	enum mark_kind kind = mark >> 48 & 0xff;
+	enum mark_kind kind = mark >> 48 & 0x7f;
+	*accepted = mark >> 48 & MARK_ACCEPTED;
 	*family = kind == MARK_IPV4 ? AF_INET : AF_INET6;
 	*address = address_ipv4((uint32_t)(mark >> 16), (uint16_t)mark);
 	if (kind == MARK_IPV6 || kind == MARK_IPV6_LOOPBACK) {
@@ -77,7 +81,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 {
 	int family = AF_INET, listening = 0;
 	struct address marked = address_ipv4(INADDR_ANY, 0);
-	bool has_mark = read_mark(fd, &family, &marked), named, connected;
+	bool named, connected, accepted = false, has_mark = read_mark(fd, &family, &marked, &accepted);
 	struct sock *sock = fd_open(fd, family);
 	if (!sock)
 		return NULL;
@@ -92,12 +96,16 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	if (family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
 	if (connected) {
-		sock->accepted = rule != NULL;
+		sock->accepted = has_mark ? accepted : rule != NULL;
 		sock->rule = rule;
 		bool six = family == AF_INET6 && !stream_port_is_ipv4(sock->peer.port);
 		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
-		if (has_mark && !sock->accepted && !address_is_wildcard(&marked))
+		if (has_mark && sock->accepted)
+			sock->name = marked;
+		else if (has_mark && !address_is_wildcard(&marked))
 			sock->asked = marked;
+		if (!sock->accepted)
+			sock->name.port = 0;
 		set_state(sock, STATE_CONNECTED);
 	} else {
 		sock->rule = rule;

@@ -78,10 +78,11 @@ static void read_options(struct options *options, int count, char **arguments)
 	static const struct option names[] = {{"check", no_argument, NULL, MODE_CHECK},
 		{"explain", no_argument, NULL, MODE_EXPLAIN}, {"doctor", no_argument, NULL, MODE_DOCTOR},
 		{"version", no_argument, NULL, MODE_VERSION}, {"help", no_argument, NULL, MODE_HELP}, {0}};
+	static char name[] = "ip2vsock";
 	size_t rules = 0, files = 0;
 	options->rules = need(calloc((size_t)count + 1, sizeof(char *)));
 	options->files = need(calloc((size_t)count + 1, sizeof(char *)));
-	arguments[0] = "ip2vsock"; /* what getopt starts its messages with */
+	arguments[0] = name; /* what getopt starts its messages with */
 	for (int option; (option = getopt_long(count, arguments, "+m:f:v", names, NULL)) != -1;) {
 		if (option == 'm')
 			options->rules[rules++] = optarg;
@@ -129,7 +130,7 @@ static void collect(struct sources *sources, const struct options *options)
 	for (const char **file = options->files; good && *file; file++)
 		good = sources_add_file(sources, *file);
 	if (good && environment && *environment)
-		good = sources_add_environment(sources, environment);
+		sources_add_environment(sources, environment);
 	char *map = good ? sources_join(sources) : NULL;
 	if (!map)
 		fail_message(sources->message);
@@ -181,13 +182,15 @@ static void explain(
 /* As execvp, which hands a file that the kernel doesn't know to the shell; program_check has judged that. */
 __attribute__((noreturn)) static void run(const struct program *program, char **arguments, int count)
 {
+	static char name[] = _PATH_BSHELL;
 	execv(program->path, arguments);
 	if (errno == ENOEXEC) {
 		char **shell = need(calloc((size_t)count + 2, sizeof(char *)));
-		shell[0] = _PATH_BSHELL;
+		shell[0] = name;
 		shell[1] = (char *)program->path;
 		memcpy(shell + 2, arguments + 1, (size_t)count * sizeof(char *));
-		execv(_PATH_BSHELL, shell);
+		execv(name, shell);
+		free(shell);
 	}
 	fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s can't be executed: %s",
 		program->path, strerror(errno));

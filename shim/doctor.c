@@ -44,35 +44,39 @@ struct needs {
 	uint32_t foreign_cid;
 };
 
+static void need_listener(struct needs *needs, const struct rule *rule)
+{
+	bool all_ports = rule->port_first == 0 && rule->port_last == UINT16_MAX;
+	if (!all_ports && rule_port(rule, rule->port_first) < 1024)
+		needs->low_port = rule->number;
+	if (rule->target.cid == CID_LOCAL) {
+		needs->local = rule->number;
+	} else if (rule->target.cid != CID_ANY) {
+		needs->foreign = rule->number;
+		needs->foreign_cid = rule->target.cid;
+	}
+}
+
 static struct needs needs_of(const struct map *map)
 {
 	struct needs needs = {.cids = !map};
 	for (uint32_t i = 0; map && i < map_count(map); i++) {
 		const struct rule *rule = map_rule(map, i);
-		const struct target *target = &rule->target;
-		if (target->kind != TARGET_CID)
+		if (rule->target.kind != TARGET_CID)
 			continue;
 		needs.cids = true;
-		if (rule->side == SIDE_CONNECT && target->cid == CID_LOCAL)
+		if (rule->side == SIDE_LISTEN)
+			need_listener(&needs, rule);
+		else if (rule->target.cid == CID_LOCAL)
 			needs.local = rule->number;
-		else if (rule->side == SIDE_CONNECT && target->cid > CID_HOST)
+		else if (rule->target.cid > CID_HOST)
 			needs.remote = rule->number;
-		else if (target->cid != CID_ANY && target->cid != CID_LOCAL) {
-			needs.foreign = rule->number;
-			needs.foreign_cid = target->cid;
-		} else if (target->cid == CID_LOCAL) {
-			needs.local = rule->number;
-		}
-		bool all_ports = rule->port_first == 0 && rule->port_last == 65535;
-		if (rule->side == SIDE_LISTEN && !all_ports && rule_port(rule, rule->port_first) < 1024)
-			needs.low_port = rule->number;
 	}
 	return needs;
 }
 
-/* Runs this command again, with the library preloaded and a map that it must refuse: only if it isn't loaded
- * does
- * --version succeed. What the loader says about that is on the pipe. */
+/* Runs this command again, with the library preloaded and a map that it must refuse: --version succeeds only
+ * if it isn't loaded. What the loader says about that is on the pipe. */
 static bool preloads(const char *preload, char said[512])
 {
 	int pipes[2], status = 0;
@@ -82,8 +86,8 @@ static bool preloads(const char *preload, char said[512])
 	fflush(stdout);
 	pid_t child = fork();
 	if (!child) {
-		char *arguments[] = {"ip2vsock", "--version", NULL},
-		     *environment[] = {variable, "IP2VSOCK_MAP=!", NULL};
+		char name[] = "ip2vsock", option[] = "--version", map[] = "IP2VSOCK_MAP=!";
+		char *arguments[] = {name, option, NULL}, *environment[] = {variable, map, NULL};
 		dup2(pipes[1], 1);
 		dup2(pipes[1], 2);
 		execve("/proc/self/exe", arguments, environment);
@@ -118,7 +122,8 @@ static void check_settings(const struct settings *settings)
 	if (count)
 		ok("map", "%u rule%s (ip2vsock --check prints them)", count, count == 1 ? "" : "s");
 	else
-		note("map", "none is in force, everything would be left to IP: give -m RULE, -f FILE or IP2VSOCK_MAP");
+		note("map", "none is in force, everything would be left to IP: give -m RULE, -f FILE or "
+			    "IP2VSOCK_MAP");
 	static const char *const levels[] = {"off", "error", "connect", "debug"};
 	note("settings", "names resolve to %s, peers are shown in %s, children %s, log %s%s%s", names, peers,
 		settings->follow ? "follow" : "don't follow", levels[settings->log],
@@ -145,24 +150,25 @@ static void explain_refusal(int error)
 	bad("AF_VSOCK", "socket(AF_VSOCK) fails: %s", strerror(error));
 	if (error != EAFNOSUPPORT && filtered)
 		remedy("a seccomp filter refuses it, as the default profiles of Docker, Podman and "
-		       "containerd do: run the "
-		       "container with a profile that allows socket(AF_VSOCK) (docker run --security-opt "
+		       "containerd do: "
+		       "run the container with a profile that allows socket(AF_VSOCK) (docker run "
+		       "--security-opt "
 		       "seccomp=FILE)");
 	else if (error == EPERM || error == EACCES)
 		remedy("there is no seccomp filter, so a security module refuses it (SELinux, AppArmor): see "
-		       "its audit log");
+		       "its "
+		       "audit log");
 	else if (error == EAFNOSUPPORT && filtered && loaded)
 		remedy("the kernel has AF_VSOCK, so a seccomp filter refuses it, as systemd's "
-		       "RestrictAddressFamilies= "
-		       "does: add AF_VSOCK to it in the unit");
+		       "RestrictAddressFamilies= does: add AF_VSOCK to it in the unit");
 	else if (error == EAFNOSUPPORT && filtered)
 		remedy("either the vsock module isn't loaded, or a seccomp filter refuses it, as systemd's "
 		       "RestrictAddressFamilies= does: modprobe vsock on the machine; add AF_VSOCK in the "
 		       "unit");
 	else if (error == EAFNOSUPPORT)
-		remedy("the kernel has no AF_VSOCK: modprobe vsock (in a container: on its machine), or a "
-		       "kernel with "
-		       "CONFIG_VSOCKETS; without it, IP2VSOCK_TRANSPORT=unix:DIR emulates CIDs");
+		remedy("the kernel has no AF_VSOCK: modprobe vsock (in a container: on its machine), or take "
+		       "a "
+		       "kernel with CONFIG_VSOCKETS; without it, IP2VSOCK_TRANSPORT=unix:DIR emulates CIDs");
 }
 
 enum { NO_TRANSPORT = 0 }; /* 0 is the hypervisor's CID, no machine's */
@@ -206,7 +212,8 @@ static void check_loopback(int fd, const struct needs *needs)
 static void check_machines(uint32_t own, const struct needs *needs)
 {
 	if (own == NO_TRANSPORT && needs->remote) {
-		bad("machines", "rule %u goes to another machine, but no transport to one is loaded", needs->remote);
+		bad("machines", "rule %u goes to another machine, but no transport to one is loaded",
+			needs->remote);
 		remedy("in a virtual machine: modprobe vmw_vsock_virtio_transport (KVM, Nitro, Firecracker), "
 		       "vmw_vsock_vmci_transport, hv_sock; on a host: modprobe vhost_vsock");
 	}

@@ -9,27 +9,29 @@
 #include <strings.h>
 #include <sys/un.h>
 
-enum { RULE_TEXT = 8192 };
+enum { RULE_TEXT = 1 << 17 };
 
-static void warn_unreachable(const struct sources *sources, const struct rule *rule, const struct rule *shadow)
+static void warn_unreachable(
+	const struct sources *sources, const struct rule *rule, const struct rule *shadow)
 {
 	const char *name, *shadow_name;
 	uint32_t line, shadow_line;
 	sources_origin(sources, rule, &name, &line);
 	sources_origin(sources, shadow, &shadow_name, &shadow_line);
 	fflush(stdout);
-	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", name, line, rule->number);
+	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", name, line,
+		rule->number);
 	if (shadow == rule)
 		fprintf(stderr, "a connection to a wildcard address goes to localhost; name that\n");
 	else
-		fprintf(stderr, "rule %u (%s, line %u) takes all that it matches: %.*s\n", shadow->number, shadow_name,
-			shadow_line, (int)shadow->text_length, shadow->text);
+		fprintf(stderr, "rule %u (%s, line %u) takes all that it matches: %.*s\n", shadow->number,
+			shadow_name, shadow_line, (int)shadow->text_length, shadow->text);
 }
 
 void explain_map(const struct map *map, const struct sources *sources)
 {
 	uint32_t count = map_count(map), unreachable = 0;
-	char text[RULE_TEXT];
+	static char text[RULE_TEXT];
 	for (uint32_t i = 0; i < count; i++) {
 		const struct rule *rule = map_rule(map, i), *shadow = map_shadowed_by(map, rule);
 		rule_format(rule, text, sizeof(text));
@@ -144,8 +146,8 @@ static void print_target(const struct question *question, const struct rule *rul
 			printf("  %s the Unix socket %s\n",
 				question->side == SIDE_LISTEN ? "listens on" : "goes to", path);
 		else
-			printf("  fails: the path of the Unix socket doesn't fit its 107 bytes, or the host "
-			       "holds a slash\n");
+			puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a "
+			     "slash");
 		break;
 	case TARGET_REFUSE:
 		printf("  fails: %s\n", strerror(rule->target.error));
@@ -164,8 +166,7 @@ static void print_decision(
 		print_rule(sources, rule);
 		print_target(question, rule);
 	} else if (ranges_reserve(&question->settings->ranges, &question->address)) {
-		printf("  no rule takes it, and the address is one of ours: fails: No route to host "
-		       "(EHOSTUNREACH)\n");
+		puts("  no rule takes it, and the address is in a reserved range: fails: No route to host");
 	} else {
 		printf("  no rule takes it: left to IP\n");
 	}
@@ -184,21 +185,18 @@ static void explain_name(struct question *question, const struct sources *source
 	if (!with_port && names_address(map, question->host, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
 		if (rule)
 			print_rule(sources, rule);
-		printf("  the map takes no such name: the system's resolver is asked, and then the address "
-		       "decides\n"
-		       "  (ip2vsock --explain ADDRESS:%u)\n",
-			port);
+		printf("  the map takes no such name: the system's resolver is asked, and then the rules for "
+		       "its\n"
+		       "  address decide (--explain %s ADDRESS:%u)\n",
+			question->side == SIDE_LISTEN ? "listen" : "connect", port);
 		return;
 	}
 	address_format(&ipv4, text4, sizeof(text4));
 	address_format(&ipv6, text6, sizeof(text6));
-	if (with_port)
-		printf("  the name resolves to %s and %s\n", text4, text6);
-	else
-		printf("  the name resolves to %s and %s where no service is asked with it; with this one, "
-		       "the system's "
-		       "resolver is asked\n",
-			text4, text6);
+	printf("  the name resolves to %s and %s\n", text4, text6);
+	if (!with_port)
+		printf("  (if no port is asked for with it; with port %u the system's resolver is asked)\n",
+			port);
 	memcpy(question->address.ip, ipv4.ip, sizeof(ipv4.ip));
 	print_decision(question, sources, rule);
 }

@@ -7,15 +7,23 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 
-/* Two listeners of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::), or
- * SO_REUSEPORT on both. CID any takes a port whole, so the second is a dup of the first. */
+static bool both_set(const struct sock *first, const struct sock *second, int name)
+{
+	return options_int(&first->options, SOL_SOCKET, name, 0) && options_int(&second->options, SOL_SOCKET, name, 0);
+}
+
+/* Two sockets of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::),
+ * SO_REUSEPORT on both, or SO_REUSEADDR while none listens. CID any takes a port whole, so the second is a dup of the first. */
 static bool may_share(const struct sock *first, const struct sock *second, const struct address *wanted)
 {
 	const struct sock *six = first->family == AF_INET6 ? first : second->family == AF_INET6 ? second : NULL;
-	if (options_int(&first->options, SOL_SOCKET, SO_REUSEPORT, 0) &&
-		options_int(&second->options, SOL_SOCKET, SO_REUSEPORT, 0))
+	if (both_set(first, second, SO_REUSEPORT))
+		return true;
+	if (both_set(first, second, SO_REUSEADDR) && state_of(first) != STATE_LISTENING &&
+		state_of(second) != STATE_LISTENING)
 		return true;
 	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return true;
@@ -157,6 +165,19 @@ static int bind_anywhere(int fd, struct sock *sock)
 	return stream_bind(fd, sock, (struct sockaddr *)&any, length);
 }
 
+/* Two that share a port by SO_REUSEADDR can't both listen. */
+static bool conflicts(const struct sock *other, const void *context)
+{
+	const struct sock *sock = context;
+	return other != sock && state_of(other) == STATE_LISTENING && other->local.cid == sock->local.cid &&
+		other->local.port == sock->local.port && !may_share(other, sock, &sock->name);
+}
+
+static bool listens_elsewhere(const struct sock *sock)
+{
+	return fd_find(conflicts, sock) >= 0;
+}
+
 /* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
  * net.core.somaxconn allows. */
 enum { BACKLOG = 1 << 16 };
@@ -175,6 +196,8 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	}
 	if (state != STATE_BOUND && state != STATE_LISTENING)
 		return fail(EINVAL);
+	if (sock->shares && listens_elsewhere(sock))
+		return fail(EADDRINUSE);
 	if (libc.listen(fd, BACKLOG) < 0)
 		return -1;
 	set_state(sock, STATE_LISTENING);
@@ -270,32 +293,41 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 	return fail(EINVAL);
 }
 
-/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, and new clients are
- * refused. AF_VSOCK knows no such thing, so a fresh socket takes the listener's place; sleeping threads still hold the old
- * one, and each is woken by a connection of our own until nobody is left and the port is free. */
+/* Connects to a listener of our own that is to end, which wakes a thread that sleeps in accept(). */
+static void knock(const struct sock *sock)
+{
+	struct place door;
+	int hand = sock->transport->open(SOCK_CLOEXEC, BUFFER_DEFAULT);
+	if (hand < 0)
+		return;
+	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
+	sock->transport->connect(hand, &door, 0);
+	libc.close(hand);
+}
+
+/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients are refused,
+ * and listen() begins anew. AF_VSOCK knows no such thing, and Unix sockets no new beginning, so a fresh socket takes the
+ * listener's place. Sleeping threads still hold the old one, and its port: they are woken until it is free. */
 static int end_listening(int fd, struct sock *sock)
 {
-	enum { KNOCKS = 256 };
+	enum { SLEEPERS = 256 };
+	struct place place;
+	struct endpoint local;
 	int flags = swap_flags(fd);
-	int fresh = flags < 0 ? -1 : sock->transport->open(flags, sock->rule ? sock->rule->buffer : BUFFER_DEFAULT);
+	if (flags < 0 || !stream_place(sock->rule, &sock->name, sock->name.port, &place, &local))
+		return -1;
+	int fresh = sock->transport->open(flags, sock->rule->buffer);
 	if (fresh < 0)
 		return -1;
-	struct place door, place;
-	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	sock->transport->place(&sock->local, &place);
+	if (sock->transport->family == AF_UNIX)
+		libc.shutdown(fd, SHUT_RDWR); /* wakes all of them */
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
-	int bound = -1;
-	for (int i = 0; i < KNOCKS && bound < 0; i++) {
-		bound = sock->transport->bind(fd, &place);
-		if (bound == 0 || errno != EADDRINUSE)
-			break;
-		int knock = sock->transport->open(SOCK_CLOEXEC, BUFFER_DEFAULT);
-		if (knock < 0)
-			break;
-		sock->transport->connect(knock, &door, 0);
-		libc.close(knock);
-	}
+	for (int i = 0; i < SLEEPERS && sock->transport->bind(fd, &place) < 0 && errno == EADDRINUSE; i++)
+		if (sock->transport->family == AF_VSOCK)
+			knock(sock);
+		else
+			sched_yield();
 	return 0;
 }
 
@@ -305,7 +337,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	sock->shut_listen = true;
 	set_state(sock, STATE_BOUND);
-	return sock->transport->family == AF_UNIX ? libc.shutdown(fd, how) : end_listening(fd, sock);
+	return sock->rule ? end_listening(fd, sock) : 0;
 }
 
 bool stream_closed_both_ways(int fd, const struct sock *sock)
@@ -338,7 +370,7 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	if (how == SHUT_RD) /* AF_VSOCK would throw away what is queued and break the peer's send() */
 		return 0;
 	int result = libc.shutdown(fd, how);
-	if (result == 0)
+	if (result == 0 && how == SHUT_WR)
 		sock->shut_write = true;
 	return result;
 }

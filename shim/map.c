@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules to look-ups. Every host pattern is one entry of a hash table; an address or a name has few patterns
- * that can match it (one for each prefix length, or number of labels, that the map uses), so a look-up probes
- * those, and the smallest rule number among them wins. */
+/* Look-ups. An address or a name has few patterns that can match it (one for each prefix length, or number of labels,
+ * that the map uses); each is looked up in a hash table, and the smallest rule number among them wins. */
 #include "map_internal.h"
 
 #include "text.h"
 
 #include <string.h>
+
+const struct prefix loopback4 = {{[10] = 0xff, 0xff, 127}, 104};
+const struct prefix loopback6 = {{[15] = 1}, 128};
+
+/* ---- keys ---- */
 
 struct key {
 	uint64_t hash;
@@ -16,8 +20,6 @@ struct key {
 	enum entry_kind kind;
 	unsigned length;
 };
-
-/* ---- keys ---- */
 
 static uint64_t mix(uint64_t hash)
 {
@@ -33,8 +35,7 @@ static uint64_t name_hash_add(uint64_t hash, char c)
 	return (hash ^ (unsigned char)c) * 0x100000001b3;
 }
 
-static struct key name_key(
-	enum side side, enum entry_kind kind, const char *text, size_t length, uint64_t hash)
+static struct key name_key(enum side side, enum entry_kind kind, const char *text, size_t length, uint64_t hash)
 {
 	return (struct key){
 		.hash = mix(hash + (uint64_t)kind * 2 + side),
@@ -81,35 +82,54 @@ static struct key prefix_key(enum side side, uint64_t high, uint64_t low, unsign
 	};
 }
 
+/* ---- tables ---- */
+
+static struct entry *entry_at(const struct map *map, uint32_t slot) /* of a slot that isn't free */
+{
+	return &map->entries[(slot & ((1u << ENTRY_BITS) - 1)) - 1];
+}
+
+static uint32_t slot_tag(const struct key *key)
+{
+	return (uint32_t)(key->hash >> 32) & ~((1u << ENTRY_BITS) - 1);
+}
+
 static bool entry_is(const struct entry *entry, const struct key *key)
 {
 	if (entry->side != key->side || entry->kind != key->kind || entry->length != key->length)
 		return false;
 	if (key->kind == ENTRY_PREFIX)
 		return entry->ip[0] == key->ip[0] && entry->ip[1] == key->ip[1];
-	return entry->name.hash == key->hash && memcmp(entry->name.text, key->text, key->length) == 0;
+	return memcmp(entry_text(entry), key->text, key->length) == 0;
 }
 
-/* Where it is, or where it would stand. The table is never full. */
-static struct entry *entry_place(const struct map *map, const struct key *key)
+/* Where the key's entry is, or would be; the table is never full. */
+static uint32_t *slot_of(const struct map *map, const struct key *key)
 {
-	uint32_t i = (uint32_t)key->hash & map->entry_mask;
-	while (map->entries[i].rule && !entry_is(&map->entries[i], key))
-		i = (i + 1) & map->entry_mask;
-	return &map->entries[i];
-}
-
-/* ---- ports ---- */
-
-static struct block *block_place(const struct map *map, uint32_t entry, uint32_t first, unsigned size)
-{
-	uint32_t i = (uint32_t)mix((uint64_t)entry << 32 | first << 8 | size) & map->block_mask;
-	for (;; i = (i + 1) & map->block_mask) {
-		struct block *block = &map->blocks[i];
-		if (!block->rule || (block->entry == entry && block->first == first && block->size == size))
-			return block;
+	uint32_t tag = slot_tag(key), tag_bits = ~((1u << ENTRY_BITS) - 1);
+	for (uint32_t i = (uint32_t)key->hash & map->slot_mask;; i = (i + 1) & map->slot_mask) {
+		uint32_t *slot = &map->slots[i];
+		if (!*slot || ((*slot & tag_bits) == tag && entry_is(entry_at(map, *slot), key)))
+			return slot;
 	}
 }
+
+static uint64_t block_name(uint32_t entry, uint32_t first, unsigned size)
+{
+	return ((uint64_t)entry << 16 | first) << BLOCK_SIZE_BITS | size;
+}
+
+/* The same for blocks. */
+static uint64_t *block_of(const struct map *map, uint32_t entry, uint32_t first, unsigned size)
+{
+	uint64_t name = block_name(entry, first, size);
+	uint32_t i = (uint32_t)mix(name) & map->block_mask;
+	while (map->blocks[i] && map->blocks[i] >> RULE_BITS != name)
+		i = (i + 1) & map->block_mask;
+	return &map->blocks[i];
+}
+
+/* ---- matching ---- */
 
 static uint32_t entry_first(const struct map *map, const struct entry *entry, uint32_t port)
 {
@@ -118,9 +138,9 @@ static uint32_t entry_first(const struct map *map, const struct entry *entry, ui
 	uint32_t best = RULE_NONE, index = (uint32_t)(entry - map->entries);
 	for (uint32_t sizes = entry->sizes; sizes; sizes &= sizes - 1) {
 		unsigned size = (unsigned)__builtin_ctz(sizes);
-		const struct block *block = block_place(map, index, port >> size << size, size);
-		if (block->rule && block->rule < best)
-			best = block->rule;
+		uint32_t rule = *block_of(map, index, port >> size << size, size) & ((1u << RULE_BITS) - 1);
+		if (rule && rule < best)
+			best = rule;
 	}
 	return best;
 }
@@ -138,16 +158,13 @@ uint32_t entries_first(const struct map *map, const struct entry *const found[],
 	return best;
 }
 
-/* ---- patterns that match ---- */
-
 static size_t entry_add(
 	const struct map *map, const struct key *key, const struct entry *found[], size_t count)
 {
-	const struct entry *entry = entry_place(map, key);
-	if (!entry->rule)
-		return count;
-	found[count] = entry;
-	return count + 1;
+	uint32_t slot = *slot_of(map, key);
+	if (slot)
+		found[count++] = entry_at(map, slot);
+	return count;
 }
 
 size_t entries_of_name(const struct map *map, enum side side, const char *name, size_t length, bool glob,
@@ -195,9 +212,6 @@ static size_t entries_of_ip(const struct map *map, enum side side, const uint8_t
 
 /* ---- building ---- */
 
-static const struct prefix loopback4 = {{[10] = 0xff, 0xff, 127}, 104};
-static const struct prefix loopback6 = {{[15] = 1}, 128};
-
 struct builder {
 	struct map *map;
 	const struct map_source *source;
@@ -217,9 +231,11 @@ static bool blocks_grow(const struct builder *builder)
 		return false;
 	map->block_mask = size - 1;
 	for (uint32_t i = 0; old.blocks && i <= old.block_mask; i++) {
-		const struct block *block = &old.blocks[i];
-		if (block->rule)
-			*block_place(map, block->entry, block->first, block->size) = *block;
+		uint64_t name = old.blocks[i] >> RULE_BITS;
+		unsigned size_of_block = name & ((1u << BLOCK_SIZE_BITS) - 1);
+		uint32_t first = name >> BLOCK_SIZE_BITS & UINT16_MAX;
+		if (old.blocks[i])
+			*block_of(map, (uint32_t)(name >> (BLOCK_SIZE_BITS + 16)), first, size_of_block) = old.blocks[i];
 	}
 	return true;
 }
@@ -227,17 +243,16 @@ static bool blocks_grow(const struct builder *builder)
 static bool add_blocks(const struct builder *builder, struct entry *entry, const struct rule *rule)
 {
 	struct map *map = builder->map;
-	uint32_t index = (uint32_t)(entry - map->entries), first = rule->port_first,
-		 end = rule->port_last + 1u;
+	uint32_t index = (uint32_t)(entry - map->entries), first = rule->port_first, end = rule->port_last + 1u;
 	while (first < end) {
 		unsigned size = first ? (unsigned)__builtin_ctz(first) : 16;
 		while (first + (1u << size) > end)
 			size--;
 		if (2 * map->block_count >= map->block_mask && !blocks_grow(builder))
 			return false;
-		struct block *block = block_place(map, index, first, size);
-		if (!block->rule) {
-			*block = (struct block){index, rule->number, (uint16_t)first, (uint16_t)size};
+		uint64_t *block = block_of(map, index, first, size);
+		if (!*block) {
+			*block = block_name(index, first, size) << RULE_BITS | rule->number;
 			map->block_count++;
 		}
 		entry->sizes |= 1u << size;
@@ -248,33 +263,34 @@ static bool add_blocks(const struct builder *builder, struct entry *entry, const
 
 static void fill_entry(struct entry *entry, const struct key *key, const struct rule *rule)
 {
-	*entry = (struct entry){
-		.rule = rule->number,
-		.port_first = rule->port_first,
-		.port_last = rule->port_last,
-		.side = key->side,
-		.kind = key->kind,
-		.length = key->length,
-	};
-	if (key->kind == ENTRY_PREFIX) {
-		entry->ip[0] = key->ip[0];
-		entry->ip[1] = key->ip[1];
-	} else {
-		entry->name.text = key->text;
-		entry->name.hash = key->hash;
-	}
+	entry->rule = rule->number;
+	entry->port_first = rule->port_first;
+	entry->port_last = rule->port_last;
+	entry->side = key->side;
+	entry->kind = key->kind;
+	entry->length = (uint8_t)key->length;
+	if (key->kind == ENTRY_PREFIX)
+		memcpy(entry->ip, key->ip, sizeof entry->ip);
+	else if (key->length < ENTRY_TEXT)
+		memcpy(entry->text, key->text, key->length);
+	else
+		entry->long_text = key->text;
 }
 
-/* The entry of the rule's pattern; with a new one, *is_new. */
+/* The entry of the rule's pattern; *is_new: this is its first rule. */
 static struct entry *add_entry(
 	const struct builder *builder, const struct key *key, const struct rule *rule, bool *is_new)
 {
-	struct entry *entry = entry_place(builder->map, key);
-	*is_new = !entry->rule;
-	if (*is_new)
-		fill_entry(entry, key, rule);
-	else if (!add_blocks(builder, entry, rule))
+	struct map *map = builder->map;
+	uint32_t *slot = slot_of(map, key);
+	*is_new = !*slot;
+	if (*is_new) {
+		*slot = slot_tag(key) | ++map->entry_count;
+		fill_entry(entry_at(map, *slot), key, rule);
+	} else if (!add_blocks(builder, entry_at(map, *slot), rule)) {
 		return NULL;
+	}
+	struct entry *entry = entry_at(map, *slot);
 	entry->host_in_path |= rule->target.host_in_path;
 	return entry;
 }
@@ -290,19 +306,18 @@ static bool add_prefix(const struct builder *builder, const struct rule *rule, c
 /* A pattern that both sides have is numbered once. */
 static void number_name(struct map *map, struct entry *entry, uint64_t hash)
 {
-	struct key other = name_key(!entry->side, entry->kind, entry->name.text, entry->length, hash);
-	entry->named = entry_place(map, &other)->named;
-	if (entry->named)
-		return;
-	entry->named = ++map->named_count;
+	struct key other = name_key(!entry->side, entry->kind, entry_text(entry), entry->length, hash);
+	uint32_t slot = *slot_of(map, &other);
+	entry->named = slot ? entry_at(map, slot)->named : ++map->named_count;
 	map->named[entry->named] = (uint32_t)(entry - map->entries);
 }
 
 static bool add_name(const struct builder *builder, const struct rule *rule)
 {
 	struct map *map = builder->map;
+	struct side_index *index = &map->sides[rule->side];
 	bool glob = rule->host.kind != HOST_NAME, is_new;
-	const char *text = glob && !rule->host.name ? "" : rule->host.name;
+	const char *text = rule->host.kind == HOST_ANY ? "" : rule->host.name;
 	size_t length = rule->host.name_length;
 	uint64_t hash = name_hash(text, length);
 	struct key key = name_key(rule->side, glob ? ENTRY_SUFFIX : ENTRY_NAME, text, length, hash);
@@ -314,8 +329,7 @@ static bool add_name(const struct builder *builder, const struct rule *rule)
 		map->next[entry->rule] = rule->number;
 		return true;
 	}
-	struct side_index *index = &map->sides[rule->side];
-	if (length == 0) {
+	if (rule->host.kind == HOST_ANY) {
 		index->any = entry;
 		return true;
 	}
@@ -364,14 +378,18 @@ static bool too_many_names(struct map_error *error, const struct map *map, const
 static bool build_index(const struct builder *builder, const char *name, struct map_error *error)
 {
 	struct map *map = builder->map;
-	uint32_t size = 8; /* at most half full: a rule has one entry, localhost two */
-	while (size < 2 * (map->count + 4))
-		size *= 2;
-	map->entry_mask = size - 1;
-	map->entries = memory(builder, size, sizeof *map->entries);
+	uint32_t entries = map->count + 4, slots = 16; /* a rule has one entry, localhost two on each side */
+	while (slots / 4 * 3 < entries)
+		slots *= 2;
+	map->slot_mask = slots - 1;
+	map->slots = memory(builder, slots, sizeof *map->slots);
+	map->entries = memory(builder, entries + 1, sizeof *map->entries);
+	if (map->entries) /* each in one cache line */
+		map->entries = (struct entry *)(((uintptr_t)map->entries + sizeof *map->entries - 1) &
+			-(uintptr_t)sizeof *map->entries);
 	map->next = memory(builder, map->count + 1, sizeof *map->next);
 	map->named = memory(builder, map->count + 1, sizeof *map->named);
-	if (!map->entries || !map->next || !map->named)
+	if (!map->slots || !map->entries || !map->next || !map->named)
 		return out_of_memory(error, name);
 	for (uint32_t i = 0; i < map->count; i++) {
 		if (!add_rule(builder, &map->rules[i]))
@@ -439,7 +457,7 @@ static uint32_t find_numbered(const struct map *map, enum side side, uint32_t nu
 	if (number <= map->named_count) {
 		const struct entry *entry = &map->entries[map->named[number]];
 		return find_name(
-			map, side, entry->name.text, entry->length, entry->kind == ENTRY_SUFFIX, port);
+			map, side, entry_text(entry), entry->length, entry->kind == ENTRY_SUFFIX, port);
 	}
 	const char *name = names_dynamic(map, number);
 	if (name)

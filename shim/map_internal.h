@@ -6,23 +6,23 @@
 #include "map.h"
 #include "names.h"
 
-#define RULE_NONE                                                                                            \
-	UINT32_MAX /* larger than any rule's number, so that the first rule is the smallest number */
+/* Larger than any rule's number, so that the first rule is the smallest number. */
+#define RULE_NONE UINT32_MAX
 
 enum entry_kind { ENTRY_PREFIX, ENTRY_NAME, ENTRY_SUFFIX };
 
-/* A host pattern of one side, in a hash table. Its first rule is here, so that most look-ups end here too;
- * later ones are in `blocks`: a range of ports is a few aligned blocks of 2^n ports, as a range of addresses
- * is a few CIDR blocks. */
+enum { ENTRY_TEXT = 48 };
+
+/* A host pattern of one side. Its first rule is here, and its text if it isn't long, so that most look-ups end with
+ * this one cache line. Later rules are in `blocks`: a range of ports is a few aligned blocks of 2^n ports, as a range of
+ * addresses is a few CIDR blocks. */
 struct entry {
 	union {
-		uint64_t ip[2]; /* ENTRY_PREFIX, host byte order */
-		struct {
-			const char *text; /* ENTRY_NAME, ENTRY_SUFFIX; "" for * */
-			uint64_t hash;
-		} name;
+		uint64_t ip[2];	       /* ENTRY_PREFIX, host byte order */
+		char text[ENTRY_TEXT]; /* ENTRY_NAME, ENTRY_SUFFIX: with its NUL; "" for * */
+		const char *long_text; /* the same, where it doesn't fit */
 	};
-	uint32_t rule; /* the first rule's number; 0: this place is free */
+	uint32_t rule; /* the first rule's number */
 	uint16_t port_first, port_last;
 	uint32_t named; /* its number among the named patterns of both sides, from 1; 0: not a name */
 	uint32_t side : 1, kind : 2, length : 8; /* of the prefix in bits, of the text in bytes */
@@ -30,12 +30,15 @@ struct entry {
 	uint32_t sizes : 17;			 /* bit n: blocks of 2^n ports are in use */
 };
 
-struct block {
-	uint32_t entry; /* its index */
-	uint32_t rule;	/* number; 0: this place is free */
-	uint16_t first;
-	uint16_t size; /* 2^size ports */
+/* Both hash tables are made of words, 0 where they are free, so that a look-up in a large map stays in the cache until it
+ * reaches its entry. There are at most MAP_TEXT_LIMIT / RULE_SHORTEST rules. */
+enum {
+	RULE_SHORTEST = 6,  /* bytes, with a comma: "1=3:1," */
+	RULE_BITS = 21,	    /* of a rule's number */
+	ENTRY_BITS = 22,    /* of an entry's number from 1; above it in `slots` the first bits of its hash */
+	BLOCK_SIZE_BITS = 5 /* in `blocks`: entry, first port, size, rule */
 };
+_Static_assert(MAP_TEXT_LIMIT / RULE_SHORTEST + 1 < 1 << RULE_BITS, "rules fit");
 
 struct side_index {
 	const struct entry *any; /* the pattern *; NULL: none */
@@ -49,13 +52,20 @@ struct map {
 	uint32_t *next; /* for each rule, the number of another one of its name pattern; 0: no more */
 	uint32_t count;
 	struct entry *entries;
-	uint32_t entry_mask;
-	struct block *blocks;
+	uint32_t entry_count;
+	uint32_t *slots; /* entries by the hash of their keys */
+	uint32_t slot_mask;
+	uint64_t *blocks;
 	uint32_t block_mask, block_count;
-	uint32_t *named; /* entries by their `named`; at 0 nothing */
+	uint32_t *named; /* the indexes of entries by their `named`; at 0 nothing */
 	uint32_t named_count;
 	struct side_index sides[2];
 };
+
+static inline const char *entry_text(const struct entry *entry)
+{
+	return entry->length < ENTRY_TEXT ? entry->text : entry->long_text;
+}
 
 /* Reads the rules into map->rules. false: *error is filled in. */
 bool rules_parse(struct map *map, const char *name, const char *text, size_t length,

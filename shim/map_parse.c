@@ -216,7 +216,6 @@ static uint32_t count_equals(const char *text, const char *end)
 
 static bool parse_input(struct parser *p, const char *name, bool is_file, const char *text, size_t length)
 {
-	enum { SHORTEST = 6 }; /* a rule and a comma: "1=3:1," */
 	struct input input = {name, is_file, text, text + length, text, 1, NULL};
 	p->text_size += length;
 	if (p->text_size > MAP_TEXT_LIMIT) {
@@ -230,7 +229,7 @@ static bool parse_input(struct parser *p, const char *name, bool is_file, const 
 	}
 	if (length == 0)
 		return true;
-	uint32_t rules = count_equals(text, input.end), most = (uint32_t)(length / SHORTEST + 1);
+	uint32_t rules = count_equals(text, input.end), most = (uint32_t)(length / RULE_SHORTEST + 1);
 	input.store = p->source->memory(p->source->context, length + 1); /* a NUL behind the last word */
 	if (!input.store)
 		return out_of_memory(p->error, name);

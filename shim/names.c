@@ -209,6 +209,6 @@ bool names_host(const struct map *map, const struct address *address, char name[
 	*is_pattern = entry->kind == ENTRY_SUFFIX;
 	if (*is_pattern)
 		memcpy(name, "*.", 2);
-	memcpy(name + (*is_pattern ? 2 : 0), entry->name.text, entry->length + 1u);
+	memcpy(name + (*is_pattern ? 2 : 0), entry_text(entry), entry->length + 1u);
 	return true;
 }

@@ -96,6 +96,8 @@ void options_copy(struct options *to, const struct options *from)
 {
 	for (uint32_t number = from->first; number; number = at(number)->next) {
 		const struct option *option = at(number);
+		if (option->level == SOL_SOCKET && option->name == SO_PRIORITY)
+			continue;
 		options_remember(to, option->level, option->name, option->value, option->length);
 	}
 }
@@ -141,7 +143,6 @@ bool options_universal(int level, int name)
 	switch (name) {
 	case SO_KEEPALIVE:
 	case SO_REUSEADDR:
-	case SO_PRIORITY:
 	case SO_RCVTIMEO:
 	case SO_SNDTIMEO:
 #if defined SO_RCVTIMEO_NEW && SO_RCVTIMEO_NEW != SO_RCVTIMEO

@@ -19,6 +19,7 @@ void options_remember(struct options *options, int level, int name, const void *
 /* Remembers what a TCP socket has that was opened elsewhere, as far as servers and clients commonly set it. */
 void options_learn(struct options *options, int fd);
 void options_forget(struct options *options);
+/* All that an accepted connection inherits from its listener. */
 void options_copy(struct options *to, const struct options *from);
 /* The value of an option of type int, or `otherwise`. */
 int options_int(const struct options *options, int level, int name, int otherwise);

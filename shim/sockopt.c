@@ -54,7 +54,7 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		return fail(EINVAL); /* has an address, or a connection */
 	if (level == IPPROTO_TCP && name == TCP_FASTOPEN && state == STATE_CONNECTED)
 		return fail(EINVAL);
-	if (level == SOL_SOCKET && name == SO_PEEK_OFF) /* as TCP before Linux 6.9 */
+	if (level == SOL_SOCKET && (name == SO_PEEK_OFF || name == SO_ZEROCOPY)) /* as TCP before Linux 6.9 and 4.14 */
 		return fail(EOPNOTSUPP);
 	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED && address_is_ipv4(&sock->asked))
 		return become_ipv4(sock, value, length);
@@ -150,7 +150,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 
 /* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't know it for
  * AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
-int stream_unread(int fd, struct sock *sock, int *count)
+static int unread(int fd, struct sock *sock, int *count)
 {
 	if (state_of(sock) == STATE_LISTENING)
 		return fail(EINVAL);
@@ -161,30 +161,56 @@ int stream_unread(int fd, struct sock *sock, int *count)
 	for (int i = 0; i < IOV_MAX; i++)
 		pages[i] = (struct iovec){scratch, sizeof scratch};
 	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = IOV_MAX};
-	int saved = errno;
-	ssize_t got = recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
-	errno = saved;
+	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
 	*count = got > 0 ? (int)got : 0;
 	return 0;
 }
 
-int stream_unsent(int fd, struct sock *sock, unsigned long request, int *count)
+static int unsent(int fd, struct sock *sock, unsigned long request, int *count)
 {
 	if (request == SIOCOUTQ && state_of(sock) == STATE_LISTENING)
 		return fail(EINVAL);
-	int saved = errno;
 	if (libc.ioctl(fd, request, count) < 0)
 		*count = 0; /* no kernel tells SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
-	errno = saved;
 	return 0;
 }
 
-int stream_ioctl(const struct sock *sock, unsigned long request, void *argument)
+/* What only the network's own ioctls know (SIOCGIFCONF …), and what none does: a TCP socket answers. */
+static int ask_tcp(const struct sock *sock, unsigned long request, void *argument)
 {
 	int scratch = options_scratch(&sock->options, sock->family);
 	if (scratch < 0)
 		return -1;
 	int result = libc.ioctl(scratch, request, argument);
 	close_quietly(scratch);
+	return result;
+}
+
+int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argument)
+{
+	int saved = errno, result;
+	switch (request) {
+	case FIONREAD:
+		result = unread(fd, sock, argument);
+		break;
+	case SIOCOUTQ:
+	case SIOCATMARK:
+		result = unsent(fd, sock, request, argument);
+		break;
+	case FIONBIO:
+	case FIOASYNC:
+	case FIOCLEX:
+	case FIONCLEX:
+	case FIOSETOWN:
+	case FIOGETOWN:
+	case SIOCSPGRP:
+	case SIOCGPGRP:
+		result = libc.ioctl(fd, request, argument);
+		break;
+	default:
+		result = ask_tcp(sock, request, argument);
+	}
+	if (result >= 0)
+		errno = saved;
 	return result;
 }

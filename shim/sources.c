@@ -59,18 +59,15 @@ static bool check(struct sources *sources, const char *name, const char *text, c
 	return map != NULL;
 }
 
-static bool add(struct sources *sources, const char *name, char *text)
+static void add(struct sources *sources, const char *name, const char *text)
 {
-	struct source source = {name, text, 1, 1};
-	if (sources->count) {
-		const struct source *last = &sources->list[sources->count - 1];
-		source.first_line = last->first_line + last->lines;
-	}
+	sources->list = need(realloc(sources->list, (sources->count + 1) * sizeof(*sources->list)));
+	struct source *source = &sources->list[sources->count++];
+	*source = (struct source){name, need(strdup(text)), 1, 1};
+	if (source > sources->list)
+		source->first_line = source[-1].first_line + source[-1].lines;
 	for (const char *at = text; (at = strchr(at, '\n')); at++)
-		source.lines++;
-	sources->list = need(realloc(sources->list, (sources->count + 1) * sizeof(source)));
-	sources->list[sources->count++] = source;
-	return true;
+		source->lines++;
 }
 
 bool sources_add_rule(struct sources *sources, const char *rule)
@@ -83,7 +80,8 @@ bool sources_add_rule(struct sources *sources, const char *rule)
 			"ip2vsock: -m '%.200s' holds no rule; is a variable empty?\n", rule);
 		return false;
 	}
-	return add(sources, "-m", need(strdup(rule)));
+	add(sources, "-m", rule);
+	return true;
 }
 
 /* What the file named by -f held, for the parser, which reads it as if the map named it. */
@@ -109,25 +107,32 @@ static bool is_file(const char *path)
 
 bool sources_add_file(struct sources *sources, const char *path)
 {
-	struct content content;
-	char *whole = realpath(path, NULL), *include; /* NULL: a pipe, or a file that was deleted */
+	struct content content = {NULL, 0};
 	uint32_t rules;
 	int error = read_file(NULL, path, &content.text, &content.length);
 	if (error) {
-		snprintf(sources->message, sizeof(sources->message), "ip2vsock: -f %.1000s can't be read: %s\n", path,
-			strerror(error));
+		snprintf(sources->message, sizeof(sources->message),
+			"ip2vsock: -f %.1000s can't be read: %s\n", path, strerror(error));
+		free((char *)content.text);
 		return false;
 	}
+	char *whole = realpath(path, NULL), *include = NULL; /* NULL: a pipe, or a file that was deleted */
+	bool by_name = whole && is_file(whole);
 	if (asprintf(&include, "@\"%s\"", whole ? whole : path) < 0)
 		need(NULL);
-	if (!check(sources, "-f", include, &(struct map_source){map_memory, give_content, &content}, &rules))
-		return false;
-	return add(sources, path, whole && is_file(whole) ? include : (char *)content.text);
+	bool good = check(
+		sources, "-f", include, &(struct map_source){map_memory, give_content, &content}, &rules);
+	if (good)
+		add(sources, path, by_name ? include : content.text);
+	free(whole);
+	free(include);
+	free((char *)content.text);
+	return good;
 }
 
-bool sources_add_environment(struct sources *sources, const char *map)
+void sources_add_environment(struct sources *sources, const char *map)
 {
-	return add(sources, "IP2VSOCK_MAP", need(strdup(map)));
+	add(sources, "IP2VSOCK_MAP", map);
 }
 
 char *sources_join(struct sources *sources)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the command's map comes from: -m rules, then -f files, then the environment's IP2VSOCK_MAP, joined to the one
- * IP2VSOCK_MAP that the program gets. What the command line says is checked by itself first, so that a mistake is told
- * where it was made; settings_read() has checked the environment. */
+/* Where the command's map comes from: -m rules, then -f files, then the environment's IP2VSOCK_MAP, joined to
+ * the one IP2VSOCK_MAP that the program gets. What the command line says is checked by itself first, so that
+ * a mistake is told where it was made; settings_read() has checked the environment. */
 #ifndef IP2VSOCK_SOURCES_H
 #define IP2VSOCK_SOURCES_H
 
@@ -23,10 +23,9 @@ struct sources {
 /* In the order of the map. false: a mistake, see message. */
 bool sources_add_rule(struct sources *sources, const char *rule);
 bool sources_add_file(struct sources *sources, const char *path);
-bool sources_add_environment(struct sources *sources, const char *map);
+void sources_add_environment(struct sources *sources, const char *map);
 
-/* The joined map, to be freed. NULL: it is larger than the kernel lets an environment string be, see message.
- */
+/* The joined map, to be freed. NULL: larger than the kernel lets a variable be, see message. */
 char *sources_join(struct sources *sources);
 
 /* Where a rule of the joined map was written. */

@@ -28,16 +28,12 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length);
 int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length);
 int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length);
-int stream_unread(int fd, struct sock *sock, int *count); /* ioctl FIONREAD */
-int stream_unsent(int fd, struct sock *sock, unsigned long request, int *count); /* SIOCOUTQ, SIOCATMARK */
+int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argument);
 
 /* recv(2) and recvmsg(2) with any of these flags. Not cancelled halfway: what was received is returned. */
 enum { STREAM_ODD_FLAGS = MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_WAITALL };
 ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, int flags);
 ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags);
-
-/* Any other ioctl of sockets (SIOCGIFCONF …): a TCP socket answers. */
-int stream_ioctl(const struct sock *sock, unsigned long request, void *argument);
 
 /* An address of a reserved range that no rule takes: -1 and EHOSTUNREACH, and a line in the log. */
 int stream_unreachable(const struct address *address);

@@ -135,26 +135,16 @@ int hook_fcntl64(int fd, int command, void *argument)
 
 int hook_ioctl(int fd, unsigned long request, void *argument)
 {
-	if (!shim_active())
-		return libc.ioctl(fd, request, argument);
-	struct sock *sock;
-	switch (request) {
-	case FIONREAD: /* SIOCINQ too: programs ask inherited sockets as well */
+	struct sock *sock = NULL;
+	if (shim_active() && (fd_tracked(fd) || request == FIONREAD)) /* which programs ask of inherited sockets too */
 		sock = stream_replaced(fd);
-		return sock ? stream_unread(fd, sock, argument) : libc.ioctl(fd, request, argument);
-	case SIOCOUTQ:
-	case SIOCATMARK:
-		sock = stream_replaced(fd);
-		return sock ? stream_unsent(fd, sock, request, argument) : libc.ioctl(fd, request, argument);
-	case FIOASYNC:
-	case FIOSETOWN:
-	case SIOCSPGRP:
-		if (fd_tracked(fd))
-			fd_sock(fd)->owner = true;
-		break;
-	default:
-		if (request >> 8 == 0x89 && fd_tracked(fd) && (sock = stream_replaced(fd)))
-			return stream_ioctl(sock, request, argument);
-	}
-	return libc.ioctl(fd, request, argument);
+	if ((request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) && fd_tracked(fd))
+		fd_sock(fd)->owner = true;
+	return sock ? stream_ioctl(fd, sock, request, argument) : libc.ioctl(fd, request, argument);
+}
+
+int hook_sockatmark(int fd)
+{
+	int mark;
+	return hook_ioctl(fd, SIOCATMARK, &mark) < 0 ? -1 : mark;
 }

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 
+#include "walk.h"
+
 enum { RECORD_SIZE = 1 << 20, CASE_SECONDS = 10 };
 
 /* Shared by everything that a case forks; what it execs maps it again by path. */
@@ -52,6 +54,11 @@ void record(const char *format, ...)
 	size_t at = atomic_fetch_add(&records->used, length);
 	if (at + length < RECORD_SIZE)
 		memcpy(records->text + at, line, length);
+}
+
+size_t record_size(void)
+{
+	return atomic_load(&records->used);
 }
 
 void begin(const char *format, ...)
@@ -337,11 +344,12 @@ void pause_ms(int ms)
 
 void settle(void)
 {
-	static int ms;
-	if (!ms)
+	static int ms = -1;
+	if (ms < 0)
 		ms = getenv("PARITY_SETTLE_MS") ? atoi(getenv("PARITY_SETTLE_MS")) : 5;
 	int saved = errno;
-	pause_ms(ms);
+	if (ms)
+		pause_ms(ms);
 	errno = saved;
 }
 
@@ -877,10 +885,63 @@ static void write_record(FILE *to)
 	}
 }
 
+/* The random walk: a line "SEED HASH" for each sequence, or the record of one. */
+static struct {
+	uint64_t seed;
+	unsigned length;
+	unsigned char *wanted;
+} walk;
+
+static void run_walk(void)
+{
+	walk_sequence(walk.seed, walk.wanted, walk.length);
+}
+
+static int walk_many(uint64_t first, unsigned count, unsigned length)
+{
+	static const struct parity_case what = {"walk", "", false, run_walk, NULL};
+	walk_prepare();
+	walk.length = length;
+	for (walk.seed = first; walk.seed < first + count; walk.seed++) {
+		char *text;
+		size_t size;
+		FILE *to = open_memstream(&text, &size);
+		run_case(&what);
+		write_record(to);
+		fclose(to);
+		uint64_t hash = 0xcbf29ce484222325;
+		for (size_t i = 0; i < size; i++)
+			hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
+		printf("%llu %016llx\n", (unsigned long long)walk.seed, (unsigned long long)hash);
+		free(text);
+	}
+	walk_report(stderr);
+	return 0;
+}
+
+static int walk_one(uint64_t seed, unsigned length, char *steps)
+{
+	static const struct parity_case what = {"walk", "", false, run_walk, NULL};
+	walk_prepare();
+	walk.seed = seed;
+	walk.length = length;
+	if (steps) {
+		walk.wanted = calloc(1, length + 1);
+		for (char *each = strtok(steps, ","); each; each = strtok(NULL, ","))
+			if (strtoul(each, NULL, 10) < length)
+				walk.wanted[strtoul(each, NULL, 10)] = 1;
+	}
+	run_case(&what);
+	write_record(stdout);
+	return 0;
+}
+
 static int usage(void)
 {
-	fputs("usage: parity [--output DIR] [NAME...]   run the cases, print or write their records\n"
-	      "       parity --list                     their names and what they are about\n",
+	fputs("usage: parity [--output DIR] [NAME...]        run the cases, print or write their records\n"
+	      "       parity --list                          their names and what they are about\n"
+	      "       parity --walk SEED COUNT LENGTH        random sequences: seed and hash of each\n"
+	      "       parity --walk-one SEED LENGTH [N,N...] the record of one, whole or of some of its steps\n",
 		stderr);
 	return 2;
 }
@@ -908,11 +969,15 @@ int main(int count, char **arguments)
 		output = arguments[1];
 		count -= 2, arguments += 2;
 	}
-	if (count && arguments[0][0] == '-')
-		return usage();
 	struct rlimit limit = {1024, 1024};
 	setrlimit(RLIMIT_NOFILE, &limit);
 	records_open();
+	if (count == 4 && !strcmp(arguments[0], "--walk"))
+		return walk_many(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), atoi(arguments[3]));
+	if ((count == 3 || count == 4) && !strcmp(arguments[0], "--walk-one"))
+		return walk_one(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), count == 4 ? arguments[3] : NULL);
+	if (count && arguments[0][0] == '-')
+		return usage();
 	for (struct parity_case *each = cases; each; each = each->next) {
 		if (!wanted(each->name, count, arguments))
 			continue;

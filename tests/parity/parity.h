@@ -81,6 +81,7 @@ char **helper_arguments(const char *name, int fd); /* argv of this binary; argv[
 
 /* Records */
 void record(const char *format, ...) __attribute__((format(printf, 1, 2)));
+size_t record_size(void);
 void begin(const char *format, ...) __attribute__((format(printf, 1, 2))); /* the call that comes */
 long finish(long value);                                                   /* the call and its result */
 int finish_fd(int fd, int lowest);

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What `run` and `walk` share: where the binary and the library are, and how a command is run on a transport.
+# Sourced with $here set; uses $binary, $library (may be given) and $state, a directory of its own.
+
+say() { printf '%s\n' "$*"; }
+fail() {
+	printf 'parity: %s\n' "$*" >&2
+	exit 2
+}
+
+# Everything of a run lies in one directory that anybody may enter: cases drop their privileges.
+state=$(mktemp -d)
+trap 'rm -rf "$state"' EXIT
+chmod 755 "$state"
+
+# shellcheck disable=SC2154
+find_binary() {
+	[ -z "$binary" ] || return 0
+	binary=$state/parity
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -o "$binary" "$here"/*.c -lpthread
+}
+
+find_library() {
+	local top
+	top=$(cd "$here/../.." && pwd)
+	if [ -z "$library" ]; then
+		for library in "$PWD/.libs/libip2vsock.so" "$top/.libs/libip2vsock.so" "$top/build/.libs/libip2vsock.so"; do
+			[ -e "$library" ] && break
+		done
+	fi
+	[ -e "$library" ] || fail "no library at $library: build it first, or say --library FILE"
+	library=$(realpath "$library")
+}
+
+# A network namespace of its own, so that nothing else takes ports or sends packets.
+own_network() { unshare -n -- sh -c 'ip link set lo up && exec "$@"' sh "$@"; }
+
+# slow_peer() of the suite listens late on the first ports; everything else goes to the same machine.
+map='connect *:7000-7999 = local:* retry=5s
+connect *:* = local:*
+listen *:* = any:*'
+
+through() { # TRANSPORT COMMAND...
+	local transport=$1 emulated
+	shift
+	case $transport in
+	oracle) own_network "$@" ;;
+	bare) own_network env LD_PRELOAD="$state/bare.so" "$@" ;;
+	emulated)
+		find_library
+		emulated=$(mktemp -d "$state/cids.XXXXXX")
+		chmod 1777 "$emulated"
+		own_network env LD_PRELOAD="$library" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
+			PARITY_MAPPED=1 "$@"
+		;;
+	vsock)
+		find_library
+		own_network env LD_PRELOAD="$library" IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
+		;;
+	*) fail "unknown transport $transport: emulated, vsock, oracle or bare" ;;
+	esac
+}
