@@ -11,7 +11,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 struct attempt {
 	struct sock *sock;
@@ -164,6 +166,20 @@ static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 	}
 }
 
+/* Sleeps so that a signal does to it what it would do to connect(): a read() goes on after a handler with SA_RESTART, and
+ * ends with EINTR after one without. */
+static int pause_for(int64_t ms)
+{
+	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
+	uint64_t expirations;
+	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (timer < 0)
+		return -1;
+	ssize_t got = timerfd_settime(timer, 0, &once, NULL) < 0 ? -1 : read(timer, &expirations, sizeof expirations);
+	close_quietly(timer);
+	return got < 0 ? -1 : 0;
+}
+
 static bool nobody_there(int error)
 {
 	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
@@ -174,15 +190,19 @@ static bool nobody_there(int error)
 static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
 {
 	uint32_t retry = attempt->rule->retry_ms;
-	int64_t until = retry ? now_ms() + retry : 0, pause = 10;
+	uint32_t send_limit = (uint32_t)options_time(&attempt->sock->options, SO_SNDTIMEO);
+	int64_t began = retry ? now_ms() : 0, until = began + retry, pause = 10;
 	for (;;) {
 		int result = attempt_once(attempt, flags, fresh);
 		if (result == 0 || *fresh >= 0 || !retry || !nobody_there(errno) || now_ms() + pause > until)
 			return result;
-		struct timespec wait = {.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000};
-		if (nanosleep(&wait, NULL) < 0 && !handlers_restart()) {
+		if (pause_for(pause) < 0 && errno == EINTR) {
 			start_and_wait(attempt, 0, fresh);
 			return fail(EINTR);
+		}
+		if (send_limit && now_ms() - began >= send_limit) {
+			start_and_wait(attempt, 0, fresh);
+			return fail(EINPROGRESS);
 		}
 		pause = pause < 500 ? pause * 2 : 1000;
 	}
@@ -234,7 +254,7 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	sock->asked = *asked;
 	sock->scope = scope;
 	sock->refused = refused;
-	sock->report_once = false;
+	sock->report_once = sock->abort_once = false;
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
 	if (swap_in(fd, sock, fresh) < 0) {
 		set_state(sock, before);
@@ -299,6 +319,10 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
 	if (state == STATE_CONNECTING)
 		return connect_again(fd, sock);
+	if (state == STATE_FAILED && sock->abort_once) { /* the kernel's word for "it had failed, and you know" */
+		sock->abort_once = false;
+		return fail(ECONNABORTED);
+	}
 	if (state == STATE_CONNECTED && sock->report_once) {
 		sock->report_once = false;
 		return 0;

@@ -358,6 +358,12 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock)
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
 
+static bool readable(int fd)
+{
+	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	return poll(&queue, 1, 0) > 0 && queue.revents & POLLIN;
+}
+
 int stream_shutdown(int fd, struct sock *sock, int how)
 {
 	enum sock_state state = stream_settle(fd, sock);
@@ -367,8 +373,8 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
-	if (how == SHUT_RD) /* AF_VSOCK would throw away what is queued and break the peer's send() */
-		return 0;
+	if (how == SHUT_RD && !sock->shut_write && sock->transport == &transport_vsock && readable(fd))
+		return 0; /* AF_VSOCK would throw away what is queued; a reader that sleeps has nothing queued, and is woken */
 	int result = libc.shutdown(fd, how);
 	if (result == 0 && how == SHUT_WR)
 		sock->shut_write = true;

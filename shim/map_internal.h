@@ -11,34 +11,45 @@
 
 enum entry_kind { ENTRY_PREFIX, ENTRY_NAME, ENTRY_SUFFIX };
 
-enum { ENTRY_TEXT = 48 };
-
-/* A host pattern of one side. Its first rule is here, and its text if it isn't long, so that most look-ups end with
- * this one cache line. Later rules are in `blocks`: a range of ports is a few aligned blocks of 2^n ports, as a range of
- * addresses is a few CIDR blocks. */
+/* A host pattern of one side. Its first rule is here, so that most look-ups end with this one cache line.
+ * Later rules are in `blocks`: a range of ports is a few aligned blocks of 2^n ports, as a range of addresses
+ * is a few CIDR blocks. */
 struct entry {
-	union {
-		uint64_t ip[2];	       /* ENTRY_PREFIX, host byte order */
-		char text[ENTRY_TEXT]; /* ENTRY_NAME, ENTRY_SUFFIX: with its NUL; "" for * */
-		const char *long_text; /* the same, where it doesn't fit */
-	};
 	uint32_t rule; /* the first rule's number */
 	uint16_t port_first, port_last;
 	uint32_t named; /* its number among the named patterns of both sides, from 1; 0: not a name */
 	uint32_t side : 1, kind : 2, length : 8; /* of the prefix in bits, of the text in bytes */
 	uint32_t host_in_path : 1;		 /* one of its rules has a {host} */
 	uint32_t sizes : 17;			 /* bit n: blocks of 2^n ports are in use */
+	uint64_t ip[2]; /* ENTRY_PREFIX, host byte order; else the text, as long as it is */
 };
 
-/* Both hash tables are made of words, 0 where they are free, so that a look-up in a large map stays in the cache until it
- * reaches its entry. There are at most MAP_TEXT_LIMIT / RULE_SHORTEST rules. */
+/* The text of a name, or of a glob behind its "*."; "" for *. Ends in NUL. */
+static inline char *entry_text(const struct entry *entry)
+{
+	return (char *)entry + offsetof(struct entry, ip);
+}
+
+/* Both hash tables are made of words, 0 where they are free, so that a look-up in a large map stays in the
+ * cache until it reaches its entry. There are at most MAP_TEXT_LIMIT / RULE_SHORTEST rules. */
 enum {
 	RULE_SHORTEST = 6,  /* bytes, with a comma: "1=3:1," */
 	RULE_BITS = 21,	    /* of a rule's number */
-	ENTRY_BITS = 22,    /* of an entry's number from 1; above it in `slots` the first bits of its hash */
+	ENTRY_BITS = 22,    /* of an entry's place, from 1; above it in `slots` the first bits of its hash */
+	ENTRY_UNIT = 32,    /* bytes; an entry begins at one */
 	BLOCK_SIZE_BITS = 5 /* in `blocks`: entry, first port, size, rule */
 };
 _Static_assert(MAP_TEXT_LIMIT / RULE_SHORTEST + 1 < 1 << RULE_BITS, "rules fit");
+
+/* A pattern, as it is looked up. */
+struct key {
+	uint64_t hash;
+	uint64_t ip[2];
+	const char *text;
+	enum side side;
+	enum entry_kind kind;
+	unsigned length;
+};
 
 struct side_index {
 	const struct entry *any; /* the pattern *; NULL: none */
@@ -51,20 +62,20 @@ struct map {
 	struct rule *rules;
 	uint32_t *next; /* for each rule, the number of another one of its name pattern; 0: no more */
 	uint32_t count;
-	struct entry *entries;
-	uint32_t entry_count;
-	uint32_t *slots; /* entries by the hash of their keys */
+	char *entries;
+	uint32_t entries_used; /* units of ENTRY_UNIT bytes */
+	uint32_t *slots;       /* entries by the hash of their keys */
 	uint32_t slot_mask;
 	uint64_t *blocks;
 	uint32_t block_mask, block_count;
-	uint32_t *named; /* the indexes of entries by their `named`; at 0 nothing */
+	uint32_t *named; /* places of entries by their `named`; at 0 nothing */
 	uint32_t named_count;
 	struct side_index sides[2];
 };
 
-static inline const char *entry_text(const struct entry *entry)
+static inline struct entry *entry_at(const struct map *map, uint32_t place)
 {
-	return entry->length < ENTRY_TEXT ? entry->text : entry->long_text;
+	return (struct entry *)(map->entries + (size_t)(place - 1) * ENTRY_UNIT);
 }
 
 /* Reads the rules into map->rules. false: *error is filled in. */
@@ -80,12 +91,31 @@ char name_character(char c);		     /* in lower case; 0: no host name holds it in
 size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length);
 bool name_is_numeric(const char *name, size_t length); /* digits and dots only */
 
-/* The patterns that match a name, or the glob *.NAME; at most one per label, and *. */
+/* Names are hashed from their end, so that the hashes of all suffixes come on the way. */
+uint64_t name_hash(const char *text, size_t length);
+struct key name_key(enum side side, enum entry_kind kind, const char *text, size_t length, uint64_t hash);
+struct key prefix_key(enum side side, const struct prefix *prefix);
+
+/* Where the key's entry is, or would be: 0, or the first bits of its hash (slot_tag) and its place
+ * (place_bits). */
+uint32_t *slot_of(const struct map *map, const struct key *key);
+uint32_t slot_tag(const struct key *key);
+static const uint32_t place_bits = (1u << ENTRY_BITS) - 1;
+uint32_t place_of(const struct map *map, const struct entry *entry);
+/* Where a block of an entry's ports is, or would be: 0, or its name and the rule's number. */
+uint64_t *block_of(const struct map *map, uint64_t name);
+uint64_t block_name(uint32_t place, uint32_t first, unsigned size);
+
+/* The patterns that match: at most one for each prefix length, or label, and *. */
 enum { ENTRIES_LIMIT = 130 };
 size_t entries_of_name(const struct map *map, enum side side, const char *name, size_t length, bool glob,
-	const struct entry *found[ENTRIES_LIMIT]);
+	const struct entry *found[ENTRIES_LIMIT]); /* a name, or the glob *.NAME */
+size_t entries_of_ip(const struct map *map, enum side side, const uint8_t ip[16], unsigned length,
+	const struct entry *found[ENTRIES_LIMIT]); /* all of a CIDR block; length 128: one address */
 /* The number of the first rule of these patterns that takes the port, or RULE_NONE. */
 uint32_t entries_first(const struct map *map, const struct entry *const found[], size_t count, uint32_t port);
+
+extern const struct prefix loopback4, loopback6;
 
 uint32_t names_capacity(const struct map *map); /* patterns and names that the names range can number */
 uint32_t names_number(const struct map *map, const struct address *address); /* 0: not in the names range */

@@ -205,7 +205,7 @@ bool names_host(const struct map *map, const struct address *address, char name[
 		memcpy(name, dynamic, strlen(dynamic) + 1);
 		return true;
 	}
-	const struct entry *entry = &map->entries[map->named[number]];
+	const struct entry *entry = entry_at(map, map->named[number]);
 	*is_pattern = entry->kind == ENTRY_SUFFIX;
 	if (*is_pattern)
 		memcpy(name, "*.", 2);

@@ -33,6 +33,18 @@ static struct option *find(const struct options *options, int level, int name)
 	return NULL;
 }
 
+static void drop(struct options *options, int level, int name)
+{
+	for (uint32_t *link = &options->first; *link; link = &at(*link)->next) {
+		uint32_t number = *link;
+		if (at(number)->level == level && at(number)->name == name) {
+			*link = at(number)->next;
+			pool_release(&pool, number);
+			return;
+		}
+	}
+}
+
 static struct option *append(struct options *options)
 {
 	uint32_t number = pool_take(&pool);
@@ -50,9 +62,8 @@ void options_remember(struct options *options, int level, int name, const void *
 {
 	if (length > VALUE_LIMIT || level < 0 || level > UINT16_MAX || name < 0 || name > UINT16_MAX)
 		return;
-	struct option *option = find(options, level, name);
-	if (!option)
-		option = append(options);
+	drop(options, level, name); /* the last one set wins, also over others: SO_RCVBUF and SO_RCVBUFFORCE */
+	struct option *option = append(options);
 	if (!option)
 		return;
 	option->level = (uint16_t)level;
@@ -143,6 +154,7 @@ bool options_universal(int level, int name)
 	switch (name) {
 	case SO_KEEPALIVE:
 	case SO_REUSEADDR:
+	case SO_PEEK_OFF: /* where the kernel has it for this kind of socket */
 	case SO_RCVTIMEO:
 	case SO_SNDTIMEO:
 #if defined SO_RCVTIMEO_NEW && SO_RCVTIMEO_NEW != SO_RCVTIMEO
@@ -230,9 +242,18 @@ int options_set(struct options *options, int family, int level, int name, const 
 		if (fd < 0)
 			return -1;
 		int result = libc.setsockopt(fd, level, name, value, length);
+		struct linger linger;
+		socklen_t size = sizeof linger;
+		if (result == 0 && level == SOL_SOCKET && name == SO_LINGER && /* a time set earlier stays */
+			libc.getsockopt(fd, level, name, &linger, &size) == 0) {
+			value = &linger;
+			length = size;
+		}
 		close_quietly(fd);
 		if (result < 0)
 			return -1;
+		options_remember(options, level, name, value, length);
+		return 0;
 	}
 	options_remember(options, level, name, value, length);
 	return 0;

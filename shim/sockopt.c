@@ -54,7 +54,7 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		return fail(EINVAL); /* has an address, or a connection */
 	if (level == IPPROTO_TCP && name == TCP_FASTOPEN && state == STATE_CONNECTED)
 		return fail(EINVAL);
-	if (level == SOL_SOCKET && (name == SO_PEEK_OFF || name == SO_ZEROCOPY)) /* as TCP before Linux 6.9 and 4.14 */
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY) /* nobody would report its end; as TCP before Linux 4.14 */
 		return fail(EOPNOTSUPP);
 	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED && address_is_ipv4(&sock->asked))
 		return become_ipv4(sock, value, length);
@@ -73,7 +73,10 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 
 static int socket_error(int fd, struct sock *sock, void *value, socklen_t *length)
 {
-	return give_int(stream_take_error(fd, sock), value, length);
+	bool connecting = state_of(sock) == STATE_CONNECTING;
+	int error = stream_take_error(fd, sock);
+	sock->abort_once = connecting && error;
+	return give_int(error, value, length);
 }
 
 /* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added. */

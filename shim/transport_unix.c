@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char CLIENT[] = "ip2vsock/"; /* behind the NUL that makes the name abstract */
@@ -106,6 +107,12 @@ static bool stale(const struct place *place)
 	return dead;
 }
 
+/* Ports belong to no user; who may connect is the directory's permissions' to say. */
+static int open_to_all(const struct place *place)
+{
+	return chmod(((const struct sockaddr_un *)&place->sockaddr)->sun_path, 0666);
+}
+
 /* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The kernel goes
  * on naming the socket as it was bound, so the name must tell the endpoint too. */
 static int bind_over(int fd, const struct place *place)
@@ -120,12 +127,12 @@ static int bind_over(int fd, const struct place *place)
 	if (strlen(unique) >= sizeof wanted->sun_path) { /* no room for that */
 		if (unlink(wanted->sun_path) < 0)
 			return -1;
-		return libc.bind(fd, (const struct sockaddr *)wanted, place->length);
+		return libc.bind(fd, (const struct sockaddr *)wanted, place->length) < 0 ? -1 : open_to_all(place);
 	}
 	struct place beside;
 	transport_unix_path(unique, &beside);
 	unlink(unique);
-	if (libc.bind(fd, (struct sockaddr *)&beside.sockaddr, beside.length) < 0)
+	if (libc.bind(fd, (struct sockaddr *)&beside.sockaddr, beside.length) < 0 || open_to_all(&beside) < 0)
 		return -1;
 	return rename(unique, wanted->sun_path);
 }
@@ -133,7 +140,7 @@ static int bind_over(int fd, const struct place *place)
 static int unix_bind(int fd, const struct place *place)
 {
 	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0)
-		return 0;
+		return open_to_all(place);
 	if (errno == ENOENT || errno == ENOTDIR || errno == EROFS)
 		errno = EADDRNOTAVAIL; /* no such directory */
 	if (errno != EADDRINUSE)

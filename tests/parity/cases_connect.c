@@ -103,7 +103,8 @@ CASE_EACH(connect_nonblocking_refused, "EINPROGRESS, then ERR and HUP, then SO_E
 	GETPEERNAME(c);
 }
 
-CASE(connect_nonblocking_refused_by_connect, "the second connect brings the error of the first, the third is a new one")
+CASE(connect_nonblocking_refused_by_connect,
+	"the second connect brings the error of the first, the third is a new one")
 {
 	int c = tcp();
 	struct addr to = nobody();
@@ -217,7 +218,8 @@ CASE(connect_made_nonblocking_and_back, "O_NONBLOCK is taken off after the conne
 	TOOK(200);
 }
 
-CASE(connect_nonblocking_close_at_once, "a socket closed while it connects leaves an accepted connection that ends")
+CASE(connect_nonblocking_close_at_once,
+	"a socket closed while it connects leaves an accepted connection that ends")
 {
 	int s = listener(), c = tcp();
 	nonblocking(c);
@@ -348,7 +350,8 @@ CASE(connect_wrong_family, "an address of another family is EAFNOSUPPORT, and th
 	CONNECT(c, address_of(s));
 }
 
-CASE(connect_ipv4_address_on_ipv6_socket, "a sockaddr_in on an IPv6 socket is refused by its length or its family")
+CASE(connect_ipv4_address_on_ipv6_socket,
+	"a sockaddr_in on an IPv6 socket is refused by its length or its family")
 {
 	int c = SOCKET(AF_INET6, SOCK_STREAM, 0);
 	struct addr to = nobody();
@@ -771,7 +774,8 @@ CASE(connect_threads, "four threads connect a hundred times, and each is answere
 
 CASE(connect_by_syscall, "a connection made by syscall(2) alone is the same")
 {
-	int s = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), c = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+	int s = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0),
+	    c = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
 	struct addr own = loopback(0);
 	begin("syscall(SYS_bind)");
 	finish(syscall(SYS_bind, s, sa(&own), own.length));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* epoll: registered before connect or bind, modified after, level, edge and one-shot, through dups and forks. */
+/* epoll: registered before connect or bind, modified after, level, edge and one-shot, through dups and forks.
+ */
 #include "parity.h"
 
 CASE_EACH(epoll_before_connect, "a socket registered before connect reports its connection with its own data")
@@ -342,7 +343,8 @@ CASE(epoll_number_reused, "a closed socket's registration isn't the next one's w
 	EPOLL_WAIT(ep);
 }
 
-CASE(epoll_number_reused_after_connect, "a connected socket closed, its number connected again, nothing left behind")
+CASE(epoll_number_reused_after_connect,
+	"a connected socket closed, its number connected again, nothing left behind")
 {
 	int s = listener(), c = tcp(), ep = epoll_new();
 	EPOLL_ADD(ep, c, EPOLLOUT, 1);
@@ -767,7 +769,8 @@ static void do_select(const char *name, int fd)
 	settle();
 	begin("select(%s)", name);
 	int count = select(fd + 1, &in, &out, &urgent, &(struct timeval){0, 0});
-	finish_note("%s%s%s", count > 0 && FD_ISSET(fd, &in) ? " in" : "", count > 0 && FD_ISSET(fd, &out) ? " out" : "",
+	finish_note("%s%s%s", count > 0 && FD_ISSET(fd, &in) ? " in" : "",
+		count > 0 && FD_ISSET(fd, &out) ? " out" : "",
 		count > 0 && FD_ISSET(fd, &urgent) ? " except" : "");
 	finish(count);
 }

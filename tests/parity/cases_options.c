@@ -6,41 +6,75 @@ struct option {
 	const char *name;
 	int level, option, value;
 };
-#define OPTION(level, option, value) {#option, level, option, value}
+#define OPTION(level, option, value)                                                                         \
+	{                                                                                                    \
+#option, level, option, value                                                                \
+	}
 
 static const struct option common[] = {
-	OPTION(SOL_SOCKET, SO_KEEPALIVE, 1), OPTION(SOL_SOCKET, SO_OOBINLINE, 1), OPTION(SOL_SOCKET, SO_PRIORITY, 5),
-	OPTION(SOL_SOCKET, SO_MARK, 77), OPTION(SOL_SOCKET, SO_REUSEADDR, 1), OPTION(SOL_SOCKET, SO_REUSEPORT, 1),
-	OPTION(SOL_SOCKET, SO_RCVLOWAT, 3), OPTION(SOL_SOCKET, SO_SNDBUF, 65536), OPTION(SOL_SOCKET, SO_RCVBUF, 65536),
-	OPTION(SOL_SOCKET, SO_BUSY_POLL, 10), OPTION(SOL_SOCKET, SO_TIMESTAMP, 1), OPTION(SOL_SOCKET, SO_DONTROUTE, 1),
-	OPTION(SOL_SOCKET, SO_NO_CHECK, 1), OPTION(SOL_SOCKET, SO_ZEROCOPY, 1), OPTION(SOL_SOCKET, SO_DEBUG, 1),
-	OPTION(SOL_SOCKET, SO_BROADCAST, 1), OPTION(SOL_SOCKET, SO_RXQ_OVFL, 1),
+	OPTION(SOL_SOCKET, SO_KEEPALIVE, 1),
+	OPTION(SOL_SOCKET, SO_OOBINLINE, 1),
+	OPTION(SOL_SOCKET, SO_PRIORITY, 5),
+	OPTION(SOL_SOCKET, SO_MARK, 77),
+	OPTION(SOL_SOCKET, SO_REUSEADDR, 1),
+	OPTION(SOL_SOCKET, SO_REUSEPORT, 1),
+	OPTION(SOL_SOCKET, SO_RCVLOWAT, 3),
+	OPTION(SOL_SOCKET, SO_SNDBUF, 65536),
+	OPTION(SOL_SOCKET, SO_RCVBUF, 65536),
+	OPTION(SOL_SOCKET, SO_BUSY_POLL, 10),
+	OPTION(SOL_SOCKET, SO_TIMESTAMP, 1),
+	OPTION(SOL_SOCKET, SO_DONTROUTE, 1),
+	OPTION(SOL_SOCKET, SO_NO_CHECK, 1),
+	OPTION(SOL_SOCKET, SO_ZEROCOPY, 1),
+	OPTION(SOL_SOCKET, SO_DEBUG, 1),
+	OPTION(SOL_SOCKET, SO_BROADCAST, 1),
+	OPTION(SOL_SOCKET, SO_RXQ_OVFL, 1),
 	OPTION(SOL_SOCKET, SO_MAX_PACING_RATE, 1 << 30),
-	OPTION(IPPROTO_TCP, TCP_NODELAY, 1), OPTION(IPPROTO_TCP, TCP_KEEPIDLE, 33),
-	OPTION(IPPROTO_TCP, TCP_KEEPINTVL, 7), OPTION(IPPROTO_TCP, TCP_KEEPCNT, 4), OPTION(IPPROTO_TCP, TCP_SYNCNT, 3),
-	OPTION(IPPROTO_TCP, TCP_LINGER2, 20), OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT, 3),
-	OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT, 5000), OPTION(IPPROTO_TCP, TCP_CORK, 1),
-	OPTION(IPPROTO_TCP, TCP_MAXSEG, 1000), OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384),
-	OPTION(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1), OPTION(IPPROTO_TCP, TCP_SAVE_SYN, 1),
-	OPTION(IPPROTO_TCP, TCP_TIMESTAMP, 12345), OPTION(IPPROTO_TCP, TCP_QUICKACK, 0),
+	OPTION(IPPROTO_TCP, TCP_NODELAY, 1),
+	OPTION(IPPROTO_TCP, TCP_KEEPIDLE, 33),
+	OPTION(IPPROTO_TCP, TCP_KEEPINTVL, 7),
+	OPTION(IPPROTO_TCP, TCP_KEEPCNT, 4),
+	OPTION(IPPROTO_TCP, TCP_SYNCNT, 3),
+	OPTION(IPPROTO_TCP, TCP_LINGER2, 20),
+	OPTION(IPPROTO_TCP, TCP_DEFER_ACCEPT, 3),
+	OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT, 5000),
+	OPTION(IPPROTO_TCP, TCP_CORK, 1),
+	OPTION(IPPROTO_TCP, TCP_MAXSEG, 1000),
+	OPTION(IPPROTO_TCP, TCP_NOTSENT_LOWAT, 16384),
+	OPTION(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1),
+	OPTION(IPPROTO_TCP, TCP_SAVE_SYN, 1),
+	OPTION(IPPROTO_TCP, TCP_TIMESTAMP, 12345),
+	OPTION(IPPROTO_TCP, TCP_QUICKACK, 0),
 };
 
 static const struct option ip4[] = {
-	OPTION(IPPROTO_IP, IP_TOS, 0x10), OPTION(IPPROTO_IP, IP_TTL, 44), OPTION(IPPROTO_IP, IP_RECVERR, 1),
-	OPTION(IPPROTO_IP, IP_FREEBIND, 1), OPTION(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1),
-	OPTION(IPPROTO_IP, IP_PKTINFO, 1), OPTION(IPPROTO_IP, IP_MTU_DISCOVER, 2), OPTION(IPPROTO_IP, IP_RECVTTL, 1),
-	OPTION(IPPROTO_IP, IP_MINTTL, 1), OPTION(IPPROTO_IP, IP_TRANSPARENT, 1), OPTION(IPPROTO_IP, IP_RECVTOS, 1),
+	OPTION(IPPROTO_IP, IP_TOS, 0x10),
+	OPTION(IPPROTO_IP, IP_TTL, 44),
+	OPTION(IPPROTO_IP, IP_RECVERR, 1),
+	OPTION(IPPROTO_IP, IP_FREEBIND, 1),
+	OPTION(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1),
+	OPTION(IPPROTO_IP, IP_PKTINFO, 1),
+	OPTION(IPPROTO_IP, IP_MTU_DISCOVER, 2),
+	OPTION(IPPROTO_IP, IP_RECVTTL, 1),
+	OPTION(IPPROTO_IP, IP_MINTTL, 1),
+	OPTION(IPPROTO_IP, IP_TRANSPARENT, 1),
+	OPTION(IPPROTO_IP, IP_RECVTOS, 1),
 };
 
 static const struct option ip6[] = {
-	OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 44), OPTION(IPPROTO_IPV6, IPV6_TCLASS, 0x20),
-	OPTION(IPPROTO_IPV6, IPV6_V6ONLY, 1), OPTION(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1),
-	OPTION(IPPROTO_IPV6, IPV6_RECVERR, 1), OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER, 2),
-	OPTION(IPPROTO_IPV6, IPV6_RECVTCLASS, 1), OPTION(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1),
+	OPTION(IPPROTO_IPV6, IPV6_UNICAST_HOPS, 44),
+	OPTION(IPPROTO_IPV6, IPV6_TCLASS, 0x20),
+	OPTION(IPPROTO_IPV6, IPV6_V6ONLY, 1),
+	OPTION(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1),
+	OPTION(IPPROTO_IPV6, IPV6_RECVERR, 1),
+	OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER, 2),
+	OPTION(IPPROTO_IPV6, IPV6_RECVTCLASS, 1),
+	OPTION(IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1),
 	OPTION(IPPROTO_IP, IP_TOS, 0x08),
 };
 
-#define EVERY(each, table) for (const struct option *each = table; each < table + sizeof(table) / sizeof(table[0]); each++)
+#define EVERY(each, table)                                                                                   \
+	for (const struct option *each = table; each < table + sizeof(table) / sizeof(table[0]); each++)
 
 static void get(const char *who, int fd, const struct option *option)
 {
@@ -60,15 +94,16 @@ static void set(const char *who, int fd, const struct option *option)
 static bool moves(const struct option *option)
 {
 	return option->level == IPPROTO_TCP &&
-		(option->option == TCP_MAXSEG || option->option == TCP_TIMESTAMP || option->option == TCP_QUICKACK);
+	       (option->option == TCP_MAXSEG || option->option == TCP_TIMESTAMP ||
+		       option->option == TCP_QUICKACK);
 }
 
 CASE_EACH(option_defaults, "every option's default on a fresh socket")
 {
 	int s = tcp();
 	EVERY(each, common)
-		if (!moves(each) || each->option != TCP_TIMESTAMP)
-			get("s", s, each);
+	if (!moves(each) || each->option != TCP_TIMESTAMP)
+		get("s", s, each);
 	EVERY(each, ip4) get("s", s, each);
 	EVERY(each, ip6) get("s", s, each);
 }
@@ -77,11 +112,12 @@ CASE(option_defaults_connected, "every option's default on both ends of a connec
 {
 	struct pair p = pair();
 	EVERY(each, common)
-		if (!moves(each) && each->option != SO_SNDBUF && each->option != SO_RCVBUF) {
-			get("client", p.client, each);
-			get("server", p.server, each);
-		}
-	EVERY(each, ip4) {
+	if (!moves(each) && each->option != SO_SNDBUF && each->option != SO_RCVBUF) {
+		get("client", p.client, each);
+		get("server", p.server, each);
+	}
+	EVERY(each, ip4)
+	{
 		get("client", p.client, each);
 		get("server", p.server, each);
 	}
@@ -93,15 +129,15 @@ CASE_EACH(option_set_fresh, "what is set on a fresh socket is read back, before 
 	EVERY(each, common) set("c", c, each);
 	EVERY(each, ip4) set("c", c, each);
 	EVERY(each, ip6)
-		if (each->option != IPV6_V6ONLY)
-			set("c", c, each);
+	if (each->option != IPV6_V6ONLY)
+		set("c", c, each);
 	EVERY(each, common)
-		if (each->option != TCP_TIMESTAMP)
-			get("c", c, each);
+	if (each->option != TCP_TIMESTAMP)
+		get("c", c, each);
 	CONNECT(c, address_of(s));
 	EVERY(each, common)
-		if (!moves(each))
-			get("c", c, each);
+	if (!moves(each))
+		get("c", c, each);
 	EVERY(each, ip4) get("c", c, each);
 	EVERY(each, ip6) get("c", c, each);
 }
@@ -111,8 +147,8 @@ CASE_EACH(option_set_connected, "what is set on a connected socket is read back"
 	struct pair p = pair();
 	EVERY(each, common) set("client", p.client, each);
 	EVERY(each, common)
-		if (!moves(each))
-			get("client", p.client, each);
+	if (!moves(each))
+		get("client", p.client, each);
 	EVERY(each, ip4) set("client", p.client, each);
 	EVERY(each, ip4) get("client", p.client, each);
 	CARRIES(p.client, p.server);
@@ -131,8 +167,8 @@ CASE_EACH(option_inherited_by_accept, "what the listener has set before listen, 
 	connect_to(c, address_of(s));
 	int a = ACCEPT(s);
 	EVERY(each, common)
-		if (!moves(each))
-			get("a", a, each);
+	if (!moves(each))
+		get("a", a, each);
 	EVERY(each, ip4) get("a", a, each);
 	EVERY(each, ip6) get("a", a, each);
 }

@@ -2,11 +2,25 @@
 /* Descriptors and processes: flags, dup, close, fork, vfork, exec, passing over Unix sockets, stdio. */
 #include "parity.h"
 
+#ifndef __GLIBC__
+/* musl has neither. */
+static int close_range(unsigned first, unsigned last, int flags)
+{
+	return syscall(SYS_close_range, first, last, flags);
+}
+
+static void closefrom(int first)
+{
+	close_range(first, ~0u, 0);
+}
+#endif
+
 /* Flags */
 
 CASE(flags_of_socket, "SOCK_NONBLOCK and SOCK_CLOEXEC at creation, each alone and both")
 {
-	int a = SOCKET(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), b = SOCKET(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int a = SOCKET(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+	    b = SOCKET(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int c = SOCKET(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 	SHOW_FLAGS(a);
 	SHOW_FLAGS(b);
@@ -17,7 +31,8 @@ CASE(flags_kept_by_connect, "CLOEXEC, O_NONBLOCK and O_ASYNC are what they were 
 {
 	int s = listener();
 	for (int i = 0; i < 4; i++) {
-		int c = socket(AF_INET, SOCK_STREAM | (i & 1 ? SOCK_CLOEXEC : 0) | (i & 2 ? SOCK_NONBLOCK : 0), 0);
+		int c = socket(
+			AF_INET, SOCK_STREAM | (i & 1 ? SOCK_CLOEXEC : 0) | (i & 2 ? SOCK_NONBLOCK : 0), 0);
 		SHOW_FLAGS(c);
 		CONNECT(c, address_of(s));
 		POLL_WAIT(c, POLLOUT);
@@ -28,7 +43,8 @@ CASE(flags_kept_by_connect, "CLOEXEC, O_NONBLOCK and O_ASYNC are what they were 
 CASE(flags_kept_by_bind, "CLOEXEC and O_NONBLOCK are what they were after bind and listen")
 {
 	for (int i = 0; i < 4; i++) {
-		int s = socket(AF_INET, SOCK_STREAM | (i & 1 ? SOCK_CLOEXEC : 0) | (i & 2 ? SOCK_NONBLOCK : 0), 0);
+		int s = socket(
+			AF_INET, SOCK_STREAM | (i & 1 ? SOCK_CLOEXEC : 0) | (i & 2 ? SOCK_NONBLOCK : 0), 0);
 		BIND(s, loopback(0));
 		SHOW_FLAGS(s);
 		LISTEN(s, 5);
@@ -38,7 +54,8 @@ CASE(flags_kept_by_bind, "CLOEXEC and O_NONBLOCK are what they were after bind a
 
 CASE(flags_kept_by_refusal, "the flags after a refused connect, blocking and not")
 {
-	int c = SOCKET(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), d = SOCKET(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int c = SOCKET(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    d = SOCKET(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	CONNECT(c, nobody());
 	SHOW_FLAGS(c);
 	CONNECT(d, nobody());
@@ -488,7 +505,8 @@ CASE(fork_child_connects_its_own, "a child connects sockets of its own beside it
 	CARRIES(p.client, p.server);
 }
 
-CASE(fork_child_connects_shared, "a socket made before fork and connected by the child is connected in the parent")
+CASE(fork_child_connects_shared,
+	"a socket made before fork and connected by the child is connected in the parent")
 {
 	int s = listener(), c = tcp();
 	pid_t pid = child();
@@ -677,7 +695,8 @@ HELPER(connect_inherited)
 	GETSOCKOPT(fd, SOL_SOCKET, SO_KEEPALIVE);
 }
 
-CASE(exec_fresh_socket, "an inherited socket that isn't connected yet connects in the new program, options kept")
+CASE(exec_fresh_socket,
+	"an inherited socket that isn't connected yet connects in the new program, options kept")
 {
 	int c = tcp();
 	SETSOCKOPT(c, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -796,8 +815,8 @@ CASE(exec_variants, "execv, execvp, execl and fexecve, each with the connection"
 			else if (i == 1)
 				execvp(arguments[0], arguments);
 			else if (i == 2)
-				execl(arguments[0], arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-					NULL);
+				execl(arguments[0], arguments[0], arguments[1], arguments[2], arguments[3],
+					arguments[4], NULL);
 			else
 				fexecve(open(arguments[0], O_RDONLY), arguments, environ);
 			give_up("exec");
@@ -825,8 +844,8 @@ static void pass(int over, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = "";
 	struct iovec part = {"f", 1};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control)};
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
@@ -840,8 +859,8 @@ static int take(int over)
 {
 	char control[CMSG_SPACE(sizeof(int))] = "", byte;
 	struct iovec part = {&byte, 1};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = sizeof(control)};
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	int fd;
 	if (recvmsg(over, &message, 0) != 1 || !CMSG_FIRSTHDR(&message))
 		give_up("recvmsg(SCM_RIGHTS)");

@@ -12,7 +12,7 @@ enum { RECORD_SIZE = 1 << 20, CASE_SECONDS = 10 };
 static struct {
 	atomic_size_t used;
 	char text[RECORD_SIZE];
-} *records;
+} * records;
 static char record_path[64];
 
 static struct parity_case *cases, **cases_end = &cases;
@@ -128,16 +128,66 @@ const char *error_name(int error)
 		const char *name;
 	} names[] = {
 #define NAME(e) {e, #e}
-		NAME(EPERM), NAME(ENOENT), NAME(EINTR), NAME(EIO), NAME(ENXIO), NAME(EBADF), NAME(ECHILD), NAME(EAGAIN),
-		NAME(ENOMEM), NAME(EACCES), NAME(EFAULT), NAME(EBUSY), NAME(EEXIST), NAME(ENODEV), NAME(ENOTDIR),
-		NAME(EINVAL), NAME(ENFILE), NAME(EMFILE), NAME(ENOTTY), NAME(EFBIG), NAME(ENOSPC), NAME(ESPIPE),
-		NAME(EPIPE), NAME(EDOM), NAME(ERANGE), NAME(ENAMETOOLONG), NAME(ENOSYS), NAME(ELOOP), NAME(ENODATA),
-		NAME(EPROTO), NAME(EOVERFLOW), NAME(ENOTSOCK), NAME(EDESTADDRREQ), NAME(EMSGSIZE), NAME(EPROTOTYPE),
-		NAME(ENOPROTOOPT), NAME(EPROTONOSUPPORT), NAME(ESOCKTNOSUPPORT), NAME(EOPNOTSUPP), NAME(EPFNOSUPPORT),
-		NAME(EAFNOSUPPORT), NAME(EADDRINUSE), NAME(EADDRNOTAVAIL), NAME(ENETDOWN), NAME(ENETUNREACH),
-		NAME(ENETRESET), NAME(ECONNABORTED), NAME(ECONNRESET), NAME(ENOBUFS), NAME(EISCONN), NAME(ENOTCONN),
-		NAME(ESHUTDOWN), NAME(ETIMEDOUT), NAME(ECONNREFUSED), NAME(EHOSTDOWN), NAME(EHOSTUNREACH),
-		NAME(EALREADY), NAME(EINPROGRESS), NAME(EDQUOT), NAME(ECANCELED),
+		NAME(EPERM),
+		NAME(ENOENT),
+		NAME(EINTR),
+		NAME(EIO),
+		NAME(ENXIO),
+		NAME(EBADF),
+		NAME(ECHILD),
+		NAME(EAGAIN),
+		NAME(ENOMEM),
+		NAME(EACCES),
+		NAME(EFAULT),
+		NAME(EBUSY),
+		NAME(EEXIST),
+		NAME(ENODEV),
+		NAME(ENOTDIR),
+		NAME(EINVAL),
+		NAME(ENFILE),
+		NAME(EMFILE),
+		NAME(ENOTTY),
+		NAME(EFBIG),
+		NAME(ENOSPC),
+		NAME(ESPIPE),
+		NAME(EPIPE),
+		NAME(EDOM),
+		NAME(ERANGE),
+		NAME(ENAMETOOLONG),
+		NAME(ENOSYS),
+		NAME(ELOOP),
+		NAME(ENODATA),
+		NAME(EPROTO),
+		NAME(EOVERFLOW),
+		NAME(ENOTSOCK),
+		NAME(EDESTADDRREQ),
+		NAME(EMSGSIZE),
+		NAME(EPROTOTYPE),
+		NAME(ENOPROTOOPT),
+		NAME(EPROTONOSUPPORT),
+		NAME(ESOCKTNOSUPPORT),
+		NAME(EOPNOTSUPP),
+		NAME(EPFNOSUPPORT),
+		NAME(EAFNOSUPPORT),
+		NAME(EADDRINUSE),
+		NAME(EADDRNOTAVAIL),
+		NAME(ENETDOWN),
+		NAME(ENETUNREACH),
+		NAME(ENETRESET),
+		NAME(ECONNABORTED),
+		NAME(ECONNRESET),
+		NAME(ENOBUFS),
+		NAME(EISCONN),
+		NAME(ENOTCONN),
+		NAME(ESHUTDOWN),
+		NAME(ETIMEDOUT),
+		NAME(ECONNREFUSED),
+		NAME(EHOSTDOWN),
+		NAME(EHOSTUNREACH),
+		NAME(EALREADY),
+		NAME(EINPROGRESS),
+		NAME(EDQUOT),
+		NAME(ECANCELED),
 #undef NAME
 	};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -208,12 +258,13 @@ const char *sockaddr_text(const void *address, socklen_t length, socklen_t size)
 	} else if (copy.ss_family == AF_INET) {
 		static const char zeros[8];
 		inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-		snprintf(text, 192, "%s:%s (length %d%s%s)", ip, port_text(ntohs(in->sin_port)), (int)length, cut,
-			memcmp(in->sin_zero, zeros, sizeof(zeros)) ? ", sin_zero isn't" : "");
+		snprintf(text, 192, "%s:%s (length %d%s%s)", ip, port_text(ntohs(in->sin_port)), (int)length,
+			cut, memcmp(in->sin_zero, zeros, sizeof(zeros)) ? ", sin_zero isn't" : "");
 	} else if (copy.ss_family == AF_INET6) {
 		inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
-		snprintf(text, 192, "[%s]:%s flow %u scope %u (length %d%s)", ip, port_text(ntohs(in6->sin6_port)),
-			ntohl(in6->sin6_flowinfo), in6->sin6_scope_id, (int)length, cut);
+		snprintf(text, 192, "[%s]:%s flow %u scope %u (length %d%s)", ip,
+			port_text(ntohs(in6->sin6_port)), ntohl(in6->sin6_flowinfo), in6->sin6_scope_id,
+			(int)length, cut);
 	} else {
 		snprintf(text, 192, "family %d (length %d%s)", copy.ss_family, (int)length, cut);
 	}
@@ -244,12 +295,14 @@ struct addr ipv6(const char *text, unsigned port)
 
 struct addr loopback(unsigned port)
 {
-	return family == AF_INET ? ipv4("127.0.0.1", port) : ipv6(family_mapped ? "::ffff:127.0.0.1" : "::1", port);
+	return family == AF_INET ? ipv4("127.0.0.1", port)
+				 : ipv6(family_mapped ? "::ffff:127.0.0.1" : "::1", port);
 }
 
 struct addr wildcard(unsigned port)
 {
-	return family == AF_INET ? ipv4("0.0.0.0", port) : ipv6(family_mapped ? "::ffff:0.0.0.0" : "::", port);
+	return family == AF_INET ? ipv4("0.0.0.0", port)
+				 : ipv6(family_mapped ? "::ffff:0.0.0.0" : "::", port);
 }
 
 struct addr unspecified(void)
@@ -495,7 +548,8 @@ void send_all(int fd, uint64_t bytes)
 		pattern_fill(data, size, sent);
 		ssize_t now = send(fd, data, size, MSG_NOSIGNAL);
 		if (now < 0) {
-			record("sending %llu bytes failed with %s", (unsigned long long)bytes, error_name(errno));
+			record("sending %llu bytes failed with %s", (unsigned long long)bytes,
+				error_name(errno));
 			return;
 		}
 		sent += now;
@@ -528,8 +582,9 @@ static void take_one(int fd)
 	close(accept(fd, NULL, NULL));
 }
 
-/* On TCP: a full backlog drops the first SYN, and the second comes after a second. Through vsock, where a backlog
- * isn't felt: a port that starts to listen late, reached with retry= (`run` maps 7000 to 7999 so). */
+/* On TCP: a full backlog drops the first SYN, and the second comes after a second. Through vsock, where a
+ * backlog isn't felt: a port that starts to listen late, reached with retry= (the map has 7000 to 7999 so).
+ */
 struct slow_peer slow_peer(void)
 {
 	struct slow_peer peer;
@@ -537,6 +592,7 @@ struct slow_peer slow_peer(void)
 		peer.listener = tcp();
 		peer.address = loopback(7000 + getpid() % 1000);
 		must(bind(peer.listener, sa(&peer.address), peer.address.length), "bind");
+		must(dup2(STDERR_FILENO, 901), "dup2"); /* as many descriptors as on TCP */
 		after(800, start_listening, peer.listener);
 	} else {
 		peer.listener = listener_at(loopback(0), 0);
@@ -743,12 +799,13 @@ static bool carries(int from, int to)
 	char data[4] = "";
 	struct pollfd entry = {.fd = to, .events = POLLIN};
 	return send(from, "ping", 4, MSG_NOSIGNAL) == 4 && poll(&entry, 1, 2000) == 1 &&
-		recv(to, data, sizeof(data), 0) == 4 && !memcmp(data, "ping", 4);
+	       recv(to, data, sizeof(data), 0) == 4 && !memcmp(data, "ping", 4);
 }
 
 void do_carries(const char *text, int a, int b)
 {
-	record("%s are connected: %s there, %s back", text, carries(a, b) ? "yes" : "no", carries(b, a) ? "yes" : "no");
+	record("%s are connected: %s there, %s back", text, carries(a, b) ? "yes" : "no",
+		carries(b, a) ? "yes" : "no");
 }
 
 /* The program */
@@ -867,7 +924,8 @@ static void write_record(FILE *to)
 {
 	size_t used = atomic_load(&records->used);
 	unsigned ports[256], count = 0;
-	for (const char *at = records->text, *end = at + (used < RECORD_SIZE ? used : RECORD_SIZE); at < end; at++) {
+	for (const char *at = records->text, *end = at + (used < RECORD_SIZE ? used : RECORD_SIZE); at < end;
+		at++) {
 		if (*at != '\001') {
 			if (*at == '-' && at[1] == '-' && (at == records->text || at[-1] == '\n'))
 				count = 0;
@@ -941,7 +999,8 @@ static int usage(void)
 	fputs("usage: parity [--output DIR] [NAME...]        run the cases, print or write their records\n"
 	      "       parity --list                          their names and what they are about\n"
 	      "       parity --walk SEED COUNT LENGTH        random sequences: seed and hash of each\n"
-	      "       parity --walk-one SEED LENGTH [N,N...] the record of one, whole or of some of its steps\n",
+	      "       parity --walk-one SEED LENGTH [N,N...] the record of one, whole or of some of its "
+	      "steps\n",
 		stderr);
 	return 2;
 }
@@ -975,7 +1034,8 @@ int main(int count, char **arguments)
 	if (count == 4 && !strcmp(arguments[0], "--walk"))
 		return walk_many(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), atoi(arguments[3]));
 	if ((count == 3 || count == 4) && !strcmp(arguments[0], "--walk-one"))
-		return walk_one(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), count == 4 ? arguments[3] : NULL);
+		return walk_one(strtoull(arguments[1], NULL, 10), atoi(arguments[2]),
+			count == 4 ? arguments[3] : NULL);
 	if (count && arguments[0][0] == '-')
 		return usage();
 	for (struct parity_case *each = cases; each; each = each->next) {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The parity suite: TCP is the oracle. A case is a short sequence of socket calls; every call in capitals is made
- * and recorded with all that the caller can observe (value, errno, addresses, bytes, bits, signals, whether errno
- * was touched although nothing failed). The same binary runs on TCP and through the library, and `run` compares the
- * records line by line. Ports are shown as P1, P2, … in the order in which a case met them, fds as relations, times
- * as classes. What is not in capitals is scaffolding and ends the case when it fails. */
+/* The parity suite: TCP is the oracle. A case is a short sequence of socket calls; every call in capitals is
+ * made and recorded with all that the caller can observe (value, errno, addresses, bytes, bits, signals,
+ * whether errno was touched although nothing failed). The same binary runs on TCP and through the library,
+ * and `run` compares the records line by line. Ports are shown as P1, P2, … in the order in which a case met
+ * them, fds as relations, times as classes. What is not in capitals is scaffolding and ends the case when it
+ * fails. */
 #ifndef IP2VSOCK_PARITY_H
 #define IP2VSOCK_PARITY_H
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/errqueue.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -51,13 +51,13 @@ struct parity_case {
 };
 void case_add(struct parity_case *added);
 
-#define CASE_(id, every, words)                                                                                      \
-	static void case_##id(void);                                                                                 \
-	__attribute__((constructor)) static void add_##id(void)                                                      \
-	{                                                                                                            \
-		static struct parity_case self = {#id, words, every, case_##id, NULL};                               \
-		case_add(&self);                                                                                     \
-	}                                                                                                            \
+#define CASE_(id, every, words)                                                                              \
+	static void case_##id(void);                                                                         \
+	__attribute__((constructor)) static void add_##id(void)                                              \
+	{                                                                                                    \
+		static struct parity_case self = {#id, words, every, case_##id, NULL};                       \
+		case_add(&self);                                                                             \
+	}                                                                                                    \
 	static void case_##id(void)
 #define CASE(id, words) CASE_(id, false, words)
 #define CASE_EACH(id, words) CASE_(id, true, words)
@@ -69,13 +69,13 @@ struct helper {
 	struct helper *next;
 };
 void helper_add(struct helper *added);
-#define HELPER(id)                                                                                                   \
-	static void helper_##id(int fd);                                                                             \
-	__attribute__((constructor)) static void add_helper_##id(void)                                               \
-	{                                                                                                            \
-		static struct helper self = {#id, helper_##id, NULL};                                                \
-		helper_add(&self);                                                                                   \
-	}                                                                                                            \
+#define HELPER(id)                                                                                           \
+	static void helper_##id(int fd);                                                                     \
+	__attribute__((constructor)) static void add_helper_##id(void)                                       \
+	{                                                                                                    \
+		static struct helper self = {#id, helper_##id, NULL};                                        \
+		helper_add(&self);                                                                           \
+	}                                                                                                    \
 	static void helper_##id(int fd)
 char **helper_arguments(const char *name, int fd); /* argv of this binary; argv[0] is its path */
 
@@ -83,10 +83,11 @@ char **helper_arguments(const char *name, int fd); /* argv of this binary; argv[
 void record(const char *format, ...) __attribute__((format(printf, 1, 2)));
 size_t record_size(void);
 void begin(const char *format, ...) __attribute__((format(printf, 1, 2))); /* the call that comes */
-long finish(long value);                                                   /* the call and its result */
+long finish(long value);						   /* the call and its result */
 int finish_fd(int fd, int lowest);
-void finish_note(const char *format, ...) __attribute__((format(printf, 1, 2))); /* appended by the next finish */
-_Noreturn void give_up(const char *what);                                        /* scaffolding failed */
+void finish_note(const char *format, ...)
+	__attribute__((format(printf, 1, 2))); /* appended by the next finish */
+_Noreturn void give_up(const char *what);      /* scaffolding failed */
 
 /* Names */
 const char *error_name(int error);
@@ -100,9 +101,9 @@ struct addr {
 	struct sockaddr_storage storage;
 	socklen_t length;
 };
-extern int family;	    /* AF_INET or AF_INET6: of the sockets */
-extern bool family_mapped;  /* AF_INET6 sockets, ::ffff:a.b.c.d addresses */
-extern bool through_vsock;  /* for scaffolding that has to arrange the same thing differently; no case asks */
+extern int family;	   /* AF_INET or AF_INET6: of the sockets */
+extern bool family_mapped; /* AF_INET6 sockets, ::ffff:a.b.c.d addresses */
+extern bool through_vsock; /* for scaffolding that has to arrange the same thing differently; no case asks */
 struct addr loopback(unsigned port);
 struct addr wildcard(unsigned port);
 struct addr ipv4(const char *text, unsigned port);
@@ -119,11 +120,11 @@ static inline const char *addr_text(const struct addr *address)
 }
 
 /* Scaffolding: not recorded */
-int tcp(void);			   /* a fresh socket of the family */
-int listener(void);		   /* on loopback, any port */
+int tcp(void);	    /* a fresh socket of the family */
+int listener(void); /* on loopback, any port */
 int listener_at(struct addr address, int backlog);
-struct addr address_of(int fd);	   /* where it is bound, as one would connect to it */
-struct addr nobody(void);	   /* loopback, a port where nobody listens */
+struct addr address_of(int fd); /* where it is bound, as one would connect to it */
+struct addr nobody(void);	/* loopback, a port where nobody listens */
 struct pair {
 	int listener, client, server;
 };
@@ -131,22 +132,22 @@ struct pair pair(void);
 int accept_from(int listener);
 void connect_to(int fd, struct addr address);
 void nonblocking(int fd);
-void settle(void);		   /* long enough for what was sent to arrive on any transport */
+void settle(void); /* long enough for what was sent to arrive on any transport */
 void pause_ms(int ms);
 int lowest_free(void);
 void after(int ms, void (*action)(int), int argument); /* in a thread */
 void after_signal(int ms, int signal);		       /* to this thread */
 void on_signal(int signal, int flags);		       /* count it (flags: SA_RESTART or 0) */
 int signals_seen(int signal);
-pid_t child(void);		   /* fork; the child must end with done() */
+pid_t child(void); /* fork; the child must end with done() */
 _Noreturn void done(void);
-void wait_for(pid_t pid);	   /* and record it if the child ended badly */
+void wait_for(pid_t pid); /* and record it if the child ended badly */
 void clock_start(void);
-void TOOK(int expected_ms);	   /* since clock_start, as a class */
+void TOOK(int expected_ms); /* since clock_start, as a class */
 uint64_t pattern_check(const void *data, size_t length, uint64_t offset);
 void pattern_fill(void *data, size_t length, uint64_t offset);
-void send_all(int fd, uint64_t bytes);		 /* a pattern */
-void RECEIVE_ALL(int fd, uint64_t bytes);	 /* checks the pattern and records what came */
+void send_all(int fd, uint64_t bytes);	  /* a pattern */
+void RECEIVE_ALL(int fd, uint64_t bytes); /* checks the pattern and records what came */
 /* A peer that takes about a second before it lets anybody connect. */
 struct slow_peer {
 	struct addr address;
@@ -155,37 +156,37 @@ struct slow_peer {
 struct slow_peer slow_peer(void);
 
 /* Calls: each is made and recorded */
-#define SOCKET(af, type, protocol)                                                                                   \
-	({                                                                                                           \
-		int lowest_ = lowest_free();                                                                         \
-		begin("socket(%s, %s, %s)", #af, #type, #protocol);                                                  \
-		finish_fd(socket(af, type, protocol), lowest_);                                                      \
+#define SOCKET(af, type, protocol)                                                                           \
+	({                                                                                                   \
+		int lowest_ = lowest_free();                                                                 \
+		begin("socket(%s, %s, %s)", #af, #type, #protocol);                                          \
+		finish_fd(socket(af, type, protocol), lowest_);                                              \
 	})
-#define CONNECT(fd, to)                                                                                              \
-	({                                                                                                           \
-		const struct addr to_ = (to);                                                                        \
-		begin("connect(%s, %s)", #fd, addr_text(&to_));                                                      \
-		finish(connect(fd, sa(&to_), to_.length));                                                           \
+#define CONNECT(fd, to)                                                                                      \
+	({                                                                                                   \
+		const struct addr to_ = (to);                                                                \
+		begin("connect(%s, %s)", #fd, addr_text(&to_));                                              \
+		finish(connect(fd, sa(&to_), to_.length));                                                   \
 	})
-#define BIND(fd, to)                                                                                                 \
-	({                                                                                                           \
-		const struct addr to_ = (to);                                                                        \
-		begin("bind(%s, %s)", #fd, addr_text(&to_));                                                         \
-		finish(bind(fd, sa(&to_), to_.length));                                                              \
+#define BIND(fd, to)                                                                                         \
+	({                                                                                                   \
+		const struct addr to_ = (to);                                                                \
+		begin("bind(%s, %s)", #fd, addr_text(&to_));                                                 \
+		finish(bind(fd, sa(&to_), to_.length));                                                      \
 	})
-#define LISTEN(fd, backlog)                                                                                          \
-	({                                                                                                           \
-		begin("listen(%s, %d)", #fd, backlog);                                                               \
-		finish(listen(fd, backlog));                                                                         \
+#define LISTEN(fd, backlog)                                                                                  \
+	({                                                                                                   \
+		begin("listen(%s, %d)", #fd, backlog);                                                       \
+		finish(listen(fd, backlog));                                                                 \
 	})
 int do_accept(const char *name, int fd, int flags, bool four);
 #define ACCEPT(fd) do_accept(#fd, fd, 0, false)
 #define ACCEPT4(fd, flags) do_accept(#fd ", " #flags, fd, flags, true)
-#define ACCEPT_NULL(fd)                                                                                              \
-	({                                                                                                           \
-		int lowest_ = lowest_free();                                                                         \
-		begin("accept(%s, NULL, NULL)", #fd);                                                                \
-		finish_fd(accept(fd, NULL, NULL), lowest_);                                                          \
+#define ACCEPT_NULL(fd)                                                                                      \
+	({                                                                                                   \
+		int lowest_ = lowest_free();                                                                 \
+		begin("accept(%s, NULL, NULL)", #fd);                                                        \
+		finish_fd(accept(fd, NULL, NULL), lowest_);                                                  \
 	})
 /* size: what the caller says that its buffer holds; the buffer is larger and its rest is watched */
 typedef int name_call(int fd, struct sockaddr *address, socklen_t *length);
@@ -201,24 +202,24 @@ long do_getsockopt(const char *text, int fd, int level, int option, socklen_t si
 #define GETSOCKOPT_SIZE(fd, level, option, size) do_getsockopt(#fd ", " #option, fd, level, option, size)
 long do_setsockopt(const char *text, int fd, int level, int option, int value);
 #define SETSOCKOPT(fd, level, option, value) do_setsockopt(#fd ", " #option, fd, level, option, value)
-#define SETSOCKOPT_DATA(fd, level, option, data, size)                                                               \
-	({                                                                                                           \
-		begin("setsockopt(%s, %s, %s, %d)", #fd, #option, #data, (int)(size));                               \
-		finish(setsockopt(fd, level, option, data, size));                                                   \
+#define SETSOCKOPT_DATA(fd, level, option, data, size)                                                       \
+	({                                                                                                   \
+		begin("setsockopt(%s, %s, %s, %d)", #fd, #option, #data, (int)(size));                       \
+		finish(setsockopt(fd, level, option, data, size));                                           \
 	})
 
 long do_send(const char *name, int fd, const char *text, int flags, const char *flags_text);
 #define SEND(fd, text, flags) do_send(#fd, fd, text, flags, #flags)
-#define WRITE(fd, text)                                                                                              \
-	({                                                                                                           \
-		begin("write(%s, \"%s\")", #fd, text);                                                               \
-		finish(write(fd, text, strlen(text)));                                                               \
+#define WRITE(fd, text)                                                                                      \
+	({                                                                                                   \
+		begin("write(%s, \"%s\")", #fd, text);                                                       \
+		finish(write(fd, text, strlen(text)));                                                       \
 	})
-#define SENDTO(fd, text, flags, to)                                                                                  \
-	({                                                                                                           \
-		const struct addr to_ = (to);                                                                        \
-		begin("sendto(%s, \"%s\", %s, %s)", #fd, text, #flags, addr_text(&to_));                             \
-		finish(sendto(fd, text, strlen(text), flags, sa(&to_), to_.length));                                 \
+#define SENDTO(fd, text, flags, to)                                                                          \
+	({                                                                                                   \
+		const struct addr to_ = (to);                                                                \
+		begin("sendto(%s, \"%s\", %s, %s)", #fd, text, #flags, addr_text(&to_));                     \
+		finish(sendto(fd, text, strlen(text), flags, sa(&to_), to_.length));                         \
 	})
 long do_recv(const char *name, int fd, size_t size, int flags, const char *flags_text);
 #define RECV(fd, size, flags) do_recv(#fd, fd, size, flags, #flags)
@@ -230,43 +231,45 @@ long do_poll(const char *name, int fd, short events, int timeout);
 #define POLL(fd) do_poll(#fd, fd, POLL_ALL, 0)
 #define POLL_WAIT(fd, events) do_poll(#fd, fd, events, 2000)
 int do_epoll_ctl(const char *text, int epoll, int operation, int fd, unsigned events, uint64_t data);
-#define EPOLL_ADD(ep, fd, events, data) do_epoll_ctl("ADD, " #fd ", " #events, ep, EPOLL_CTL_ADD, fd, events, data)
-#define EPOLL_MOD(ep, fd, events, data) do_epoll_ctl("MOD, " #fd ", " #events, ep, EPOLL_CTL_MOD, fd, events, data)
+#define EPOLL_ADD(ep, fd, events, data)                                                                      \
+	do_epoll_ctl("ADD, " #fd ", " #events, ep, EPOLL_CTL_ADD, fd, events, data)
+#define EPOLL_MOD(ep, fd, events, data)                                                                      \
+	do_epoll_ctl("MOD, " #fd ", " #events, ep, EPOLL_CTL_MOD, fd, events, data)
 #define EPOLL_DEL(ep, fd) do_epoll_ctl("DEL, " #fd, ep, EPOLL_CTL_DEL, fd, 0, 0)
 #define EPOLL_ALL (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)
 int do_epoll_wait(const char *name, int epoll);
 #define EPOLL_WAIT(ep) do_epoll_wait(#ep, ep)
 int epoll_new(void);
-#define SHUTDOWN(fd, how)                                                                                            \
-	({                                                                                                           \
-		begin("shutdown(%s, %s)", #fd, #how);                                                                \
-		finish(shutdown(fd, how));                                                                           \
+#define SHUTDOWN(fd, how)                                                                                    \
+	({                                                                                                   \
+		begin("shutdown(%s, %s)", #fd, #how);                                                        \
+		finish(shutdown(fd, how));                                                                   \
 	})
-#define CLOSE(fd)                                                                                                    \
-	({                                                                                                           \
-		begin("close(%s)", #fd);                                                                             \
-		finish(close(fd));                                                                                   \
+#define CLOSE(fd)                                                                                            \
+	({                                                                                                   \
+		begin("close(%s)", #fd);                                                                     \
+		finish(close(fd));                                                                           \
 	})
-#define DUP(fd)                                                                                                      \
-	({                                                                                                           \
-		int lowest_ = lowest_free();                                                                         \
-		begin("dup(%s)", #fd);                                                                               \
-		finish_fd(dup(fd), lowest_);                                                                         \
+#define DUP(fd)                                                                                              \
+	({                                                                                                   \
+		int lowest_ = lowest_free();                                                                 \
+		begin("dup(%s)", #fd);                                                                       \
+		finish_fd(dup(fd), lowest_);                                                                 \
 	})
-#define DUP2(fd, over)                                                                                               \
-	({                                                                                                           \
-		begin("dup2(%s, %s)", #fd, #over);                                                                   \
-		finish_fd(dup2(fd, over), over);                                                                     \
+#define DUP2(fd, over)                                                                                       \
+	({                                                                                                   \
+		begin("dup2(%s, %s)", #fd, #over);                                                           \
+		finish_fd(dup2(fd, over), over);                                                             \
 	})
-#define DUP3(fd, over, flags)                                                                                        \
-	({                                                                                                           \
-		begin("dup3(%s, %s, %s)", #fd, #over, #flags);                                                       \
-		finish_fd(dup3(fd, over, flags), over);                                                              \
+#define DUP3(fd, over, flags)                                                                                \
+	({                                                                                                   \
+		begin("dup3(%s, %s, %s)", #fd, #over, #flags);                                               \
+		finish_fd(dup3(fd, over, flags), over);                                                      \
 	})
-#define FCNTL(fd, command, argument)                                                                                 \
-	({                                                                                                           \
-		begin("fcntl(%s, %s, %s)", #fd, #command, #argument);                                                \
-		finish(fcntl(fd, command, argument));                                                                \
+#define FCNTL(fd, command, argument)                                                                         \
+	({                                                                                                   \
+		begin("fcntl(%s, %s, %s)", #fd, #command, #argument);                                        \
+		finish(fcntl(fd, command, argument));                                                        \
 	})
 long do_ioctl_int(const char *text, int fd, unsigned long request, int value);
 #define IOCTL_INT(fd, request, value) do_ioctl_int(#fd ", " #request, fd, request, value)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The random walk: sequences of calls that a seed decides, on eight descriptors, their dups and two epoll sets. The
- * same seeds run on TCP and through the library, and `walk` compares. Every step takes its random numbers from the
- * seed and its own index alone, so that a sequence with steps left out stays the same sequence otherwise: that is
- * how a failure is shrunk. The model below knows just enough of each socket to keep away from what can't be the
- * same (the file `differences`): resets, writes to the dead, one's own SHUT_RD. */
+/* The random walk: sequences of calls that a seed decides, on eight descriptors, their dups and two epoll
+ * sets. The same seeds run on TCP and through the library, and `walk` compares. Every step takes its random
+ * numbers from the seed and its own index alone, so that a sequence with steps left out stays the same
+ * sequence otherwise: that is how a failure is shrunk. The model below knows just enough of each socket to
+ * keep away from what can't be the same (the file `differences`): resets, writes to the dead, one's own
+ * SHUT_RD. */
 #include "walk.h"
 
 #include "parity.h"
@@ -16,8 +17,8 @@ struct description {
 	bool nonblocking, ended, peer_ended; /* SHUT_WR here, SHUT_WR or close there */
 	struct description *peer;
 	unsigned unread;
-	struct addr at;				/* LISTENING */
-	struct description *pending[PENDING];	/* LISTENING: clients that nobody accepted yet */
+	struct addr at;			      /* LISTENING */
+	struct description *pending[PENDING]; /* LISTENING: clients that nobody accepted yet */
 	unsigned pending_count;
 };
 
@@ -49,8 +50,8 @@ static struct description *description_new(int family, bool nonblocking)
 {
 	for (int i = 0; i < 64; i++)
 		if (descriptions[i].state == FREE && !descriptions[i].references) {
-			descriptions[i] = (struct description){.state = FRESH, .family = family,
-				.nonblocking = nonblocking};
+			descriptions[i] = (struct description){
+				.state = FRESH, .family = family, .nonblocking = nonblocking};
 			return &descriptions[i];
 		}
 	give_up("walk: out of descriptions");
@@ -214,7 +215,8 @@ static void step_accept(int slot)
 	int fd = do_accept(name(slot), slots[slot].fd, flags, true);
 	if (fd < 0 || !of->pending_count)
 		return;
-	struct description *client = of->pending[0], *got = description_new(of->family, flags & SOCK_NONBLOCK);
+	struct description *client = of->pending[0],
+			   *got = description_new(of->family, flags & SOCK_NONBLOCK);
 	memmove(of->pending, of->pending + 1, --of->pending_count * sizeof(of->pending[0]));
 	hold(into, fd, got);
 	got->state = CONNECTED;
@@ -243,10 +245,11 @@ static const struct {
 	int level, option, below;
 } options[] = {{"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 3}, {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 3},
 	{"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 40000}, {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 200},
-	{"IP_TOS", IPPROTO_IP, IP_TOS, 256}, {"IP_TTL", IPPROTO_IP, IP_TTL, 300}, {"SO_TYPE", SOL_SOCKET, SO_TYPE, 2},
-	{"SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2}, {"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 2},
-	{"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 2}, {"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 2},
-	{"SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 100000}, {"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000},
+	{"IP_TOS", IPPROTO_IP, IP_TOS, 256}, {"IP_TTL", IPPROTO_IP, IP_TTL, 300},
+	{"SO_TYPE", SOL_SOCKET, SO_TYPE, 2}, {"SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2},
+	{"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 2}, {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 2},
+	{"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 2}, {"SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 100000},
+	{"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000},
 	{"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 2}, {"SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 2},
 	{"nonsense", IPPROTO_TCP, 9999, 2}};
 
@@ -255,7 +258,8 @@ static void step_option(int slot)
 	unsigned which = pick(sizeof(options) / sizeof(options[0]));
 	char text[64];
 	snprintf(text, sizeof(text), "%s, %s", name(slot), options[which].name);
-	/* set only where TCP itself leaves the value alone: its own tuning of a connection's buffers isn't ours */
+	/* set only where TCP itself leaves the value alone: its own tuning of a connection's buffers isn't
+	 * ours */
 	if (options[which].option == SO_RCVBUF || options[which].option == SO_REUSEADDR ||
 		options[which].option == IPV6_V6ONLY) {
 		if (slots[slot].of->state != FRESH)
@@ -296,7 +300,8 @@ static void step_recv(int slot)
 static void step_shutdown(int slot)
 {
 	struct description *of = slots[slot].of;
-	if (of->state == LISTENING || of->state == FAILED || of->state == BOUND || of->ended || of->peer_ended)
+	if (of->state == LISTENING || of->state == FAILED || of->state == BOUND || of->ended ||
+		of->peer_ended)
 		return;
 	begin("shutdown(%s, SHUT_WR)", name(slot));
 	if (finish(shutdown(slots[slot].fd, SHUT_WR)) == 0) {
@@ -318,11 +323,12 @@ static void step_dup(int slot)
 		if (way == 0)
 			fd = finish_fd(dup(slots[slot].fd), lowest);
 		else
-			fd = finish_fd(fcntl(slots[slot].fd, way == 1 ? F_DUPFD : F_DUPFD_CLOEXEC, 3), lowest);
+			fd = finish_fd(
+				fcntl(slots[slot].fd, way == 1 ? F_DUPFD : F_DUPFD_CLOEXEC, 3), lowest);
 		if (fd >= 0)
 			hold(into, fd, slots[slot].of);
 	} else if (slots[into].of != slots[slot].of && slots[into].of->references == 1 &&
-		slots[into].of->state == FRESH) {
+		   slots[into].of->state == FRESH) {
 		begin("dup2(%s, %s)", name(slot), name(into));
 		finish_fd(dup2(slots[slot].fd, slots[into].fd), slots[into].fd);
 		slots[into].of->state = FREE;
@@ -337,12 +343,15 @@ static void step_epoll(int slot)
 	unsigned events = pick(4) ? EPOLLIN : EPOLLIN | EPOLLOUT | EPOLLRDHUP;
 	static const int operations[] = {0, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
 	char text[64];
-	snprintf(text, sizeof(text), "set %u, operation %u, %s, %s", set, operation, name(slot), poll_names(events));
-	if (do_epoll_ctl(text, sets[set], operations[operation], slots[slot].fd, events, 100 * set + slot) == 0)
+	snprintf(text, sizeof(text), "set %u, operation %u, %s, %s", set, operation, name(slot),
+		poll_names(events));
+	if (do_epoll_ctl(text, sets[set], operations[operation], slots[slot].fd, events, 100 * set + slot) ==
+		0)
 		slots[slot].registered[set] = operation != 3;
 }
 
-/* The bits that can be the same: HUP and OUT of a connection that has ended on one side are the transport's own. */
+/* The bits that can be the same: HUP and OUT of a connection that has ended on one side are the transport's
+ * own. */
 static unsigned comparable(struct description *of)
 {
 	if (of->state == CONNECTED && (of->ended || of->peer_ended))
@@ -398,7 +407,8 @@ static void step_fork(int slot)
 {
 	pid_t pid = child();
 	if (!pid) {
-		do_name("getsockname", getsockname, name(slot), slots[slot].fd, sizeof(struct sockaddr_storage));
+		do_name("getsockname", getsockname, name(slot), slots[slot].fd,
+			sizeof(struct sockaddr_storage));
 		do_getsockopt(name(slot), slots[slot].fd, IPPROTO_TCP, TCP_NODELAY, sizeof(int));
 		close(slots[slot].fd);
 		done();
@@ -467,7 +477,8 @@ static int find_slot(const struct step *step)
 	for (int round = choosy && step->mostly ? 0 : 1; round < 2; round++)
 		for (unsigned i = 0; i < SLOTS; i++) {
 			struct description *of = slots[(from + i) % SLOTS].of;
-			if (step->without_socket ? !of || step->run == step_epoll_wait : of && (round || step->mostly(of)))
+			if (step->without_socket ? !of || step->run == step_epoll_wait
+						 : of && (round || step->mostly(of)))
 				return (from + i) % SLOTS;
 		}
 	return -1;
@@ -501,7 +512,8 @@ void walk_sequence(uint64_t seed, const unsigned char *wanted, unsigned length)
 
 void walk_prepare(void)
 {
-	counts = mmap(NULL, sizeof(*counts) * STEPS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	counts = mmap(
+		NULL, sizeof(*counts) * STEPS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
 void walk_report(FILE *to)
@@ -510,6 +522,7 @@ void walk_report(FILE *to)
 	for (int i = 0; i < STEPS; i++)
 		total += counts[i];
 	for (int i = 0; i < STEPS; i++)
-		fprintf(to, "%8u %5.1f %% %s\n", counts[i], total ? 100.0 * counts[i] / total : 0, steps[i].name);
+		fprintf(to, "%8u %5.1f %% %s\n", counts[i], total ? 100.0 * counts[i] / total : 0,
+			steps[i].name);
 	fprintf(to, "%8lu steps in all\n", total);
 }

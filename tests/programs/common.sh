@@ -104,11 +104,12 @@ client() {
 # start NAME [server|client RULE... --] COMMAND...: in the background; `pid` is its process, $work/NAME.log what it says.
 start() {
 	local name=$1 command=("${@:2}")
+	: >>"$work/$name.log"
 	case $2 in
 	server) under "$server_cid" "${@:3}" ;;
 	client) under "$client_cid" "${@:3}" ;;
 	esac
-	"${command[@]}" >>"$work/$name.log" 2>&1 </dev/null &
+	"${command[@]}" </dev/null >>"$work/$name.log" 2>&1 &
 	pid=$!
 	pids=("$pid" "${pids[@]}")
 }
