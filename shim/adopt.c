@@ -171,7 +171,7 @@ struct sock *stream_replaced(int fd)
 struct sock *stream_named(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	return sock && sock->tried && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
+	return sock && (sock->tried || sock->refused) && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
 }
 
 struct sock *stream_of(int fd)

@@ -40,7 +40,7 @@ struct sock {
 	bool bound;        /* the program gave it a local address */
 	bool accepted;     /* it came from accept() */
 	bool shut_listen;  /* shutdown() of a listener */
-	bool shut_write;   /* shutdown(SHUT_WR) of a connection */
+	bool shut_read, shut_write; /* shutdown() of a connection */
 	bool shares;       /* its description also belongs to another sock: a second listener on one port */
 	bool used;         /* as an INET socket it was connected, or inherited: ask the kernel what it is */
 	bool abort_once;   /* connect() after an attempt whose failure SO_ERROR has told says so, once */

@@ -101,6 +101,8 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	sock->local = local;
 	sock->name = *wanted;
 	sock->bound = true;
+	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
+		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int)); /* as inet6_bind() */
 	set_state(sock, STATE_BOUND);
 	if (swap_in(fd, sock, fresh) < 0) {
 		sock->bound = false;
@@ -344,7 +346,7 @@ bool stream_closed_both_ways(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	int saved = errno;
-	bool closed = sock->shut_write && poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	bool closed = sock->shut_write && !sock->shut_read && poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
 	errno = saved;
 	return closed;
 }
@@ -376,7 +378,9 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	if (how == SHUT_RD && !sock->shut_write && sock->transport == &transport_vsock && readable(fd))
 		return 0; /* AF_VSOCK would throw away what is queued; a reader that sleeps has nothing queued, and is woken */
 	int result = libc.shutdown(fd, how);
-	if (result == 0 && how == SHUT_WR)
-		sock->shut_write = true;
+	if (result == 0) {
+		sock->shut_write |= how != SHUT_RD;
+		sock->shut_read |= how != SHUT_WR;
+	}
 	return result;
 }

@@ -117,7 +117,7 @@ static const struct rule *shadow(const struct map *map, const struct rule *rule,
 	uint32_t port = rule->port_first;
 	for (int i = 0; i < PIECES && port <= rule->port_last; i++) {
 		const struct rule *first = rule_numbered(map, entries_first(map, found, count, port));
-		if (first == rule)
+		if (!first || first == rule)
 			return NULL;
 		if (first->port_first <= rule->port_first && first->port_last >= rule->port_last)
 			return first;

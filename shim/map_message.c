@@ -4,6 +4,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Where the character begins of which `at` may be a later byte: UTF-8 has three of those. */
+static const char *character_start(const char *at, const char *start)
+{
+	for (int i = 0; i < 3 && at > start && is_continuation(*at); i++)
+		at--;
+	return at;
+}
+
 /* Copies the part of the line around `at`. */
 static void show_line(struct map_error *error, const struct input *input, const char *at)
 {
@@ -19,10 +27,9 @@ static void show_line(struct map_error *error, const struct input *input, const 
 			from = at - BEFORE;
 		if (end - from > SHOWN)
 			to = from + SHOWN;
-		while (from > start && is_continuation(*from))
-			from--;
-		while (to < end && is_continuation(*to))
-			to--;
+		from = character_start(from, start);
+		if (to < end)
+			to = character_start(to, at);
 	}
 	struct text line = text_in(error->line_text, sizeof error->line_text);
 	text_add(&line, from > start ? "..." : "");
@@ -69,10 +76,7 @@ int shown(struct span span)
 	enum { SHOWN = 60 };
 	if (size(span) <= SHOWN)
 		return (int)size(span);
-	int count = SHOWN;
-	while (count > 0 && is_continuation(span.at[count]))
-		count--;
-	return count;
+	return (int)(character_start(span.at + SHOWN, span.at) - span.at);
 }
 
 bool expected(struct parser *p, const char *what, struct span found)

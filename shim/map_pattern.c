@@ -41,24 +41,22 @@ static bool port_hint(struct parser *p, struct span found)
 	return false;
 }
 
-/* n or n-m. */
+static bool parse_port(
+	struct parser *p, struct span text, uint32_t least, uint32_t most, const char *what, uint32_t *port)
+{
+	if (number(text, most, port) && *port >= least)
+		return true;
+	expected(p, what, text);
+	return port_hint(p, text);
+}
+
 bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t most, const char *what,
 	uint32_t *first, uint32_t *last)
 {
 	const char *dash = find(text, '-');
 	struct span low = {text.at, dash ? dash : text.end}, high = {dash ? dash + 1 : text.at, text.end};
-	struct span parts[] = {low, high};
-	uint32_t *values[] = {first, last};
-	for (int i = 0; i < 2; i++) {
-		if (!number(parts[i], most, values[i]) || *values[i] < least) {
-			expected(p, what, dash ? parts[i] : text);
-			return port_hint(p, dash ? parts[i] : text);
-		}
-		if (!dash) {
-			*last = *first;
-			return true;
-		}
-	}
+	if (!parse_port(p, low, least, most, what, first) || !parse_port(p, high, least, most, what, last))
+		return false;
 	if (*last < *first)
 		return expected(p, "a range that doesn't end below its first port", text);
 	return true;

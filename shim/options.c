@@ -107,10 +107,10 @@ void options_copy(struct options *to, const struct options *from)
 {
 	for (uint32_t number = from->first; number; number = at(number)->next) {
 		const struct option *option = at(number);
-		if (option->level == SOL_SOCKET && option->name == SO_PRIORITY)
-			continue;
 		options_remember(to, option->level, option->name, option->value, option->length);
 	}
+	if (find(to, SOL_SOCKET, SO_PRIORITY) || find(to, IPPROTO_IP, IP_TOS)) /* the one thing that isn't inherited */
+		options_remember(to, SOL_SOCKET, SO_PRIORITY, &(int){0}, sizeof(int));
 }
 
 int options_int(const struct options *options, int level, int name, int otherwise)
@@ -235,32 +235,52 @@ static void close_quietly(int fd)
 	errno = saved;
 }
 
+/* A lingering time stays when it is turned off, which no replay can bring about. */
+static const struct option *remembered_linger(const struct options *options, int level, int name)
+{
+	return level == SOL_SOCKET && name == SO_LINGER ? find(options, level, name) : NULL;
+}
+
+/* Sets it on a scratch socket, to see whether TCP takes it. A value that TCP completes is read back. */
+static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length,
+	struct linger *linger)
+{
+	int fd = options_scratch(options, family);
+	if (fd < 0)
+		return -1;
+	const struct option *before = remembered_linger(options, level, name);
+	int result = libc.setsockopt(fd, level, name, value, length);
+	if (result == 0 && level == SOL_SOCKET && name == SO_LINGER) {
+		memcpy(linger, value, sizeof *linger);
+		if (!linger->l_onoff)
+			linger->l_linger = before ? ((const struct linger *)(const void *)before->value)->l_linger : 0;
+	}
+	close_quietly(fd);
+	return result;
+}
+
 int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
-	if (!known_good(level, name, value, length)) {
-		int fd = options_scratch(options, family);
-		if (fd < 0)
-			return -1;
-		int result = libc.setsockopt(fd, level, name, value, length);
-		struct linger linger;
-		socklen_t size = sizeof linger;
-		if (result == 0 && level == SOL_SOCKET && name == SO_LINGER && /* a time set earlier stays */
-			libc.getsockopt(fd, level, name, &linger, &size) == 0) {
-			value = &linger;
-			length = size;
-		}
-		close_quietly(fd);
-		if (result < 0)
-			return -1;
+	struct linger linger;
+	if (!known_good(level, name, value, length) &&
+		try_on_tcp(options, family, level, name, value, length, &linger) < 0)
+		return -1;
+	if (level == SOL_SOCKET && name == SO_LINGER)
+		options_remember(options, level, name, &linger, sizeof linger);
+	else
 		options_remember(options, level, name, value, length);
-		return 0;
-	}
-	options_remember(options, level, name, value, length);
 	return 0;
 }
 
 int options_get(const struct options *options, int family, int level, int name, void *value, socklen_t *length)
 {
+	const struct option *linger = remembered_linger(options, level, name);
+	if (linger && value && length && (int)*length >= 0) {
+		if (*length > linger->length)
+			*length = linger->length;
+		memcpy(value, linger->value, *length);
+		return 0;
+	}
 	int fd = options_scratch(options, family);
 	if (fd < 0)
 		return -1;

@@ -118,7 +118,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 {
 	enum sock_state state = stream_settle(fd, sock);
 	bool connected = state == STATE_CONNECTED;
-	if (state == STATE_IP)
+	if (state == STATE_IP && !(sock->refused && level == SOL_SOCKET && name == SO_ERROR))
 		return libc.getsockopt(fd, level, name, value, length);
 	if (level == SOL_SOCKET && name == SO_ERROR)
 		return socket_error(fd, sock, value, length);

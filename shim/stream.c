@@ -51,6 +51,8 @@ int stream_to_ip(int fd, struct sock *sock)
 	int fresh = libc.socket(sock->family, SOCK_STREAM | flags, 0);
 	if (fresh < 0)
 		return -1;
+	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
+		sock->refused = stream_take_error(fd, sock);
 	options_replay(&sock->options, fresh);
 	if (sock->bound) {
 		struct sockaddr_storage name;
@@ -62,8 +64,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	}
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
-	sock->refused = 0;
-	sock->report_once = sock->shut_listen = sock->shut_write = sock->shares = sock->accepted = false;
+	sock->report_once = sock->shut_listen = sock->shut_read = sock->shut_write = sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);
 	return 0;
 }

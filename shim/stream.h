@@ -14,7 +14,7 @@
 struct sock *stream_of(int fd);
 /* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
 struct sock *stream_replaced(int fd);
-/* The same, and an INET socket whose name we know better than the kernel. */
+/* The same, and an INET socket of whose past attempts we know more than the kernel. */
 struct sock *stream_named(int fd);
 
 bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */

@@ -117,7 +117,7 @@ int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t le
 
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
 	return sock ? KEEPING_ERRNO(stream_getsockopt(fd, sock, level, name, value, length))
 		    : libc.getsockopt(fd, level, name, value, length);
 }

@@ -186,7 +186,8 @@ int main(int count, char **arguments)
 	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
 		load(modules[i]);
 	chmod("/dev/vsock", 0666);
-	sethostname("bed", 3);
+	if (sethostname("bed", 3) < 0)
+		die("name", "the bed");
 	setrlimit(RLIMIT_NOFILE, &(struct rlimit){1024, 524288}); /* as systemd does */
 	if (strcmp(arguments[2], "up") == 0)
 		set_loopback_up();

@@ -671,7 +671,7 @@ CASE(connect_storm_of_signals, "many signals with SA_RESTART during one connect"
 	for (int i = 1; i <= 20; i++)
 		after_signal(20 * i, SIGUSR2);
 	CONNECT(c, peer.address);
-	VALUE(signals_seen(SIGUSR2));
+	VALUE(signals_seen(SIGUSR2) > 5); /* those that come together are one */
 }
 
 CASE(connect_send_timeout, "SO_SNDTIMEO limits connect: EINPROGRESS when it is over")

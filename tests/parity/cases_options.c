@@ -73,8 +73,7 @@ static const struct option ip6[] = {
 	OPTION(IPPROTO_IP, IP_TOS, 0x08),
 };
 
-#define EVERY(each, table)                                                                                   \
-	for (const struct option *each = table; each < table + sizeof(table) / sizeof(table[0]); each++)
+#define COUNT(table) (sizeof(table) / sizeof(table[0]))
 
 static void get(const char *who, int fd, const struct option *option)
 {
@@ -98,79 +97,93 @@ static bool moves(const struct option *option)
 		       option->option == TCP_QUICKACK);
 }
 
+/* Its buffers are TCP's own to tune once it is connected, unless they were set. */
+static bool tunes(const struct option *option)
+{
+	return moves(option) || option->option == SO_SNDBUF || option->option == SO_RCVBUF;
+}
+
+static bool is_clock(const struct option *option)
+{
+	return option->option == TCP_TIMESTAMP;
+}
+
+static bool is_v6only(const struct option *option)
+{
+	return option->level == IPPROTO_IPV6 && option->option == IPV6_V6ONLY;
+}
+
+static bool none(const struct option *option)
+{
+	(void)option;
+	return false;
+}
+
+typedef void call(const char *who, int fd, const struct option *option);
+static void each(call *call, const char *who, int fd, const struct option *table, size_t count,
+	bool (*without)(const struct option *))
+{
+	for (size_t i = 0; i < count; i++)
+		if (!without(&table[i]))
+			call(who, fd, &table[i]);
+}
+#define EACH(call, fd, table, without) each(call, #fd, fd, table, COUNT(table), without)
+
 CASE_EACH(option_defaults, "every option's default on a fresh socket")
 {
 	int s = tcp();
-	EVERY(each, common)
-	if (!moves(each) || each->option != TCP_TIMESTAMP)
-		get("s", s, each);
-	EVERY(each, ip4) get("s", s, each);
-	EVERY(each, ip6) get("s", s, each);
+	EACH(get, s, common, is_clock);
+	EACH(get, s, ip4, none);
+	EACH(get, s, ip6, none);
 }
 
 CASE(option_defaults_connected, "every option's default on both ends of a connection")
 {
 	struct pair p = pair();
-	EVERY(each, common)
-	if (!moves(each) && each->option != SO_SNDBUF && each->option != SO_RCVBUF) {
-		get("client", p.client, each);
-		get("server", p.server, each);
-	}
-	EVERY(each, ip4)
-	{
-		get("client", p.client, each);
-		get("server", p.server, each);
-	}
+	EACH(get, p.client, common, tunes);
+	EACH(get, p.server, common, tunes);
+	EACH(get, p.client, ip4, none);
+	EACH(get, p.server, ip4, none);
 }
 
 CASE_EACH(option_set_fresh, "what is set on a fresh socket is read back, before connect and after")
 {
 	int s = listener(), c = tcp();
-	EVERY(each, common) set("c", c, each);
-	EVERY(each, ip4) set("c", c, each);
-	EVERY(each, ip6)
-	if (each->option != IPV6_V6ONLY)
-		set("c", c, each);
-	EVERY(each, common)
-	if (each->option != TCP_TIMESTAMP)
-		get("c", c, each);
+	EACH(set, c, common, none);
+	EACH(set, c, ip4, none);
+	EACH(set, c, ip6, is_v6only);
+	EACH(get, c, common, is_clock);
 	CONNECT(c, address_of(s));
-	EVERY(each, common)
-	if (!moves(each))
-		get("c", c, each);
-	EVERY(each, ip4) get("c", c, each);
-	EVERY(each, ip6) get("c", c, each);
+	EACH(get, c, common, moves);
+	EACH(get, c, ip4, none);
+	EACH(get, c, ip6, none);
 }
 
 CASE_EACH(option_set_connected, "what is set on a connected socket is read back")
 {
 	struct pair p = pair();
-	EVERY(each, common) set("client", p.client, each);
-	EVERY(each, common)
-	if (!moves(each))
-		get("client", p.client, each);
-	EVERY(each, ip4) set("client", p.client, each);
-	EVERY(each, ip4) get("client", p.client, each);
+	EACH(set, p.client, common, none);
+	EACH(get, p.client, common, moves);
+	EACH(set, p.client, ip4, none);
+	EACH(get, p.client, ip4, none);
 	CARRIES(p.client, p.server);
 }
 
 CASE_EACH(option_inherited_by_accept, "what the listener has set before listen, its connections have")
 {
 	int s = tcp(), c = tcp();
-	EVERY(each, common) set("s", s, each);
-	EVERY(each, ip4) set("s", s, each);
-	EVERY(each, ip6) set("s", s, each);
+	EACH(set, s, common, none);
+	EACH(set, s, ip4, none);
+	EACH(set, s, ip6, none);
 	SETSOCKOPT(s, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	SETSOCKOPT(s, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0);
 	BIND(s, loopback(0));
 	LISTEN(s, 5);
 	connect_to(c, address_of(s));
 	int a = ACCEPT(s);
-	EVERY(each, common)
-	if (!moves(each))
-		get("a", a, each);
-	EVERY(each, ip4) get("a", a, each);
-	EVERY(each, ip6) get("a", a, each);
+	EACH(get, a, common, moves);
+	EACH(get, a, ip4, none);
+	EACH(get, a, ip6, none);
 }
 
 CASE(option_inherited_after_listen, "what the listener sets after listen, the next connection has")

@@ -33,6 +33,11 @@ find_library() {
 	library=$(realpath "$library")
 }
 
+# Without the loopback transport AF_VSOCK reaches whoever runs this machine.
+needs_loopback() {
+	"$binary" --have-vsock-loopback || fail "this kernel has no vsock loopback: run this in the bed (tests/bed/with-vsock)"
+}
+
 # A network namespace of its own, so that nothing else takes ports or sends packets.
 own_network() { unshare -n -- sh -c 'ip link set lo up && exec "$@"' sh "$@"; }
 
@@ -46,7 +51,10 @@ through() { # TRANSPORT COMMAND...
 	shift
 	case $transport in
 	oracle) own_network "$@" ;;
-	bare) own_network env LD_PRELOAD="$state/bare.so" "$@" ;;
+	bare)
+		needs_loopback
+		own_network env LD_PRELOAD="$state/bare.so" "$@"
+		;;
 	emulated)
 		find_library
 		emulated=$(mktemp -d "$state/cids.XXXXXX")
@@ -55,6 +63,7 @@ through() { # TRANSPORT COMMAND...
 			PARITY_MAPPED=1 "$@"
 		;;
 	vsock)
+		needs_loopback
 		find_library
 		own_network env LD_PRELOAD="$library" IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
 		;;

@@ -297,11 +297,12 @@ static void step_recv(int slot)
 		of->unread -= (unsigned)got < of->unread ? (unsigned)got : of->unread;
 }
 
+/* Only on a connection: TCP remembers a shutdown that failed with ENOTCONN, and what the socket accepts or
+ * connects later ends at once. */
 static void step_shutdown(int slot)
 {
 	struct description *of = slots[slot].of;
-	if (of->state == LISTENING || of->state == FAILED || of->state == BOUND || of->ended ||
-		of->peer_ended)
+	if (of->state != CONNECTED || of->ended || of->peer_ended)
 		return;
 	begin("shutdown(%s, SHUT_WR)", name(slot));
 	if (finish(shutdown(slots[slot].fd, SHUT_WR)) == 0) {

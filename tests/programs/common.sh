@@ -118,8 +118,8 @@ start() {
 says() {
 	local until=$((SECONDS + 30))
 	until grep -qE -- "$2" "$work/$1.log"; do
-		! gone "$pid" || die "$1 ended before it said “$2”"
-		((SECONDS < until)) || die "$1 didn't say “$2” in 30 s"
+		! gone "$pid" || die "$1 ended before it said '$2'"
+		((SECONDS < until)) || die "$1 didn't say '$2' in 30 s"
 		sleep 0.1
 	done
 }
@@ -127,13 +127,13 @@ says() {
 # expect WHAT GOT PATTERN: a bash pattern.
 expect() {
 	# shellcheck disable=SC2053 # a pattern
-	[[ $2 == $3 ]] || die "$1: “$2”, expected “$3”"
+	[[ $2 == $3 ]] || die "$1: '$2', expected '$3'"
 }
 
 # Files for a server in $work/pages: index.html, and big, some MiB that are like no others.
 make_pages() {
 	mkdir -p "$work/pages"
-	echo "<h1>page ${1:-}</h1>" >"$work/pages/index.html"
+	echo "<h1>page</h1>" >"$work/pages/index.html"
 	head -c 3M /dev/urandom >"$work/pages/big"
 	chmod -R a+rX "$work/pages"
 }
