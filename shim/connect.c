@@ -242,7 +242,10 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	int outcome = result < 0 ? errno : 0;
 	if (attempt.local.port != PORT_ANY)
 		sock->tried = (uint16_t)attempt.local.port;
-	stream_log("connect", asked, rule, outcome ? log_errno(outcome) : "connected");
+	stream_log("connect", asked, rule, &attempt.peer,
+		outcome == EINPROGRESS  ? "under way"
+			: outcome       ? log_errno(outcome)
+					: "connected");
 	if (fresh < 0)
 		return fail(outcome);
 
@@ -254,7 +257,7 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	sock->asked = *asked;
 	sock->scope = scope;
 	sock->refused = refused;
-	sock->report_once = sock->abort_once = false;
+	sock->report_once = sock->abort_once = sock->told_closed = false;
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
 	if (swap_in(fd, sock, fresh) < 0) {
 		set_state(sock, before);
@@ -351,7 +354,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(ENETUNREACH);
 	if (rule->target.kind == TARGET_REFUSE) {
-		stream_log("connect", &asked, rule, "refused");
+		stream_log("connect", &asked, rule, NULL, "refused");
 		return fail(rule->target.error);
 	}
 	uint32_t scope = sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)

@@ -43,6 +43,7 @@ struct sock {
 	bool shut_read, shut_write; /* shutdown() of a connection */
 	bool shares;       /* its description also belongs to another sock: a second listener on one port */
 	bool used;         /* as an INET socket it was connected, or inherited: ask the kernel what it is */
+	bool told_closed;  /* something was sent to a peer that had closed */
 	bool abort_once;   /* connect() after an attempt whose failure SO_ERROR has told says so, once */
 	bool report_once;  /* connect() of a non-blocking socket reports its success once, as TCP does */
 	int refused;       /* the errno of an attempt that failed at once, to be told as SO_ERROR */

@@ -45,6 +45,8 @@ void libc_resolve_signal_safe(void)
 	SIGNAL_SAFE(getsockopt);
 	SIGNAL_SAFE(setsockopt);
 	SIGNAL_SAFE(shutdown);
+	SIGNAL_SAFE(write);
+	SIGNAL_SAFE(send);
 	SIGNAL_SAFE(sendto);
 	SIGNAL_SAFE(sendmsg);
 	SIGNAL_SAFE(recv);

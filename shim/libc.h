@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #define HOOK(result, name, parameters, arguments) result(*name) parameters;
 struct libc {

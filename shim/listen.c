@@ -87,12 +87,12 @@ static int bind_fresh(struct sock *sock, const struct rule *rule, int flags, str
 
 static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
 {
-	struct endpoint local;
+	struct endpoint local = {CID_ANY, PORT_ANY};
 	int flags = swap_flags(fd);
 	if (flags < 0)
 		return -1;
 	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
-	stream_log("bind", wanted, rule, fresh < 0 ? log_errno(errno) : "bound");
+	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
 	if (fresh < 0)
 		return -1;
 	enum sock_state before = state_of(sock);
@@ -150,7 +150,7 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(EINVAL);
 	if (rule->target.kind == TARGET_REFUSE) {
-		stream_log("bind", &wanted, rule, "refused");
+		stream_log("bind", &wanted, rule, NULL, "refused");
 		return fail(rule->target.error);
 	}
 	return bind_mapped(fd, sock, rule, &wanted);
@@ -278,7 +278,7 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 		struct address shown = show_peer(sock, &peer);
 		bool let_in = !sock->rule || allowed(sock->rule, peer.cid);
 		if (sock->rule)
-			stream_log("accept", &shown, sock->rule, let_in ? "accepted" : "not allowed");
+			stream_log("accept", &shown, sock->rule, &peer, let_in ? "accepted" : "not allowed");
 		if (!let_in) {
 			libc.close(accepted);
 			continue;

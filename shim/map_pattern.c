@@ -55,7 +55,10 @@ bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t mo
 {
 	const char *dash = find(text, '-');
 	struct span low = {text.at, dash ? dash : text.end}, high = {dash ? dash + 1 : text.at, text.end};
-	if (!parse_port(p, low, least, most, what, first) || !parse_port(p, high, least, most, what, last))
+	if (!parse_port(p, low, least, most, what, first))
+		return false;
+	*last = *first;
+	if (dash && !parse_port(p, high, least, most, what, last))
 		return false;
 	if (*last < *first)
 		return expected(p, "a range that doesn't end below its first port", text);

@@ -147,11 +147,15 @@ int stream_take_error(int fd, struct sock *sock)
 	return error;
 }
 
-void stream_log(const char *what, const struct address *address, const struct rule *rule, const char *detail)
+void stream_log(const char *what, const struct address *address, const struct rule *rule,
+	const struct endpoint *endpoint, const char *outcome)
 {
 	if (log_limit < LOG_CONNECT)
 		return;
-	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160];
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160], where[ENDPOINT_TEXT] = "";
+	bool cid = endpoint && rule->target.kind == TARGET_CID;
+	if (cid)
+		endpoint_format(endpoint, where, sizeof where);
 	bool pattern;
 	address_port_format(address, text, sizeof text);
 	if (!names_host(shim.map, address, host, &pattern))
@@ -163,8 +167,8 @@ void stream_log(const char *what, const struct address *address, const struct ru
 	size_t size = rule->text_length < sizeof quoted ? rule->text_length : sizeof quoted - 1;
 	memcpy(quoted, rule->text, size);
 	quoted[size] = '\0';
-	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", ": ", detail, " [", rule->source, ", rule ",
-		digit, ": ", quoted, "]");
+	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", cid ? " = CID " : "", where, ": ", outcome,
+		" [", rule->source, ", rule ", digit, ": ", quoted, "]");
 }
 
 int stream_unreachable(const struct address *address)

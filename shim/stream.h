@@ -19,6 +19,16 @@ struct sock *stream_named(int fd);
 
 bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */
 
+/* Is it one of ours, without asking the kernel? What the data path does with an fd. */
+static inline struct sock *stream_known(int fd)
+{
+	if (!fd_tracked(fd))
+		return NULL;
+	struct sock *sock = fd_sock(fd);
+	enum sock_state state = sock ? (enum sock_state)atomic_load_explicit(&sock->state, memory_order_relaxed) : STATE_IP;
+	return state != STATE_IP && state != STATE_FOREIGN ? sock : NULL;
+}
+
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
 int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
 int stream_listen(int fd, struct sock *sock, int backlog);
@@ -29,6 +39,10 @@ int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length);
 int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length);
 int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argument);
+
+/* send(2) and sendmsg(2) without an address. Cancellation points as they are. */
+ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags);
+ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags);
 
 /* recv(2) and recvmsg(2) with any of these flags. Not cancelled halfway: what was received is returned. */
 enum { STREAM_ODD_FLAGS = MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_WAITALL };

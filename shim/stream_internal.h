@@ -57,8 +57,10 @@ bool stream_place(const struct rule *rule, const struct address *address, uint16
 /* The transport's socket gives way to a fresh INET one, with all that the program had set. */
 int stream_to_ip(int fd, struct sock *sock);
 
-/* One line a connection, if that is wanted. */
-void stream_log(const char *what, const struct address *address, const struct rule *rule, const char *detail);
+/* One line a connection, if that is wanted: what was done, with which address, at which endpoint (NULL: none), and what came
+ * of it. */
+void stream_log(const char *what, const struct address *address, const struct rule *rule,
+	const struct endpoint *endpoint, const char *outcome);
 
 /* A random port for clients and for bind() to port 0: 32768 to 60999, none that a listen rule names. A client's is even
  * if it asked for an IPv4 address, odd for IPv6: so a server that listens for both tells them apart, as on TCP. */

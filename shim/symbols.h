@@ -19,6 +19,9 @@ HOOK(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *leng
 HOOK(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),
 	(fd, level, name, value, length))
 HOOK(int, shutdown, (int fd, int how), (fd, how))
+HOOK(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
+HOOK(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+HOOK(ssize_t, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
 HOOK(ssize_t, sendto,
 	(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length),
 	(fd, data, size, flags, address, length))

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending with an address: on TCP it is ignored once there's a connection, and with MSG_FASTOPEN it makes one. A
- * datagram to one of our ranges stays here. Without an address nothing is looked at. */
+/* Sending. On an fd that isn't ours each costs one load and one branch. With an address: on TCP it is ignored once there's
+ * a connection, and with MSG_FASTOPEN it makes one; a datagram to one of our ranges stays here. */
 #include "../libc.h"
 #include "../shim.h"
 #include "../stream.h"
 
 #include <errno.h>
+#include <limits.h>
 
 enum verdict { PASS, WITHOUT_ADDRESS, FAILED };
 
@@ -29,29 +30,52 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }
 
+ssize_t hook_write(int fd, const void *data, size_t size)
+{
+	struct sock *sock = stream_known(fd);
+	return sock ? stream_send(fd, sock, data, size, 0) : libc.write(fd, data, size);
+}
+
+ssize_t hook_writev(int fd, const struct iovec *parts, int count)
+{
+	struct sock *sock = stream_known(fd);
+	if (!sock || count < 0 || count > IOV_MAX)
+		return libc.writev(fd, parts, count);
+	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+	return stream_sendmsg(fd, sock, &message, 0);
+}
+
+ssize_t hook_send(int fd, const void *data, size_t size, int flags)
+{
+	struct sock *sock = stream_known(fd);
+	return sock ? stream_send(fd, sock, data, size, flags) : libc.send(fd, data, size, flags);
+}
+
 ssize_t hook_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
-	if (address && shim_active()) {
-		switch (judge(fd, address, length, &flags)) {
-		case FAILED:
-			return -1;
-		case WITHOUT_ADDRESS:
-			address = NULL;
-			length = 0;
-			break;
-		case PASS:
-			break;
-		}
+	if (!address || !shim_active()) {
+		struct sock *sock = stream_known(fd);
+		return sock ? stream_send(fd, sock, data, size, flags)
+			    : libc.sendto(fd, data, size, flags, address, length);
 	}
-	return libc.sendto(fd, data, size, flags, address, length);
+	switch (judge(fd, address, length, &flags)) {
+	case FAILED:
+		return -1;
+	case WITHOUT_ADDRESS:
+		return stream_send(fd, fd_sock(fd), data, size, flags);
+	default:
+		return libc.sendto(fd, data, size, flags, address, length);
+	}
 }
 
 ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	if (message && message->msg_control && shim_active())
 		stream_mark_sent(message);
-	if (!message || !message->msg_name || !shim_active())
-		return libc.sendmsg(fd, message, flags);
+	if (!message || !message->msg_name || !shim_active()) {
+		struct sock *sock = stream_known(fd);
+		return sock ? stream_sendmsg(fd, sock, message, flags) : libc.sendmsg(fd, message, flags);
+	}
 	struct msghdr bare = *message;
 	switch (judge(fd, message->msg_name, message->msg_namelen, &flags)) {
 	case FAILED:
@@ -59,7 +83,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 	case WITHOUT_ADDRESS:
 		bare.msg_name = NULL;
 		bare.msg_namelen = 0;
-		return libc.sendmsg(fd, &bare, flags);
+		return stream_sendmsg(fd, fd_sock(fd), &bare, flags);
 	default:
 		return libc.sendmsg(fd, message, flags);
 	}

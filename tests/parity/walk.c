@@ -404,6 +404,29 @@ static void step_unread(int slot)
 		do_ioctl_int(name(slot), slots[slot].fd, FIONREAD, -1);
 }
 
+/* Three slots become a listener, a client and what was accepted, so that data has somewhere to go. */
+static void step_pair(int slot)
+{
+	int taken[3] = {slot}, found = 1;
+	for (int i = 0; i < SLOTS && found < 3; i++)
+		if (!slots[i].of && i != slot)
+			taken[found++] = i;
+	if (found < 3)
+		return;
+	struct pair made = pair();
+	struct description *of[3];
+	int fds[3] = {made.listener, made.client, made.server};
+	for (int i = 0; i < 3; i++) {
+		of[i] = description_new(AF_INET, false);
+		of[i]->state = i ? CONNECTED : LISTENING;
+		hold(taken[i], fds[i], of[i]);
+	}
+	of[0]->at = address_of(made.listener);
+	of[1]->peer = of[2];
+	of[2]->peer = of[1];
+	record("%s listens, %s and %s are connected", name(taken[0]), name(taken[1]), name(taken[2]));
+}
+
 static void step_fork(int slot)
 {
 	pid_t pid = child();
@@ -451,6 +474,7 @@ static const struct step {
 	bool (*mostly)(const struct description *of);
 } steps[] = {
 	{"socket", step_socket, 16, true, NULL},
+	{"a listener and a pair", step_pair, 3, true, NULL},
 	{"close", step_close, 7, false, NULL},
 	{"bind", step_bind, 8, false, fresh},
 	{"listen", step_listen, 8, false, bound},

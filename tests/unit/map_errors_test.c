@@ -408,6 +408,25 @@ static void long_lines_are_cut_around_the_place(void **state)
 	}
 }
 
+static void bytes_that_are_no_characters_are_shown_too(void **state)
+{
+	(void)state;
+	struct map_error error;
+	char map[600];
+	memset(map, 0x81, sizeof map);
+	for (size_t length = 1; length <= sizeof map; length++) {
+		assert_null(try_map_of(map, length, &ranges_default, &error));
+		assert_int_equal(error.column, 1);
+		assert_int_equal(error.caret, 0);
+		assert_true(strlen(error.line_text) > 0);
+	}
+	memcpy(map, "a:1=unix:/x", 11); /* the place lies behind the bytes */
+	map[400] = ' ';
+	assert_null(try_map_of(map, sizeof map, &ranges_default, &error));
+	assert_int_equal(error.column, 402);
+	assert_true(error.caret < strlen(error.line_text));
+}
+
 static void messages_are_cut_to_their_buffer(void **state)
 {
 	(void)state;
@@ -559,6 +578,7 @@ int main(void)
 		TEST(too_much_text_is_refused),
 		TEST(the_caret_lines_up),
 		TEST(long_lines_are_cut_around_the_place),
+		TEST(bytes_that_are_no_characters_are_shown_too),
 		TEST(messages_are_cut_to_their_buffer),
 		TEST(too_many_names_are_told_at_the_first_that_has_no_room),
 		TEST(memory_that_runs_out_is_an_error),

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Sending where our transports say something else than TCP: to a peer that has closed, and without a connection.
+ * MSG_NOSIGNAL always, so that SIGPIPE comes when TCP would send it: Unix sockets raise it at the first write, AF_VSOCK
+ * not at all before Linux 6.9. */
+#include "stream_internal.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+
+/* TCP takes the first bytes for a peer that has closed, and learns only from its answer that nobody wants them: a client
+ * that writes first and then reads finds what the server had said before it hung up. */
+static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
+{
+	if (sock->refused)
+		return fail(stream_take_error(fd, sock));
+	if (sock->shut_write || sock->told_closed || stream_settle(fd, sock) != STATE_CONNECTED) {
+		if (!(flags & MSG_NOSIGNAL))
+			raise(SIGPIPE);
+		return fail(EPIPE);
+	}
+	sock->told_closed = true;
+	return (ssize_t)size;
+}
+
+/* ENOTCONN: 0, try again. */
+static int without_connection(int fd, struct sock *sock, int flags)
+{
+	if (state_of(sock) != STATE_CONNECTING)
+		return fail(EPIPE);
+	int error = stream_take_error(fd, sock);
+	if (error)
+		return fail(error);
+	int mode = libc.fcntl(fd, F_GETFL, NULL);
+	if (flags & MSG_DONTWAIT || (mode >= 0 && mode & O_NONBLOCK))
+		return fail(EAGAIN);
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	return poll(&wait, 1, -1) < 0 ? -1 : 0;
+}
+
+static size_t size_of(const struct msghdr *message)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < message->msg_iovlen; i++)
+		size += message->msg_iov[i].iov_len;
+	return size;
+}
+
+ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags)
+{
+	int saved = errno;
+	ssize_t sent;
+	do
+		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
+	while (sent < 0 && errno == ENOTCONN && without_connection(fd, sock, flags) == 0);
+	if (sent < 0 && errno == EPIPE)
+		sent = closed_by_peer(fd, sock, size_of(message), flags);
+	if (sent >= 0)
+		errno = saved;
+	return sent;
+}
+
+ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags)
+{
+	int saved = errno;
+	ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
+	if (sent >= 0 || (errno != EPIPE && errno != ENOTCONN))
+		return sent;
+	errno = saved;
+	struct iovec whole = {(void *)data, size};
+	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
+	return stream_sendmsg(fd, sock, &message, flags);
+}
