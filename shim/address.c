@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-int stream_answer(const struct sock *sock, const struct address *told, uint32_t scope, struct sockaddr *address,
+int stream_answer(int family, const struct address *told, uint32_t scope, struct sockaddr *address,
 	socklen_t *length)
 {
 	struct sockaddr_storage whole;
@@ -15,8 +15,8 @@ int stream_answer(const struct sock *sock, const struct address *told, uint32_t 
 		return fail(EINVAL);
 	if (!address && *length)
 		return fail(EFAULT);
-	socklen_t size = address_to_sockaddr(told, sock->family, &whole);
-	if (sock->family == AF_INET6)
+	socklen_t size = address_to_sockaddr(told, family, &whole);
+	if (family == AF_INET6)
 		((struct sockaddr_in6 *)&whole)->sin6_scope_id = scope;
 	if (*length)
 		memcpy(address, &whole, *length < size ? *length : size);
@@ -60,12 +60,12 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING)
 		told = own_address(fd, sock);
-	return stream_answer(sock, &told, 0, address, length);
+	return stream_answer(sock->family, &told, 0, address, length);
 }
 
 int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
 	if (stream_settle(fd, sock) != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
-	return stream_answer(sock, &sock->asked, sock->scope, address, length);
+	return stream_answer(sock->family, &sock->asked, sock->scope, address, length);
 }

@@ -215,10 +215,27 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 	return rule->allow_count == 0;
 }
 
-/* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
-static void inherit(int fd, const struct sock *listener, const struct endpoint *peer, const struct address *shown)
+/* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both families has IPv6
+ * sockets with IPv4 addresses; where a second listener takes the IPv4 clients, their connections are IPv4's, whichever of
+ * the two epoll has woken. */
+static int family_of_peer(const struct sock *listener, const struct endpoint *peer, int *shown_in)
 {
-	struct sock *sock = fd_open(fd, listener->family);
+	bool only_six = options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	*shown_in = listener->family;
+	if (listener->family == AF_INET)
+		return AF_INET;
+	if (address_is_ipv4(&listener->name) || (!only_six && stream_port_is_ipv4(peer->port)))
+		*shown_in = AF_INET;
+	if (!only_six || !listener->shares || !stream_port_is_ipv4(peer->port))
+		return AF_INET6;
+	return *shown_in = AF_INET;
+}
+
+/* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
+static void inherit(int fd, const struct sock *listener, int family, const struct endpoint *peer,
+	const struct address *shown)
+{
+	struct sock *sock = fd_open(fd, family);
 	if (!sock)
 		return; /* later calls will find out what it is */
 	sock->rule = listener->rule;
@@ -226,6 +243,8 @@ static void inherit(int fd, const struct sock *listener, const struct endpoint *
 	sock->peer = *peer;
 	sock->local = (struct endpoint){CID_ANY, listener->local.port};
 	sock->name = listener->name;
+	if (family != listener->family)
+		sock->name = address_ipv4(INADDR_ANY, listener->name.port);
 	sock->accepted = true;
 	sock->asked = *shown;
 	if (listener->options.first) {
@@ -233,16 +252,6 @@ static void inherit(int fd, const struct sock *listener, const struct endpoint *
 		options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);
 	}
 	set_state(sock, STATE_CONNECTED);
-}
-
-/* A listener for both families sees IPv4 clients by their IPv4 address. */
-static struct address show_peer(const struct sock *listener, const struct endpoint *peer)
-{
-	bool both = listener->family == AF_INET6 && address_is_wildcard(&listener->name) &&
-		!options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-	bool six = listener->family == AF_INET6 && !address_is_ipv4(&listener->name);
-	int family = !six || (both && stream_port_is_ipv4(peer->port)) ? AF_INET : AF_INET6;
-	return endpoint_shown(peer, family, &shim.ranges);
 }
 
 /* The kernel writes to the program's own buffer where that is large enough for the carrier's address: so it finds fault
@@ -275,7 +284,8 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 			libc.close(accepted);
 			break;
 		}
-		struct address shown = show_peer(sock, &peer);
+		int shown_in, family = family_of_peer(sock, &peer, &shown_in);
+		struct address shown = endpoint_shown(&peer, shown_in, &shim.ranges);
 		bool let_in = !sock->rule || allowed(sock->rule, peer.cid);
 		if (sock->rule)
 			stream_log("accept", &shown, sock->rule, &peer, let_in ? "accepted" : "not allowed");
@@ -285,11 +295,11 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 		}
 		if (length)
 			*length = room;
-		if (address && stream_answer(sock, &shown, 0, address, length) < 0) {
+		if (address && stream_answer(family, &shown, 0, address, length) < 0) {
 			close_quietly(accepted);
 			return -1;
 		}
-		inherit(accepted, sock, &peer, &shown);
+		inherit(accepted, sock, family, &peer, &shown);
 		return accepted;
 	}
 	return fail(EINVAL);

@@ -39,7 +39,7 @@ static inline void close_quietly(int fd)
 enum sock_state stream_settle(int fd, struct sock *sock);
 
 /* Gives an address back as the kernel does: its whole length told, the shorter of the two copied. */
-int stream_answer(const struct sock *sock, const struct address *told, uint32_t scope, struct sockaddr *address,
+int stream_answer(int family, const struct address *told, uint32_t scope, struct sockaddr *address,
 	socklen_t *length);
 
 /* Leaves on the socket itself what a program that inherits it must know: the family and the address that this one
