@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+_Atomic bool registrations_unseen;
+
 static struct registration *find(struct sock *sock, int epfd, int fd)
 {
 	for (int i = 0; i < REGISTRATIONS; i++)
@@ -131,14 +133,15 @@ void registrations_suspend(struct sock *sock, struct suspended *suspended)
 {
 	int saved = errno;
 	suspended->count = 0;
-	if (sock->overflowed)
+	bool ask = sock->overflowed || atomic_load(&registrations_unseen);
+	if (ask)
 		read_all(sock, suspended);
 	else
 		for (int i = 0; i < REGISTRATIONS; i++)
 			if (sock->registrations[i].epfd >= 0)
 				add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
 					&sock->registrations[i].event);
-	if (!take_out(suspended, 0) && !sock->overflowed) { /* an epfd was closed, but its instance may live on as a dup */
+	if (!take_out(suspended, 0) && !ask) { /* an epfd was closed, but its instance may live on as a dup */
 		int taken = suspended->count;
 		read_all(sock, suspended);
 		take_out(suspended, taken);

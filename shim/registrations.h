@@ -6,6 +6,9 @@
 
 #include "fd.h"
 
+/* The process may register fds in ways that no hook sees: io_uring (libuv 1.45 does). The kernel is asked from then on. */
+extern _Atomic bool registrations_unseen;
+
 /* epoll_ctl() did this. */
 void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event);
 

@@ -2,11 +2,16 @@
 #include "../libc.h"
 #include "../registrations.h"
 
-int hook_epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
+__attribute__((noinline)) static int register_ours(int epfd, int operation, int fd, struct epoll_event *event)
 {
 	int result = libc.epoll_ctl(epfd, operation, fd, event);
-	struct sock *sock;
-	if (fd_tracked(fd) && result == 0 && (sock = fd_sock(fd)))
+	struct sock *sock = result == 0 ? fd_sock(fd) : NULL;
+	if (sock)
 		registrations_note(sock, epfd, operation, fd, event);
 	return result;
+}
+
+int hook_epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
+{
+	return fd_tracked(fd) ? register_ours(epfd, operation, fd, event) : libc.epoll_ctl(epfd, operation, fd, event);
 }

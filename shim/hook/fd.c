@@ -20,11 +20,18 @@ static void leave(int fd)
 	fd_forget(fd);
 }
 
+/* What follows on one of our fds stands in functions of its own, which keeps the way of all others short. */
+#define OURS __attribute__((noinline)) static
+
+OURS int close_ours(int fd)
+{
+	leave(fd);
+	return libc.close(fd);
+}
+
 int hook_close(int fd)
 {
-	if (fd_tracked(fd))
-		leave(fd);
-	return libc.close(fd);
+	return fd_tracked(fd) ? close_ours(fd) : libc.close(fd);
 }
 
 int hook_fclose(FILE *stream)
@@ -72,6 +79,7 @@ int hook_dup(int fd)
 	return number;
 }
 
+/* `number` is about to become a dup of fd. */
 static void replace(int fd, int number)
 {
 	struct sock *sock = fd_sock(number);
@@ -79,10 +87,8 @@ static void replace(int fd, int number)
 		registrations_drop(sock, number);
 }
 
-int hook_dup2(int fd, int number)
+OURS int dup2_ours(int fd, int number)
 {
-	if (!fd_tracked(fd) && !fd_tracked(number))
-		return libc.dup2(fd, number);
 	replace(fd, number);
 	int result = libc.dup2(fd, number);
 	if (result >= 0)
@@ -90,10 +96,13 @@ int hook_dup2(int fd, int number)
 	return result;
 }
 
-int hook_dup3(int fd, int number, int flags)
+int hook_dup2(int fd, int number)
 {
-	if (!fd_tracked(fd) && !fd_tracked(number))
-		return libc.dup3(fd, number, flags);
+	return fd_tracked(fd) || fd_tracked(number) ? dup2_ours(fd, number) : libc.dup2(fd, number);
+}
+
+OURS int dup3_ours(int fd, int number, int flags)
+{
 	replace(fd, number);
 	int result = libc.dup3(fd, number, flags);
 	if (result >= 0)
@@ -101,35 +110,33 @@ int hook_dup3(int fd, int number, int flags)
 	return result;
 }
 
-/* What an fcntl() on one of our fds, done by `result`, means for the table. */
-static void note_fcntl(int fd, int command, void *argument, int result)
+int hook_dup3(int fd, int number, int flags)
 {
+	return fd_tracked(fd) || fd_tracked(number) ? dup3_ours(fd, number, flags) : libc.dup3(fd, number, flags);
+}
+
+OURS int fcntl_ours(int fd, int command, void *argument)
+{
+	int result = libc.fcntl(fd, command, argument);
 	if (result < 0)
-		return;
+		return result;
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		fd_alias(fd, result);
 	else if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
 		(command == F_SETFL && (long)argument & O_ASYNC))
 		fd_sock(fd)->owner = true;
+	return result;
 }
 
 int hook_fcntl(int fd, int command, void *argument)
 {
-	if (!fd_tracked(fd))
-		return libc.fcntl(fd, command, argument);
-	int result = libc.fcntl(fd, command, argument);
-	note_fcntl(fd, command, argument, result);
-	return result;
+	return fd_tracked(fd) ? fcntl_ours(fd, command, argument) : libc.fcntl(fd, command, argument);
 }
 
 #ifdef __GLIBC__
-int hook_fcntl64(int fd, int command, void *argument)
+int hook_fcntl64(int fd, int command, void *argument) /* they differ in the locks of files, which sockets don't have */
 {
-	if (!fd_tracked(fd))
-		return libc.fcntl64(fd, command, argument);
-	int result = libc.fcntl64(fd, command, argument);
-	note_fcntl(fd, command, argument, result);
-	return result;
+	return fd_tracked(fd) ? fcntl_ours(fd, command, argument) : libc.fcntl64(fd, command, argument);
 }
 #endif
 

@@ -4,37 +4,51 @@
 #include "../libc.h"
 #include "../stream.h"
 
-static bool looked_at(int fd, int flags)
+#define OURS __attribute__((noinline)) static
+
+static inline bool looked_at(int fd, int flags)
 {
 	return flags & STREAM_ODD_FLAGS && fd_tracked(fd);
 }
 
+OURS ssize_t recv_ours(int fd, void *data, size_t size, int flags)
+{
+	struct sock *sock = stream_known(fd);
+	return sock ? stream_recv(fd, sock, data, size, flags) : libc.recv(fd, data, size, flags);
+}
+
 ssize_t hook_recv(int fd, void *data, size_t size, int flags)
 {
-	struct sock *sock;
-	if (looked_at(fd, flags) && (sock = stream_replaced(fd)))
-		return stream_recv(fd, sock, data, size, flags);
-	return libc.recv(fd, data, size, flags);
+	return looked_at(fd, flags) ? recv_ours(fd, data, size, flags) : libc.recv(fd, data, size, flags);
+}
+
+OURS ssize_t recvfrom_ours(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
+{
+	struct sock *sock = stream_known(fd);
+	if (!sock)
+		return libc.recvfrom(fd, data, size, flags, address, length);
+	ssize_t got = stream_recv(fd, sock, data, size, flags);
+	if (got >= 0 && address && length)
+		*length = 0; /* a connection says who sent it, not each byte */
+	return got;
 }
 
 ssize_t hook_recvfrom(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock;
-	if ((looked_at(fd, flags) || (address && fd_tracked(fd))) && (sock = stream_replaced(fd))) {
-		ssize_t got = stream_recv(fd, sock, data, size, flags);
-		if (got >= 0 && address && length)
-			*length = 0; /* a connection says who sent it, not each byte */
-		return got;
-	}
-	return libc.recvfrom(fd, data, size, flags, address, length);
+	return looked_at(fd, flags) || (address && fd_tracked(fd)) ? recvfrom_ours(fd, data, size, flags, address, length)
+								   : libc.recvfrom(fd, data, size, flags, address, length);
+}
+
+OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
+{
+	struct sock *sock = stream_known(fd);
+	return sock ? stream_recvmsg(fd, sock, message, flags) : libc.recvmsg(fd, message, flags);
 }
 
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	struct sock *sock;
-	if ((looked_at(fd, flags) || (message && message->msg_name && fd_tracked(fd))) && (sock = stream_replaced(fd)))
-		return stream_recvmsg(fd, sock, message, flags);
-	return libc.recvmsg(fd, message, flags);
+	return looked_at(fd, flags) || (message && message->msg_name && fd_tracked(fd)) ? recvmsg_ours(fd, message, flags)
+											: libc.recvmsg(fd, message, flags);
 }
 
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */

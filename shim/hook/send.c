@@ -30,13 +30,27 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }
 
-ssize_t hook_write(int fd, const void *data, size_t size)
+/* What follows on a tracked fd, or with an address, stands in functions of its own, which keeps the way of all others
+ * short. */
+#define OURS __attribute__((noinline)) static
+
+OURS ssize_t send_ours(int fd, const void *data, size_t size, int flags)
 {
 	struct sock *sock = stream_known(fd);
-	return sock ? stream_send(fd, sock, data, size, 0) : libc.write(fd, data, size);
+	return sock ? stream_send(fd, sock, data, size, flags) : libc.send(fd, data, size, flags);
 }
 
-ssize_t hook_writev(int fd, const struct iovec *parts, int count)
+ssize_t hook_send(int fd, const void *data, size_t size, int flags)
+{
+	return fd_tracked(fd) ? send_ours(fd, data, size, flags) : libc.send(fd, data, size, flags);
+}
+
+ssize_t hook_write(int fd, const void *data, size_t size)
+{
+	return fd_tracked(fd) ? send_ours(fd, data, size, 0) : libc.write(fd, data, size);
+}
+
+OURS ssize_t writev_ours(int fd, const struct iovec *parts, int count)
 {
 	struct sock *sock = stream_known(fd);
 	if (!sock || count < 0 || count > IOV_MAX)
@@ -45,19 +59,14 @@ ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 	return stream_sendmsg(fd, sock, &message, 0);
 }
 
-ssize_t hook_send(int fd, const void *data, size_t size, int flags)
+ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 {
-	struct sock *sock = stream_known(fd);
-	return sock ? stream_send(fd, sock, data, size, flags) : libc.send(fd, data, size, flags);
+	return fd_tracked(fd) ? writev_ours(fd, parts, count) : libc.writev(fd, parts, count);
 }
 
-ssize_t hook_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
+OURS ssize_t sendto_address(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
+	socklen_t length)
 {
-	if (!address || !shim_active()) {
-		struct sock *sock = stream_known(fd);
-		return sock ? stream_send(fd, sock, data, size, flags)
-			    : libc.sendto(fd, data, size, flags, address, length);
-	}
 	switch (judge(fd, address, length, &flags)) {
 	case FAILED:
 		return -1;
@@ -68,15 +77,22 @@ ssize_t hook_sendto(int fd, const void *data, size_t size, int flags, const stru
 	}
 }
 
-ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
+ssize_t hook_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
-	if (message && message->msg_control && shim_active())
-		stream_mark_sent(message);
-	if (!message || !message->msg_name || !shim_active()) {
-		struct sock *sock = stream_known(fd);
-		return sock ? stream_sendmsg(fd, sock, message, flags) : libc.sendmsg(fd, message, flags);
-	}
+	if (address && shim_active())
+		return sendto_address(fd, data, size, flags, address, length);
+	return fd_tracked(fd) ? send_ours(fd, data, size, flags)
+			      : libc.sendto(fd, data, size, flags, address, length);
+}
+
+OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
+{
+	struct sock *sock = stream_known(fd);
 	struct msghdr bare = *message;
+	if (message->msg_control)
+		stream_mark_sent(message);
+	if (!message->msg_name)
+		return sock ? stream_sendmsg(fd, sock, message, flags) : libc.sendmsg(fd, message, flags);
 	switch (judge(fd, message->msg_name, message->msg_namelen, &flags)) {
 	case FAILED:
 		return -1;
@@ -87,6 +103,12 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 	default:
 		return libc.sendmsg(fd, message, flags);
 	}
+}
+
+ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	bool look = message && shim_active() && (message->msg_name || message->msg_control || fd_tracked(fd));
+	return look ? sendmsg_looked_at(fd, message, flags) : libc.sendmsg(fd, message, flags);
 }
 
 int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by number. */
 #include "../libc.h"
+#include "../registrations.h"
 
 #include <sys/syscall.h>
 
@@ -58,6 +59,11 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 #ifdef SYS_close_range
 	case SYS_close_range:
 		return hook_close_range((unsigned)a, (unsigned)b, (int)c);
+#endif
+#ifdef SYS_io_uring_setup
+	case SYS_io_uring_setup:
+		atomic_store(&registrations_unseen, true);
+		return libc.syscall(number, a, b, c, d, e, f);
 #endif
 	case SYS_execve:
 		return hook_execve((void *)a, (void *)b, (void *)c);

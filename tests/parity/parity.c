@@ -355,16 +355,16 @@ struct addr address_of(int fd)
 /* Bound by a socket that stays open without listening, so that nobody else is given the port. */
 struct addr nobody(void)
 {
-	static _Thread_local int holder = -1;
-	if (holder < 0) {
+	static _Thread_local struct addr at;
+	if (!at.length) {
 		int fd = tcp();
-		struct addr address = loopback(0);
-		must(bind(fd, sa(&address), address.length), "bind");
-		holder = must(fcntl(fd, F_DUPFD_CLOEXEC, 900), "F_DUPFD");
+		at = loopback(0);
+		must(bind(fd, sa(&at), at.length), "bind");
+		at = address_of(fd);
+		must(fcntl(fd, F_DUPFD_CLOEXEC, 900), "F_DUPFD");
 		close(fd);
 	}
-	struct addr address = address_of(holder);
-	return sa(&address)->sa_family == family ? loopback(port_of(&address)) : address;
+	return sa(&at)->sa_family == family ? loopback(port_of(&at)) : at;
 }
 
 int accept_from(int listener)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <linux/vm_sockets.h>
 
@@ -63,13 +64,24 @@ int socket(int family, int type, int protocol)
 	return fd;
 }
 
+/* Port 0 becomes one of 16 bits: the kernel's own choice has 32 and no case could connect to what it would
+ * read. */
 int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
+	static unsigned next;
 	struct sockaddr_vm vm;
 	if (!ours(fd) || !is_ip(address, length))
 		return REAL(bind)(fd, address, length);
 	length = to_vsock(&vm, address);
-	return REAL(bind)(fd, (void *)&vm, length);
+	if (vm.svm_port != VMADDR_PORT_ANY)
+		return REAL(bind)(fd, (void *)&vm, length);
+	for (int tries = 0; tries < 1000; tries++) {
+		vm.svm_port = 32768 + (getpid() * 61 + next++) % 28000;
+		int value = REAL(bind)(fd, (void *)&vm, length);
+		if (value == 0 || errno != EADDRINUSE)
+			return value;
+	}
+	return -1;
 }
 
 int connect(int fd, const struct sockaddr *address, socklen_t length)

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* For tests of the library's own parts: emulated CIDs in a directory of the test's own, and the library as it is after
+ * its start with a map. Test programs link the library's objects, so their own connect() is the hook. */
+#ifndef IP2VSOCK_EMULATED_H
+#define IP2VSOCK_EMULATED_H
+
+#include "libc.h"
+#include "shim.h"
+#include "transport.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char directory[64];
+
+static inline int make_directory(void **state)
+{
+	(void)state;
+	strcpy(directory, "/tmp/ip2vsock-unit-XXXXXX");
+	return mkdtemp(directory) ? 0 : -1;
+}
+
+static inline int remove_directory(void **state)
+{
+	(void)state;
+	DIR *list = opendir(directory);
+	if (!list)
+		return -1;
+	for (const struct dirent *entry; (entry = readdir(list));)
+		unlinkat(dirfd(list), entry->d_name, 0);
+	closedir(list);
+	return rmdir(directory);
+}
+
+/* What start.c does with the environment. */
+static inline void start_library(const char *map)
+{
+	static char message[SETTINGS_MESSAGE];
+	struct settings settings;
+	char map_variable[512], transport[128];
+	snprintf(map_variable, sizeof map_variable, "IP2VSOCK_MAP=%s", map);
+	snprintf(transport, sizeof transport, "IP2VSOCK_TRANSPORT=unix:%s", directory);
+	char *environment[] = {map_variable, transport, NULL};
+	if (!settings_read(&settings, environment, message))
+		fail_msg("%s", message);
+	transport_start(&settings);
+	shim_listen_rules = 0;
+	for (uint32_t i = 0; i < map_count(settings.map); i++)
+		shim_listen_rules += map_rule(settings.map, i)->side == SIDE_LISTEN;
+	shim = settings;
+}
+
+static inline int count_fds(void)
+{
+	int count = 0;
+	DIR *list = opendir("/proc/self/fd");
+	assert_non_null(list);
+	while (readdir(list))
+		count++;
+	closedir(list);
+	return count;
+}
+
+#endif

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+#include "fd.h"
+#include "pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The table doesn't ask whether a number is open, so these tests take numbers that are far from real ones. */
+enum { BASE = 5000 };
+
+static uint32_t references(const struct sock *sock)
+{
+	return atomic_load(&sock->references);
+}
+
+static int forget_all(void **state)
+{
+	(void)state;
+	fd_forget_range(0, UINT_MAX);
+	return 0;
+}
+
+static void a_fresh_entry_is_an_ip_socket_without_a_past(void **state)
+{
+	(void)state;
+	assert_false(fd_tracked(BASE));
+	assert_null(fd_sock(BASE));
+	struct sock *sock = fd_open(BASE, AF_INET6);
+	assert_non_null(sock);
+	sock->bound = sock->used = true;
+	sock->refused = ECONNREFUSED;
+	sock->registrations[0].epfd = 7;
+	fd_forget(BASE);
+	assert_ptr_equal(fd_open(BASE + 1, AF_INET), sock); /* the same record */
+	assert_true(fd_tracked(BASE + 1));
+	assert_ptr_equal(fd_sock(BASE + 1), sock);
+	assert_int_equal(sock->family, AF_INET);
+	assert_int_equal(sock->state, STATE_IP);
+	assert_false(sock->bound || sock->used);
+	assert_int_equal(sock->refused, 0);
+	assert_int_equal(sock->options.first, 0);
+	for (int i = 0; i < REGISTRATIONS; i++)
+		assert_int_equal(sock->registrations[i].epfd, -1);
+	assert_int_equal(references(sock), 1);
+}
+
+static void dups_share_one_entry_until_the_last_is_gone(void **state)
+{
+	(void)state;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	fd_alias(BASE, BASE + 1);
+	fd_alias(BASE + 1, BASE + 2);
+	assert_int_equal(references(sock), 3);
+	assert_ptr_equal(fd_sock(BASE + 2), sock);
+	fd_forget(BASE);
+	fd_forget(BASE);
+	assert_int_equal(references(sock), 2);
+	assert_ptr_equal(fd_sock(BASE + 1), sock);
+	assert_ptr_not_equal(fd_open(BASE + 3, AF_INET), sock); /* not yet free */
+	fd_forget(BASE + 1);
+	fd_forget(BASE + 2);
+	assert_int_equal(references(sock), 0);
+	assert_ptr_equal(fd_open(BASE, AF_INET), sock);
+}
+
+static void a_dup_of_itself_changes_nothing(void **state)
+{
+	(void)state;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	fd_alias(BASE, BASE);
+	assert_int_equal(references(sock), 1);
+}
+
+static void a_dup_again_over_the_same_number_counts_once(void **state)
+{
+	(void)state;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	fd_alias(BASE, BASE + 1);
+	fd_alias(BASE, BASE + 1);
+	assert_int_equal(references(sock), 2);
+}
+
+static void a_dup_of_something_else_over_an_entry_forgets_it(void **state)
+{
+	(void)state;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	fd_alias(BASE + 9, BASE);
+	assert_false(fd_tracked(BASE));
+	assert_int_equal(references(sock), 0);
+	fd_open(BASE, AF_INET);
+	fd_alias(-1, BASE);
+	assert_false(fd_tracked(BASE));
+}
+
+static void a_number_that_was_closed_behind_our_back_starts_anew(void **state)
+{
+	(void)state;
+	int one = 1;
+	struct sock *stale = fd_open(BASE, AF_INET);
+	fd_alias(BASE, BASE + 1);
+	options_remember(&stale->options, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	struct sock *fresh = fd_open(BASE, AF_INET6);
+	assert_ptr_not_equal(fresh, stale);
+	assert_ptr_equal(fd_sock(BASE + 1), stale);
+	assert_int_equal(references(stale), 1);
+	assert_int_equal(references(fresh), 1);
+	assert_int_equal(options_int(&fresh->options, IPPROTO_TCP, TCP_NODELAY, -1), -1);
+	fd_alias(BASE, BASE + 1); /* and over a stale number */
+	assert_int_equal(references(stale), 0);
+	assert_int_equal(references(fresh), 2);
+}
+
+static void a_range_is_forgotten_and_no_more(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		fd_open(BASE + i, AF_INET);
+	fd_forget_range(BASE + 3, BASE + 5);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(fd_tracked(BASE + i), i < 3 || i > 5);
+	fd_forget_range(BASE + 5, BASE + 3); /* empty: EINVAL from the kernel */
+	fd_forget_range(UINT_MAX, UINT_MAX);
+	fd_forget_range(FD_LIMIT, UINT_MAX);
+	assert_true(fd_tracked(BASE) && fd_tracked(BASE + 9));
+	fd_forget_range(0, UINT_MAX);
+	for (int i = 0; i < 10; i++)
+		assert_false(fd_tracked(BASE + i));
+}
+
+static void numbers_beyond_the_table_are_never_tracked(void **state)
+{
+	(void)state;
+	static const int beyond[] = {FD_LIMIT, FD_LIMIT + 1, INT_MAX, -1, INT_MIN};
+	struct sock *sock = fd_open(BASE, AF_INET);
+	for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+		assert_null(fd_open(beyond[i], AF_INET));
+		fd_open_foreign(beyond[i]);
+		fd_alias(BASE, beyond[i]);
+		fd_forget(beyond[i]);
+		assert_false(fd_tracked(beyond[i]));
+		assert_null(fd_sock(beyond[i]));
+		assert_false(fd_is_foreign(beyond[i]));
+	}
+	assert_int_equal(references(sock), 1);
+	fd_alias(BASE, FD_LIMIT - 1);
+	assert_ptr_equal(fd_sock(FD_LIMIT - 1), sock);
+	fd_alias(FD_LIMIT, FD_LIMIT - 1); /* a dup of what isn't tracked */
+	assert_false(fd_tracked(FD_LIMIT - 1));
+	assert_non_null(fd_open(FD_LIMIT - 1, AF_INET));
+	fd_forget_range(FD_LIMIT - 1, UINT_MAX);
+	assert_false(fd_tracked(FD_LIMIT - 1));
+}
+
+static void the_programs_own_vsock_socket_is_foreign(void **state)
+{
+	(void)state;
+	fd_open_foreign(BASE);
+	fd_open(BASE + 1, AF_INET);
+	assert_true(fd_is_foreign(BASE));
+	assert_false(fd_is_foreign(BASE + 1));
+	assert_false(fd_is_foreign(BASE + 2));
+}
+
+static void collect(int fd, void *context)
+{
+	int *sum = context;
+	*sum += fd - BASE;
+}
+
+static bool is_six(const struct sock *sock, const void *context)
+{
+	return sock->family == *(const int *)context;
+}
+
+static void entries_are_visited_and_found(void **state)
+{
+	(void)state;
+	int four = 0, all = 0, inet6 = AF_INET6, unspecified = AF_UNSPEC;
+	struct sock *sock = fd_open(BASE + 1, AF_INET);
+	fd_alias(BASE + 1, BASE + 10);
+	fd_open(BASE + 100, AF_INET6);
+	fd_each(sock, collect, &four);
+	fd_each(NULL, collect, &all);
+	assert_int_equal(four, 11);
+	assert_int_equal(all, 111);
+	assert_int_equal(fd_find(is_six, &inet6), BASE + 100);
+	assert_int_equal(fd_find(is_six, &unspecified), -1);
+}
+
+static void nothing_changes_in_a_vfork_child(void **state)
+{
+	(void)state;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	fd_in_vfork_child = 1;
+	assert_null(fd_open(BASE + 1, AF_INET));
+	fd_open_foreign(BASE + 1);
+	fd_alias(BASE, BASE + 1);
+	fd_alias(BASE + 2, BASE);
+	fd_forget(BASE);
+	fd_forget_range(0, UINT_MAX);
+	fd_in_vfork_child = 0;
+	assert_ptr_equal(fd_sock(BASE), sock);
+	assert_int_equal(references(sock), 1);
+	assert_false(fd_tracked(BASE + 1));
+}
+
+/* The hooked vfork(), and hooked calls in the child. */
+static void a_vfork_child_leaves_the_table_alone(void **state)
+{
+	(void)state;
+	int fd = open("/dev/null", O_RDONLY), other = open("/dev/null", O_RDONLY), status = -1;
+	assert_true(fd >= 0 && other >= 0);
+	struct sock *sock = fd_open(fd, AF_INET);
+	pid_t child = vfork();
+	if (child == 0) {
+		close(fd);
+		dup2(other, fd);
+		_exit(fd_in_vfork_child == 1 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(fd_in_vfork_child, 0);
+	assert_ptr_equal(fd_sock(fd), sock);
+	assert_int_equal(references(sock), 1);
+	assert_false(fd_tracked(other));
+	close(fd);
+	close(other);
+	assert_int_equal(references(sock), 0);
+}
+
+static void errno_is_untouched(void **state)
+{
+	(void)state;
+	errno = 4242;
+	for (int i = 0; i < 1000; i++) /* new chunks are mapped */
+		fd_open(BASE + i, AF_INET);
+	fd_alias(BASE, BASE + 2000);
+	fd_open_foreign(BASE);
+	fd_forget_range(0, UINT_MAX);
+	assert_int_equal(errno, 4242);
+}
+
+/* Pages of this process's address space: the pools grow by mmap(). */
+static long pages(void)
+{
+	long size = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%ld", &size), 1);
+	fclose(file);
+	return size;
+}
+
+static void cycle(int count)
+{
+	static const struct linger linger = {1, 5};
+	int one = 1;
+	for (int i = 0; i < count; i++) {
+		struct sock *sock = fd_open(BASE + i % 7, AF_INET);
+		assert_non_null(sock);
+		options_remember(&sock->options, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		options_remember(&sock->options, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+		options_remember(&sock->options, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		fd_alias(BASE + i % 7, BASE + 50);
+		if (i % 3)
+			fd_forget(BASE + i % 7);
+	}
+}
+
+static void a_million_sockets_need_no_more_memory_than_ten(void **state)
+{
+	(void)state;
+	cycle(100);
+	long before = pages();
+	cycle(1000000);
+	assert_int_equal(pages(), before);
+}
+
+/* ---- threads ---- */
+
+enum { THREADS = 8, NUMBERS = 48, SEEN = 1 << 15 };
+
+static atomic_bool over;
+
+struct racer {
+	pthread_t thread;
+	unsigned seed;
+	struct sock *seen[SEEN];
+	unsigned count;
+};
+
+static void *race(void *context)
+{
+	struct racer *racer = context;
+	while (!atomic_load(&over)) {
+		int fd = BASE + rand_r(&racer->seed) % NUMBERS, other = BASE + rand_r(&racer->seed) % NUMBERS;
+		int one = 1;
+		struct sock *sock;
+		switch (rand_r(&racer->seed) % 4) {
+		case 0:
+			sock = fd_open(fd, AF_INET);
+			racer->seen[racer->count++ % SEEN] = sock;
+			break;
+		case 1:
+			fd_alias(fd, other);
+			break;
+		case 2:
+			fd_forget(fd);
+			break;
+		default:
+			sock = fd_sock(fd);
+			if (sock && sock->family != AF_INET && sock->family != 0)
+				one = 0;
+			fd_find(is_six, &one);
+		}
+	}
+	return NULL;
+}
+
+static void no_reference_is_lost_or_left_over_among_threads(void **state)
+{
+	(void)state;
+	struct racer *racers = calloc(THREADS, sizeof *racers);
+	assert_non_null(racers);
+	atomic_store(&over, false);
+	for (unsigned i = 0; i < THREADS; i++) {
+		racers[i].seed = i + 1;
+		assert_int_equal(pthread_create(&racers[i].thread, NULL, race, &racers[i]), 0);
+	}
+	nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	atomic_store(&over, true);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(racers[i].thread, NULL);
+	fd_forget_range(0, UINT_MAX);
+	unsigned wrong = 0, opened = 0;
+	for (int i = 0; i < THREADS; i++) {
+		unsigned count = racers[i].count < SEEN ? racers[i].count : SEEN;
+		for (unsigned j = 0; j < count; j++)
+			wrong += references(racers[i].seen[j]) != 0;
+		opened += racers[i].count;
+	}
+	free(racers);
+	assert_true(opened > 1000);
+	assert_int_equal(wrong, 0);
+	/* No record is handed out twice. */
+	for (int i = 0; i < 1000; i++)
+		fd_open(BASE + i, AF_INET)->tried = (uint16_t)i;
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(fd_sock(BASE + i)->tried, i);
+		assert_int_equal(references(fd_sock(BASE + i)), 1);
+	}
+}
+
+static struct pool records = {.size = sizeof(uint32_t) * 2, .chunk = 16};
+
+static void *take_and_release(void *context)
+{
+	uint32_t own = *(uint32_t *)context, held[8];
+	uintptr_t wrong = 0;
+	for (int round = 0; round < 20000; round++) {
+		for (int i = 0; i < 8; i++) {
+			held[i] = pool_take(&records);
+			((uint32_t *)pool_at(&records, held[i]))[1] = own + (uint32_t)i;
+		}
+		for (int i = 0; i < 8; i++) {
+			wrong += ((uint32_t *)pool_at(&records, held[i]))[1] != own + (uint32_t)i;
+			pool_release(&records, held[i]);
+		}
+	}
+	return (void *)wrong;
+}
+
+static void a_record_belongs_to_one_thread_at_a_time(void **state)
+{
+	(void)state;
+	pthread_t threads[THREADS];
+	uint32_t own[THREADS];
+	for (uint32_t i = 0; i < THREADS; i++) {
+		own[i] = i * 100;
+		assert_int_equal(pthread_create(&threads[i], NULL, take_and_release, &own[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		void *wrong;
+		pthread_join(threads[i], &wrong);
+		assert_null(wrong);
+	}
+	assert_in_range(atomic_load(&records.used), 8, THREADS * 8);
+}
+
+static void a_pool_that_is_used_up_says_so(void **state)
+{
+	(void)state;
+	static struct pool tiny = {.size = sizeof(uint32_t), .chunk = 1};
+	for (int i = 1; i <= POOL_CHUNKS; i++)
+		assert_int_equal(pool_take(&tiny), i);
+	assert_int_equal(pool_take(&tiny), 0);
+	assert_int_equal(pool_take(&tiny), 0);
+	pool_release(&tiny, 77);
+	assert_int_equal(pool_take(&tiny), 77);
+	assert_int_equal(pool_take(&tiny), 0);
+	for (int i = 0; i < POOL_CHUNKS; i++)
+		munmap(tiny.chunks[i], tiny.size);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, forget_all)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_fresh_entry_is_an_ip_socket_without_a_past),
+		TEST(dups_share_one_entry_until_the_last_is_gone),
+		TEST(a_dup_of_itself_changes_nothing),
+		TEST(a_dup_again_over_the_same_number_counts_once),
+		TEST(a_dup_of_something_else_over_an_entry_forgets_it),
+		TEST(a_number_that_was_closed_behind_our_back_starts_anew),
+		TEST(a_range_is_forgotten_and_no_more),
+		TEST(numbers_beyond_the_table_are_never_tracked),
+		TEST(the_programs_own_vsock_socket_is_foreign),
+		TEST(entries_are_visited_and_found),
+		TEST(nothing_changes_in_a_vfork_child),
+		TEST(a_vfork_child_leaves_the_table_alone),
+		TEST(errno_is_untouched),
+		TEST(a_million_sockets_need_no_more_memory_than_ten),
+		TEST(no_reference_is_lost_or_left_over_among_threads),
+		TEST(a_record_belongs_to_one_thread_at_a_time),
+		TEST(a_pool_that_is_used_up_says_so),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
