@@ -85,6 +85,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	struct sock *sock = fd_open(fd, family);
 	if (!sock)
 		return NULL;
+	log_debug("a mapped socket was inherited");
 	socklen_t length = sizeof listening;
 	libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
 	sock->transport = transport;
@@ -129,7 +130,7 @@ bool stream_is_tcp(int fd)
 	int saved = errno;
 	int domain = int_option(fd, SO_DOMAIN);
 	bool tcp = (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
-		int_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+		stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
 	errno = saved;
 	return tcp;
 }
@@ -141,6 +142,7 @@ static struct sock *adopt_ip(int fd)
 	struct sock *sock = fd_open(fd, int_option(fd, SO_DOMAIN));
 	if (!sock)
 		return NULL;
+	log_debug("a TCP socket was inherited");
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&

@@ -348,6 +348,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		if (state != STATE_IP && stream_to_ip(fd, sock) < 0)
 			return -1;
 		sock->used = true;
+		stream_log("connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
 		return libc.connect(fd, address, length);
 	}
 	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&

@@ -142,6 +142,7 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 	if (!rule || rule->target.kind == TARGET_DIRECT) {
 		if (ranges_reserve(&shim.ranges, &wanted))
 			return fail(EADDRNOTAVAIL);
+		stream_log("bind", &wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
 		return bind_to_ip(fd, sock, address, length);
 	}
 	if (sock->bound)
@@ -247,6 +248,8 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 		sock->name = address_ipv4(INADDR_ANY, listener->name.port);
 	sock->accepted = true;
 	sock->asked = *shown;
+	if (listener->rule)
+		listener->transport->size(fd, listener->rule->buffer);
 	if (listener->options.first) {
 		options_copy(&sock->options, &listener->options);
 		options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);

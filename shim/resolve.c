@@ -2,6 +2,7 @@
 #include "resolve.h"
 
 #include "libc.h"
+#include "log.h"
 #include "names.h"
 #include "shim.h"
 
@@ -77,6 +78,7 @@ int resolve_addrinfo(const char *host, const char *service, const struct addrinf
 		/* An unknown service is libc's to complain of, and our address is as good as any for that. */
 		if (port >= 0 && names_address(shim.map, host, port, &ipv4, &ipv6) == NAMES_NOT_TAKEN)
 			break;
+		log_debug("getaddrinfo ", host, ": a name of the map");
 		/* One family is enough: two would double every failure and every retry. */
 		return as_numeric(family == AF_INET6 ? &ipv6 : &ipv4, host, service, hints, result);
 	}

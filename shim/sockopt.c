@@ -3,7 +3,6 @@
  * (options.h); what depends on the connection is told from what is known of it. */
 #include "stream_internal.h"
 
-#include <limits.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -159,11 +158,12 @@ static int unread(int fd, struct sock *sock, int *count)
 		return fail(EINVAL);
 	if (libc.ioctl(fd, FIONREAD, count) == 0)
 		return 0;
-	static char scratch[1 << 16]; /* what lands here is nobody's */
-	struct iovec pages[IOV_MAX];
-	for (int i = 0; i < IOV_MAX; i++)
+	enum { PAGES = 64 };
+	static char scratch[1 << 20]; /* what lands here is nobody's */
+	struct iovec pages[PAGES];
+	for (int i = 0; i < PAGES; i++)
 		pages[i] = (struct iovec){scratch, sizeof scratch};
-	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = IOV_MAX};
+	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
 	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
 	*count = got > 0 ? (int)got : 0;
 	return 0;

@@ -53,6 +53,7 @@ int stream_to_ip(int fd, struct sock *sock)
 		return -1;
 	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
 		sock->refused = stream_take_error(fd, sock);
+	log_debug("a mapped socket is IP's again");
 	options_replay(&sock->options, fresh);
 	if (sock->bound) {
 		struct sockaddr_storage name;
@@ -150,7 +151,7 @@ int stream_take_error(int fd, struct sock *sock)
 void stream_log(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome)
 {
-	if (log_limit < LOG_CONNECT)
+	if (log_limit < (rule ? LOG_CONNECT : LOG_DEBUG))
 		return;
 	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160], where[ENDPOINT_TEXT] = "";
 	bool cid = endpoint && rule->target.kind == TARGET_CID;
@@ -160,6 +161,10 @@ void stream_log(const char *what, const struct address *address, const struct ru
 	address_port_format(address, text, sizeof text);
 	if (!names_host(shim.map, address, host, &pattern))
 		host[0] = '\0';
+	if (!rule) {
+		log_debug(what, " ", text, ": ", outcome);
+		return;
+	}
 	char *digit = number + sizeof number - 1;
 	*digit = '\0';
 	for (uint32_t rest = rule->number; rest; rest /= 10)

@@ -9,6 +9,8 @@
 
 #include "fd.h"
 
+#include <netinet/in.h>
+
 /* The TCP socket behind an fd: what was opened here, or inherited (over exec, by SCM_RIGHTS) and found out now.
  * NULL: something else. errno is untouched. */
 struct sock *stream_of(int fd);
@@ -18,6 +20,10 @@ struct sock *stream_replaced(int fd);
 struct sock *stream_named(int fd);
 
 bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */
+static inline bool stream_is_tcp_protocol(int protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
+}
 
 /* Is it one of ours, without asking the kernel? What the data path does with an fd. */
 static inline struct sock *stream_known(int fd)

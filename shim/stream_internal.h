@@ -57,8 +57,8 @@ bool stream_place(const struct rule *rule, const struct address *address, uint16
 /* The transport's socket gives way to a fresh INET one, with all that the program had set. */
 int stream_to_ip(int fd, struct sock *sock);
 
-/* One line a connection, if that is wanted: what was done, with which address, at which endpoint (NULL: none), and what came
- * of it. */
+/* One line a connection, if that is wanted: what was done, with which address, by which rule (NULL: none, which only
+ * LOG_DEBUG tells), at which endpoint (NULL: none), and what came of it. */
 void stream_log(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome);
 

@@ -23,6 +23,8 @@ struct transport {
 	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the socket is
 	 * bound or connected, since the peer learns it then. */
 	int (*open)(int flags, uint32_t buffer);
+	/* The same for a connection that accept() gave, where it doesn't inherit that. errno is untouched. */
+	void (*size)(int fd, uint32_t buffer);
 	/* The place that an endpoint has. */
 	void (*place)(const struct endpoint *endpoint, struct place *place);
 	/* Gives a server its place. EADDRINUSE if somebody listens or is bound there. */

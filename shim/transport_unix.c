@@ -65,13 +65,18 @@ static bool get_endpoint(const char *at, const char *end, struct endpoint *endpo
 	return at && at < end && *at == '.' && get_number(at + 1, end, &endpoint->port);
 }
 
+static void unix_size(int fd, uint32_t buffer)
+{
+	int size = (int)(buffer / 2), saved = errno; /* the kernel doubles it */
+	libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	errno = saved;
+}
+
 static int unix_open(int flags, uint32_t buffer)
 {
 	int fd = libc.socket(AF_UNIX, SOCK_STREAM | flags, 0);
-	if (fd >= 0 && buffer) {
-		int size = (int)(buffer / 2); /* the kernel doubles it */
-		libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	}
+	if (fd >= 0)
+		unix_size(fd, buffer);
 	return fd;
 }
 
@@ -241,6 +246,7 @@ const struct transport transport_unix = {
 	.name = "unix",
 	.family = AF_UNIX,
 	.open = unix_open,
+	.size = unix_size,
 	.place = unix_place,
 	.bind = unix_bind,
 	.bind_client = unix_bind_client,

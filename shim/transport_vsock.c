@@ -32,6 +32,12 @@ static int vsock_open(int flags, uint32_t buffer)
 	return fd;
 }
 
+static void vsock_size(int fd, uint32_t buffer)
+{
+	(void)fd; /* as the listener's: __vsock_create(), Linux 3.9 to 6.18 */
+	(void)buffer;
+}
+
 static void vsock_place(const struct endpoint *endpoint, struct place *place)
 {
 	struct sockaddr_vm address = {
@@ -104,6 +110,7 @@ const struct transport transport_vsock = {
 	.name = "vsock",
 	.family = AF_VSOCK,
 	.open = vsock_open,
+	.size = vsock_size,
 	.place = vsock_place,
 	.bind = vsock_bind,
 	.bind_client = vsock_bind_client,

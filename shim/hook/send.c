@@ -113,7 +113,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 
 int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	if (!shim_active() || !count || !messages || !messages[0].msg_hdr.msg_name)
+	if (!shim_active() || !count || !messages || !(messages[0].msg_hdr.msg_name || fd_tracked(fd)))
 		return libc.sendmmsg(fd, messages, count, flags);
 	unsigned int sent = 0;
 	for (; sent < count; sent++) { /* one by one, each to its own address */

@@ -23,7 +23,7 @@ int hook_socket(int domain, int type, int protocol)
 	if (fd < 0 || !shim_active())
 		return fd;
 	bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
-	if ((domain == AF_INET || domain == AF_INET6) && stream && (protocol == 0 || protocol == IPPROTO_TCP))
+	if ((domain == AF_INET || domain == AF_INET6) && stream && (protocol == 0 || stream_is_tcp_protocol(protocol)))
 		fd_open(fd, domain);
 	else if (domain == AF_VSOCK)
 		fd_open_foreign(fd);

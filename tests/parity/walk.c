@@ -77,6 +77,24 @@ static struct addr own_loopback(struct description *of, unsigned port)
 	return of->family == AF_INET ? ipv4("127.0.0.1", port) : ipv6("::1", port);
 }
 
+/* The bits that can be the same (the file `differences` says why): OUT and HUP of a connection that has ended
+ * on one side, HUP of a bound socket, and all but OUT and ERR of a refused one are the transport's own. */
+static unsigned comparable(struct description *of)
+{
+	if (of->state == CONNECTED && (of->ended || of->peer_ended))
+		return POLLIN | POLLRDHUP;
+	if (of->state == FAILED)
+		return POLLOUT | POLLERR;
+	return of->state == BOUND ? ~POLLHUP : ~0u;
+}
+
+static void show_poll(int slot, short events, int timeout)
+{
+	struct pollfd entry = {.fd = slots[slot].fd, .events = events};
+	poll(&entry, 1, timeout);
+	record("poll(%s): %s", name(slot), poll_names(entry.revents & comparable(slots[slot].of)));
+}
+
 /* Steps: each gets a slot that holds a socket, unless it says otherwise. */
 
 static void step_socket(int slot)
@@ -183,12 +201,12 @@ static void step_connect(int slot)
 	begin("connect(%s, %s)", name(slot), addr_text(&to));
 	long value = finish(connect(slots[slot].fd, sa(&to), to.length));
 	if (value < 0 && errno == EINPROGRESS) {
-		do_poll(name(slot), slots[slot].fd, POLLOUT, 2000);
-		value = do_getsockopt(name(slot), slots[slot].fd, SOL_SOCKET, SO_ERROR, sizeof(int));
 		if (reaches)
 			connected_to(of, listener);
 		else
 			of->state = FAILED;
+		show_poll(slot, POLLOUT, 2000);
+		value = do_getsockopt(name(slot), slots[slot].fd, SOL_SOCKET, SO_ERROR, sizeof(int));
 	} else if (fresh && value == 0 && reaches) {
 		connected_to(of, listener);
 	} else if (fresh && sa(&to)->sa_family == of->family) {
@@ -351,15 +369,6 @@ static void step_epoll(int slot)
 		slots[slot].registered[set] = operation != 3;
 }
 
-/* The bits that can be the same: HUP and OUT of a connection that has ended on one side are the transport's
- * own. */
-static unsigned comparable(struct description *of)
-{
-	if (of->state == CONNECTED && (of->ended || of->peer_ended))
-		return POLLIN | POLLRDHUP;
-	return ~0u;
-}
-
 static void step_epoll_wait(int slot)
 {
 	struct epoll_event events[16];
@@ -381,10 +390,8 @@ static void step_epoll_wait(int slot)
 
 static void step_poll(int slot)
 {
-	struct pollfd entry = {.fd = slots[slot].fd, .events = POLL_ALL};
 	settle();
-	poll(&entry, 1, 0);
-	record("poll(%s): %s", name(slot), poll_names(entry.revents & comparable(slots[slot].of)));
+	show_poll(slot, POLL_ALL, 0);
 }
 
 static void step_flags(int slot)

@@ -377,34 +377,39 @@ static void the_caret_lines_up(void **state)
 	assert_non_null(strstr(message, "\n    a:1=\"unix:/\xc3\xbc\" x\n                  ^\n"));
 }
 
-/* The place stands in a line of 40,000 bytes: the message shows a part of it, cut between characters. */
+#define SPACES "                                                                                                    "
+
+/* The message shows a part of the line, cut between characters. */
 static void long_lines_are_cut_around_the_place(void **state)
 {
 	(void)state;
 	struct map_error error;
-	char map[40000], message[2048];
-	for (size_t place = 0; place < 300; place++) {
-		size_t length;
-		struct text {
-			char *at;
-		} text = {map};
-		for (size_t i = 0; i < place; i++)
-			text.at += sprintf(text.at, "a:1=\"unix:/%.*s\",%*s", 70, "\xc3\xbc\xc3\xbc\xc3\xbc",
-				(int)(i % 3), "");
-		length = (size_t)(text.at - map);
-		text.at += sprintf(text.at, "WRONG%%,%.*s", 3000, "");
-		for (int i = 0; i < 50; i++)
-			text.at += sprintf(text.at, "b:2=\"unix:/\xc3\xbc\xc3\xbc\",");
-		assert_null(try_map_of(map, (size_t)(text.at - map), &ranges_default, &error));
-		assert_int_equal(error.column, length + 6);
-		assert_true(strlen(error.line_text) <= 120);
-		assert_memory_equal(error.line_text + error.caret, "%,", 2);
-		size_t first = strspn(error.line_text, "."), last = strlen(error.line_text);
-		assert_int_not_equal((unsigned char)error.line_text[first] & 0xc0, 0x80);
-		while (last > 0 && error.line_text[last - 1] == '.')
-			last--;
-		assert_int_not_equal((unsigned char)error.line_text[last - 1] & 0xc0, 0xc0);
-		map_error_format(&error, message, sizeof message);
+	char map[4096];
+	for (int before = 0; before < 100; before++) {
+		for (int after = 0; after < 100; after++) {
+			char *at = map;
+			at += sprintf(at, "%s,", before % 2 ? "a:1=3:1" : "a:10=3:1"); /* an odd place as well */
+			for (int i = 0; i < 40; i++)
+				at += sprintf(at, "%s", i ? "\xc3\xbc" : "b:1=\"unix:/");
+			at += sprintf(at, "\",%.*sWRONG%%", before, SPACES);
+			size_t column = (size_t)(at - map);
+			at += sprintf(at, "\xc3\xbc%.*s", after, SPACES);
+			for (int i = 0; i < 40; i++)
+				at += sprintf(at, "\xc3\xbc");
+			assert_null(try_map_of(map, (size_t)(at - map), &ranges_default, &error));
+			assert_int_equal(error.column, column);
+			assert_true(strlen(error.line_text) <= 110);
+			assert_memory_equal(error.line_text + error.caret, "%\xc3\xbc", 3);
+			const char *first = error.line_text + strspn(error.line_text, ".");
+			assert_true(first == error.line_text + 3);
+			assert_int_not_equal((unsigned char)*first & 0xc0, 0x80);
+			const char *last = error.line_text + strlen(error.line_text) - 1;
+			assert_memory_equal(last - 2, "...", 3);
+			last -= 3;
+			if (((unsigned char)*last & 0xc0) == 0x80)
+				last--;
+			assert_true(*last == ' ' || memcmp(last, "\xc3\xbc...", 5) == 0);
+		}
 	}
 }
 

@@ -329,6 +329,7 @@ static void rules_that_nothing_reaches_are_found(void **state)
 	assert_int_equal(shadow_of("*.a.b:80=3:1,*.b:80=3:2", 2), 0);
 	assert_int_equal(shadow_of("10.0.0.0/8:80=3:1,10.1.0.0/16:80=3:2", 2), 1);
 	assert_int_equal(shadow_of("10.1.0.0/16:80=3:1,10.0.0.0/8:80=3:2", 2), 0);
+	assert_int_equal(shadow_of("10.0.0.0/16:80=3:1,10.0.0.0/8:80=3:2", 2), 0);
 	assert_int_equal(shadow_of("127.0.0.0/8:80=3:1,localhost:80=3:2", 2), 0);
 	assert_int_equal(shadow_of("127.0.0.0/8:80=3:1,[::1]:80=3:2,localhost:80=3:3", 3), 1);
 	assert_int_equal(shadow_of("localhost:80=3:1,127.0.0.1:80=3:2", 2), 1);

@@ -118,6 +118,7 @@ static void any_port_means_one_that_a_rule_really_wins(void **state)
 	assert_false(taken(map_of("*.b:1-100=refuse,*:101-65535=refuse,x.b:50-200=3:1"), "x.b", -1));
 	assert_true(taken(map_of("*.b:1-100=refuse,*:102-65535=refuse,x.b:50-200=3:1"), "x.b", -1));
 	assert_true(taken(map_of("*.b:1-100=refuse,*:102-65535=refuse,*.x.b:50-200=3:1"), "y.x.b", -1));
+	assert_true(taken(map_of("a:5=refuse,a:443=3:1,a:9=refuse"), "a", -1));
 	assert_true(taken(map_of("a:5=refuse,a:7=refuse,a:6=refuse,listen a:7=any:1"), "a", -1));
 }
 
@@ -273,6 +274,23 @@ static void names_beyond_the_limit_are_told(void **state)
 	assert_true(fitted > NAMES_DYNAMIC_LIMIT - 300 && fitted <= NAMES_DYNAMIC_LIMIT);
 }
 
+/* The table keeps 30 bits of a name's hash, which are the same for these two. */
+static void names_with_the_same_hash_are_told_apart(void **state)
+{
+	(void)state;
+	static const char *const same[] = {"yiijsv.collide", "ktodoe.collide"};
+	const struct map *map = map_of("*.collide:1=unix:/run/{host}");
+	struct address addresses[2], ipv6;
+	char host[NAME_TEXT];
+	bool is_pattern;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(names_address(map, same[i], 1, &addresses[i], &ipv6), NAMES_TAKEN);
+	for (int i = 0; i < 2; i++) {
+		assert_true(names_host(map, &addresses[i], host, &is_pattern));
+		assert_string_equal(host, same[i]);
+	}
+}
+
 static const struct map *shared;
 
 static void *ask(void *wrong)
@@ -341,6 +359,7 @@ int main(void)
 		TEST(the_range_can_be_moved),
 		TEST(a_hundred_thousand_names_have_addresses),
 		TEST(only_globs_with_a_host_need_an_address_a_name),
+		TEST(names_with_the_same_hash_are_told_apart),
 		TEST(threads_may_ask_at_the_same_time),
 		TEST(names_beyond_the_limit_are_told),
 		TEST(names_do_not_touch_errno),

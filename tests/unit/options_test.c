@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* What is remembered, and parity of options_set() and options_get() with a real TCP socket that has the same history. */
+#include "emulated.h"
+#include "options.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+static struct options history;
+
+static int forget_history(void **state)
+{
+	(void)state;
+	options_forget(&history);
+	return 0;
+}
+
+static void remember(int level, int name, int value)
+{
+	options_remember(&history, level, name, &value, sizeof value);
+}
+
+static int tcp(int family)
+{
+	int fd = libc.socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int int_of(int fd, int level, int name)
+{
+	int value = -4242;
+	socklen_t length = sizeof value;
+	assert_int_equal(libc.getsockopt(fd, level, name, &value, &length), 0);
+	return value;
+}
+
+static void the_last_value_is_remembered(void **state)
+{
+	(void)state;
+	assert_int_equal(options_int(&history, IPPROTO_TCP, TCP_NODELAY, 7), 7);
+	remember(IPPROTO_TCP, TCP_NODELAY, 1);
+	remember(SOL_SOCKET, SO_REUSEADDR, 2);
+	remember(IPPROTO_TCP, TCP_NODELAY, 0);
+	remember(IPPROTO_IP, TCP_NODELAY, 9); /* the same number at another level */
+	assert_int_equal(options_int(&history, IPPROTO_TCP, TCP_NODELAY, 7), 0);
+	assert_int_equal(options_int(&history, SOL_SOCKET, SO_REUSEADDR, 7), 2);
+	assert_int_equal(options_int(&history, IPPROTO_IP, TCP_NODELAY, 7), 9);
+	options_forget(&history);
+	options_forget(&history);
+	assert_int_equal(history.first, 0);
+	assert_int_equal(options_int(&history, SOL_SOCKET, SO_REUSEADDR, 7), 7);
+}
+
+static void what_cannot_be_kept_is_not(void **state)
+{
+	(void)state;
+	char large[21] = "";
+	remember(SOL_SOCKET, -1, 1);
+	remember(-1, SO_REUSEADDR, 1);
+	remember(SOL_SOCKET, 65536 + SO_REUSEADDR, 1);
+	remember(65536 + SOL_SOCKET, SO_REUSEADDR, 1);
+	options_remember(&history, SOL_SOCKET, SO_REUSEADDR, large, sizeof large);
+	options_remember(&history, SOL_SOCKET, SO_REUSEADDR, large, (socklen_t)-1);
+	assert_int_equal(history.first, 0);
+	options_remember(&history, SOL_SOCKET, SO_REUSEADDR, large, 1); /* too short for an int */
+	assert_int_equal(options_int(&history, SOL_SOCKET, SO_REUSEADDR, 7), 7);
+}
+
+static void options_are_replayed_in_the_order_of_their_setting(void **state)
+{
+	(void)state;
+	/* IP_TOS sets the priority too, so the order shows. */
+	int fd = tcp(AF_INET);
+	remember(SOL_SOCKET, SO_PRIORITY, 5);
+	remember(IPPROTO_IP, IP_TOS, IPTOS_LOWDELAY);
+	options_replay(&history, fd);
+	assert_int_not_equal(int_of(fd, SOL_SOCKET, SO_PRIORITY), 5);
+	libc.close(fd);
+	fd = tcp(AF_INET);
+	remember(SOL_SOCKET, SO_PRIORITY, 5); /* moves to the end */
+	options_replay(&history, fd);
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_PRIORITY), 5);
+	libc.close(fd);
+}
+
+static void a_copy_has_all_but_the_priority_and_is_its_own(void **state)
+{
+	(void)state;
+	struct options copy = {0};
+	remember(IPPROTO_TCP, TCP_NODELAY, 1);
+	remember(SOL_SOCKET, SO_PRIORITY, 3);
+	remember(SOL_SOCKET, SO_KEEPALIVE, 1);
+	options_copy(&copy, &history);
+	remember(IPPROTO_TCP, TCP_NODELAY, 0);
+	assert_int_equal(options_int(&copy, IPPROTO_TCP, TCP_NODELAY, 7), 1);
+	assert_int_equal(options_int(&copy, SOL_SOCKET, SO_KEEPALIVE, 7), 1);
+	assert_int_equal(options_int(&copy, SOL_SOCKET, SO_PRIORITY, 7), 7);
+	options_forget(&copy);
+	assert_int_equal(options_int(&history, SOL_SOCKET, SO_KEEPALIVE, 7), 1);
+}
+
+static void times_are_milliseconds(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t seconds, microseconds;
+		int expected;
+	} table[] = {{0, 0, 0}, {1, 500000, 1500}, {0, 1, 1}, {0, 999, 1}, {0, 1001, 2}, {2147483, 0, INT32_MAX},
+		{INT64_MAX, 999999, INT32_MAX}, {86400, 0, 86400000}};
+	assert_int_equal(options_time(&history, SO_RCVTIMEO), 0);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		int64_t whole[2] = {table[i].seconds, table[i].microseconds};
+		options_remember(&history, SOL_SOCKET, SO_RCVTIMEO, whole, sizeof whole);
+		assert_int_equal(options_time(&history, SO_RCVTIMEO), table[i].expected);
+	}
+	int32_t half[2] = {3, 250000};
+	options_remember(&history, SOL_SOCKET, SO_SNDTIMEO, half, sizeof half);
+	assert_int_equal(options_time(&history, SO_SNDTIMEO), 3250);
+}
+
+static void what_an_inherited_socket_has_is_learnt(void **state)
+{
+	(void)state;
+	static const struct linger linger = {1, 9};
+	int one = 1, idle = 77, from = tcp(AF_INET6), to = tcp(AF_INET6);
+	struct linger found;
+	socklen_t length = sizeof found;
+	assert_int_equal(libc.setsockopt(from, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
+	assert_int_equal(libc.setsockopt(from, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle), 0);
+	assert_int_equal(libc.setsockopt(from, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one), 0);
+	assert_int_equal(libc.setsockopt(from, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+	options_learn(&history, from);
+	options_replay(&history, to);
+	assert_int_equal(int_of(to, IPPROTO_TCP, TCP_NODELAY), 1);
+	assert_int_equal(int_of(to, IPPROTO_TCP, TCP_KEEPIDLE), 77);
+	assert_int_equal(int_of(to, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+	assert_int_equal(libc.getsockopt(to, SOL_SOCKET, SO_LINGER, &found, &length), 0);
+	assert_memory_equal(&found, &linger, sizeof found);
+	libc.close(from);
+	libc.close(to);
+}
+
+static void what_acts_on_a_carrier_is_applied_to_it(void **state)
+{
+	(void)state;
+	static const struct timeval time = {1, 500000};
+	struct timeval found;
+	socklen_t length = sizeof found;
+	int fd = libc.socket(AF_UNIX, SOCK_STREAM, 0);
+	remember(SOL_SOCKET, SO_KEEPALIVE, 1);
+	remember(SOL_SOCKET, SO_RCVLOWAT, 1 << 20);
+	remember(SOL_SOCKET, SO_RCVBUF, 1 << 20); /* TCP's only: the rule's buffer holds */
+	remember(IPPROTO_TCP, TCP_NODELAY, 1);
+	options_remember(&history, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+	int buffer = int_of(fd, SOL_SOCKET, SO_RCVBUF);
+	errno = 4242;
+	options_apply(&history, fd, 4096);
+	assert_int_equal(errno, 4242);
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_RCVLOWAT), 4096); /* at most the buffer */
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_RCVBUF), buffer);
+	assert_int_equal(libc.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &found, &length), 0);
+	assert_int_equal(found.tv_sec, 1);
+	remember(SOL_SOCKET, SO_KEEPALIVE, 0);
+	remember(SOL_SOCKET, SO_RCVLOWAT, 17);
+	options_apply_one(&history, SO_KEEPALIVE, fd, 4096);
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_RCVLOWAT), 4096);
+	options_apply_one(&history, SO_RCVLOWAT, -1, 4096);
+	assert_int_equal(errno, 4242);
+	libc.close(fd);
+}
+
+/* ---- parity with TCP ---- */
+
+static const int levels[] = {SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6};
+enum { LEVELS = sizeof levels / sizeof *levels, NAMES = 81, ROOM = 20 };
+static const socklen_t lengths[] = {0, 1, 4, 8, 16, 20};
+enum { LENGTHS = sizeof lengths / sizeof *lengths };
+
+static const char values[][ROOM] = {
+	"",
+	"\1\0\0\0",
+	"\2\0\0\0\1",
+	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+	"\0\0\1\0",
+	"\xff\xff\xff\x7f",
+	"\1\0\0\0\5\0\0\0",                                /* linger */
+	"\1\0\0\0\0\0\0\0\x20\xa1\7\0\0\0\0\0",            /* 1.5 s */
+	"\0\0\0\0\0\0\0\0\x40\x42\xf\0\0\0\0\0",           /* a second of microseconds: EDOM */
+	"\xe0\0\0\x63\x7f\0\0\1",                          /* 224.0.0.99 on lo */
+	"\xff\2\0\0\0\0\0\0\0\0\0\0\0\0\0\x63\1\0\0\0",    /* ff02::63 on lo */
+	"reno",
+	"lo",
+	"\x80\0\0\0",
+	"\x10\0\0\0\x20\0\0\0",
+};
+enum { VALUES = sizeof values / sizeof *values };
+
+/* Those whose answer is another for each socket or each moment. */
+static bool varies(int level, int name)
+{
+	return (level == SOL_SOCKET && name == SO_COOKIE) || (level == IPPROTO_TCP && name == TCP_TIMESTAMP);
+}
+
+struct answer {
+	int result, error;
+	socklen_t length;
+	char value[ROOM + 4];
+};
+
+static struct answer answer_of(int result, socklen_t length, const char *value)
+{
+	struct answer answer = {result, result < 0 ? errno : 0, length, ""};
+	memcpy(answer.value, value, sizeof answer.value);
+	return answer;
+}
+
+/* Asks both; what they say of an option differs: a line, and false. */
+static bool same_get(int real, int family, int level, int name, socklen_t room)
+{
+	char bytes[ROOM + 4];
+	socklen_t length = room;
+	memset(bytes, 0xaa, sizeof bytes);
+	int result = libc.getsockopt(real, level, name, bytes, &length);
+	struct answer expected = answer_of(result, length, bytes);
+	length = room;
+	memset(bytes, 0xaa, sizeof bytes);
+	result = options_get(&history, family, level, name, bytes, &length);
+	struct answer found = answer_of(result, length, bytes);
+	if (varies(level, name))
+		memcpy(found.value, expected.value, sizeof found.value);
+	if (memcmp(&expected, &found, sizeof found) == 0)
+		return true;
+	print_message("getsockopt(%d, %d) with room %u: TCP %d %s %u %02x%02x%02x%02x, we %d %s %u %02x%02x%02x%02x\n", level,
+		name, room, expected.result, strerror(expected.error), expected.length, expected.value[0] & 0xff,
+		expected.value[1] & 0xff, expected.value[2] & 0xff, expected.value[3] & 0xff, found.result,
+		strerror(found.error), found.length, found.value[0] & 0xff, found.value[1] & 0xff, found.value[2] & 0xff,
+		found.value[3] & 0xff);
+	return false;
+}
+
+static bool same_set(int real, int family, int level, int name, const void *value, socklen_t length)
+{
+	int expected = libc.setsockopt(real, level, name, value, length), expected_error = expected < 0 ? errno : 0;
+	int found = options_set(&history, family, level, name, value, length), found_error = found < 0 ? errno : 0;
+	if (expected == found && expected_error == found_error)
+		return true;
+	print_message("setsockopt(%d, %d) of length %u, %02x%02x%02x%02x…: TCP %d %s, we %d %s\n", level, name, length,
+		((const uint8_t *)value)[0], ((const uint8_t *)value)[1], ((const uint8_t *)value)[2],
+		((const uint8_t *)value)[3], expected, strerror(expected_error), found, strerror(found_error));
+	return false;
+}
+
+static void each_option_is_set_and_read_as_on_tcp(int family)
+{
+	unsigned wrong = 0, good = 0;
+	int fds = count_fds();
+	for (int level = 0; level < LEVELS; level++)
+		for (int name = 0; name < NAMES; name++)
+			for (int value = 0; value < VALUES; value++)
+				for (int length = 0; length < LENGTHS; length++) {
+					int real = tcp(family);
+					wrong += !same_set(real, family, levels[level], name, values[value], lengths[length]);
+					good += history.first != 0;
+					wrong += !same_get(real, family, levels[level], name, ROOM);
+					options_forget(&history);
+					libc.close(real);
+				}
+	assert_int_equal(wrong, 0);
+	assert_true(good > 1000);
+	assert_int_equal(count_fds(), fds);
+}
+
+static void each_option_of_ipv4_is_set_and_read_as_on_tcp(void **state)
+{
+	(void)state;
+	each_option_is_set_and_read_as_on_tcp(AF_INET);
+}
+
+static void each_option_of_ipv6_is_set_and_read_as_on_tcp(void **state)
+{
+	(void)state;
+	each_option_is_set_and_read_as_on_tcp(AF_INET6);
+}
+
+static bool all_read_the_same(int real, int family)
+{
+	static const socklen_t rooms[] = {0, 1, 3, 4, 8, ROOM};
+	bool same = true;
+	for (int level = 0; level < LEVELS; level++)
+		for (int name = 0; name < NAMES; name++)
+			same &= same_get(real, family, levels[level], name, rooms[(unsigned)rand() % 6]);
+	return same;
+}
+
+/* A sequence of options, each with one of the values; then all are read. */
+static void any_history_is_told_as_on_tcp(void **state)
+{
+	(void)state;
+	int wrong = 0;
+	for (unsigned seed = 1; seed <= 150; seed++) {
+		int family = seed % 2 ? AF_INET : AF_INET6, real = tcp(family);
+		bool same = true;
+		srand(seed);
+		for (int step = 0; step < 40; step++) {
+			int level = levels[rand() % LEVELS], name = rand() % NAMES;
+			/* a few, so that they meet again */
+			if (rand() % 2)
+				name = (int)seed % 20 + rand() % 4;
+			same &= same_set(real, family, level, name, values[rand() % VALUES], lengths[rand() % LENGTHS]);
+		}
+		same &= all_read_the_same(real, family);
+		if (!same)
+			print_message("with the history of seed %u\n", seed);
+		wrong += !same;
+		options_forget(&history);
+		libc.close(real);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+/* The kernel finds fault with a pointer; so must we, and not by a crash. */
+static void bad_pointers_are_faults(void **state)
+{
+	(void)state;
+	char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(page != MAP_FAILED);
+	static const struct {
+		int level, name;
+	} table[] = {{IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPCNT},
+		{SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_SNDBUF}, {IPPROTO_IP, IP_TOS}};
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		int status = -1;
+		pid_t child = fork();
+		if (child == 0) {
+			socklen_t length = 4;
+			int real = tcp(AF_INET), name = table[i].name, level = table[i].level;
+			bool same = same_set(real, AF_INET, level, name, page, 16) &&
+				same_set(real, AF_INET, level, name, NULL, 4) && same_set(real, AF_INET, level, name, NULL, 0);
+			same &= options_get(&history, AF_INET, level, name, page, &length) == -1 && errno == EFAULT;
+			same &= options_get(&history, AF_INET, level, name, &length, (socklen_t *)page) == -1 && errno == EFAULT;
+			_exit(same ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (status)
+			fail_msg("option %d of level %d: status %x", table[i].name, table[i].level, (unsigned)status);
+	}
+	munmap(page, 4096);
+}
+
+static void negative_lengths_are_invalid(void **state)
+{
+	(void)state;
+	int value = 1, real = tcp(AF_INET);
+	socklen_t length = (socklen_t)-1;
+	assert_true(same_set(real, AF_INET, IPPROTO_TCP, TCP_NODELAY, &value, (socklen_t)-1));
+	assert_true(same_set(real, AF_INET, SOL_SOCKET, SO_SNDBUF, &value, (socklen_t)-4));
+	assert_int_equal(options_get(&history, AF_INET, IPPROTO_TCP, TCP_NODELAY, &value, &length), -1);
+	assert_int_equal(errno, EINVAL);
+	libc.close(real);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, forget_history)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_last_value_is_remembered),
+		TEST(what_cannot_be_kept_is_not),
+		TEST(options_are_replayed_in_the_order_of_their_setting),
+		TEST(a_copy_has_all_but_the_priority_and_is_its_own),
+		TEST(times_are_milliseconds),
+		TEST(what_an_inherited_socket_has_is_learnt),
+		TEST(what_acts_on_a_carrier_is_applied_to_it),
+		TEST(each_option_of_ipv4_is_set_and_read_as_on_tcp),
+		TEST(each_option_of_ipv6_is_set_and_read_as_on_tcp),
+		TEST(any_history_is_told_as_on_tcp),
+		TEST(bad_pointers_are_faults),
+		TEST(negative_lengths_are_invalid),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+#include "emulated.h"
+#include "transport_unix.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+static const struct transport *const carrier = &transport_unix;
+
+/* With these emulated CIDs, and this own one. */
+static void be(uint32_t cid)
+{
+	transport_unix_start(&(struct settings){.emulated = directory, .cid = cid});
+}
+
+static int open_socket(void)
+{
+	int fd = carrier->open(SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct place place_of(uint32_t cid, uint32_t port)
+{
+	struct place place;
+	memset(&place, 0xaa, sizeof place);
+	carrier->place(&(struct endpoint){cid, port}, &place);
+	return place;
+}
+
+static const char *path_of(const struct place *place)
+{
+	return ((const struct sockaddr_un *)&place->sockaddr)->sun_path;
+}
+
+static void assert_place(uint32_t cid, uint32_t port, const char *name)
+{
+	char expected[128];
+	struct place place = place_of(cid, port);
+	snprintf(expected, sizeof expected, "%s/%s", directory, name);
+	assert_int_equal(((struct sockaddr_un *)&place.sockaddr)->sun_family, AF_UNIX);
+	assert_string_equal(path_of(&place), expected);
+	assert_int_equal(place.length, offsetof(struct sockaddr_un, sun_path) + strlen(expected) + 1);
+}
+
+static void assert_endpoint(const struct sockaddr *address, socklen_t length, uint32_t cid, uint32_t port)
+{
+	struct endpoint endpoint = {77, 77};
+	carrier->endpoint(address, length, &endpoint);
+	assert_int_equal(endpoint.cid, cid);
+	assert_int_equal(endpoint.port, port);
+}
+
+static void assert_name(int fd, int (*ask)(int fd, struct sockaddr *address, socklen_t *length), uint32_t cid, uint32_t port)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	assert_int_equal(ask(fd, (struct sockaddr *)&name, &length), 0);
+	assert_true(transport_unix_is_ours((struct sockaddr *)&name, length));
+	assert_endpoint((struct sockaddr *)&name, length, cid, port);
+}
+
+static int listener(uint32_t cid, uint32_t port)
+{
+	int fd = open_socket();
+	struct place place = place_of(cid, port);
+	assert_int_equal(carrier->bind(fd, &place), 0);
+	assert_int_equal(libc.listen(fd, 5), 0);
+	return fd;
+}
+
+static void a_server_has_a_file_named_after_its_cid_and_port(void **state)
+{
+	(void)state;
+	be(4);
+	assert_place(3, 8443, "3.8443");
+	assert_place(CID_LOCAL, 1, "4.1"); /* to itself an end is local */
+	assert_place(CID_ANY, 1, "4.1");
+	assert_place(4, 1, "4.1");
+	assert_place(0, 0, "0.0");
+	assert_place(4294967294u, 4294967294u, "4294967294.4294967294");
+}
+
+static void both_ends_see_true_endpoints(void **state)
+{
+	(void)state;
+	be(4);
+	int server = listener(CID_ANY, 5000);
+	assert_name(server, libc.getsockname, 4, 5000);
+	be(7); /* another process, with another CID */
+	int client = open_socket();
+	struct place place = place_of(4, 5000);
+	assert_int_equal(carrier->bind_client(client, 40001, &(struct endpoint){4, 5000}), 0);
+	assert_int_equal(carrier->connect(client, &place, 0), 0);
+	int accepted = libc.accept4(server, NULL, NULL, 0);
+	assert_true(accepted >= 0);
+	assert_name(client, libc.getsockname, 7, 40001);
+	assert_name(client, libc.getpeername, 4, 5000);
+	be(4);
+	assert_name(accepted, libc.getpeername, 7, 40001);
+	assert_name(accepted, libc.getsockname, 4, 5000);
+	assert_int_equal(carrier->own_cid(7), 4);
+	libc.close(accepted);
+	libc.close(client);
+	libc.close(server);
+}
+
+static void a_client_of_its_own_machine_is_local(void **state)
+{
+	(void)state;
+	be(4);
+	static const uint32_t self[] = {CID_LOCAL, 4};
+	for (int i = 0; i < 2; i++) {
+		int client = open_socket();
+		assert_int_equal(carrier->bind_client(client, 40001, &(struct endpoint){self[i], 5000}), 0);
+		assert_name(client, libc.getsockname, CID_LOCAL, 40001);
+		assert_int_equal(carrier->own_cid(self[i]), CID_LOCAL);
+		libc.close(client);
+	}
+}
+
+static void a_client_port_is_taken_once_and_free_when_its_socket_ends(void **state)
+{
+	(void)state;
+	be(4);
+	struct endpoint peer = {3, 1};
+	int first = open_socket(), second = open_socket();
+	assert_int_equal(carrier->bind_client(first, 40002, &peer), 0);
+	assert_int_equal(carrier->bind_client(second, 40002, &peer), -1);
+	assert_int_equal(errno, EADDRINUSE);
+	be(5); /* another machine's port is another */
+	assert_int_equal(carrier->bind_client(second, 40002, &peer), 0);
+	libc.close(first);
+	libc.close(second);
+	be(4);
+	first = open_socket();
+	assert_int_equal(carrier->bind_client(first, 40002, &peer), 0);
+	libc.close(first);
+}
+
+static void a_live_server_keeps_its_place_and_is_not_woken(void **state)
+{
+	(void)state;
+	be(4);
+	int server = listener(4, 5001), second = open_socket();
+	struct place place = place_of(4, 5001);
+	struct stat before, after;
+	assert_int_equal(stat(path_of(&place), &before), 0);
+	assert_int_equal(carrier->bind(second, &place), -1);
+	assert_int_equal(errno, EADDRINUSE);
+	assert_int_equal(stat(path_of(&place), &after), 0);
+	assert_int_equal(before.st_ino, after.st_ino);
+	struct pollfd wake = {.fd = server, .events = POLLIN};
+	assert_int_equal(poll(&wake, 1, 0), 0);
+	libc.close(second);
+	libc.close(server);
+}
+
+static void a_server_that_is_bound_and_does_not_listen_keeps_its_place_too(void **state)
+{
+	(void)state;
+	be(4);
+	int first = open_socket(), second = open_socket();
+	struct place place = place_of(4, 5002);
+	assert_int_equal(carrier->bind(first, &place), 0);
+	assert_int_equal(carrier->bind(second, &place), -1);
+	assert_int_equal(errno, EADDRINUSE);
+	libc.close(first);
+	libc.close(second);
+}
+
+static int count_entries(void)
+{
+	int count = 0;
+	DIR *list = opendir(directory);
+	assert_non_null(list);
+	while (readdir(list))
+		count++;
+	closedir(list);
+	return count;
+}
+
+static void a_stale_file_is_replaced_and_nothing_is_left_beside_it(void **state)
+{
+	(void)state;
+	be(4);
+	libc.close(listener(4, 5003));
+	int files = count_entries(), fds = count_fds();
+	for (int i = 0; i < 3; i++) {
+		int server = listener(4, 5003), client = open_socket();
+		struct place place = place_of(4, 5003);
+		assert_name(server, libc.getsockname, 4, 5003); /* the kernel still says .4.5003.PID */
+		assert_int_equal(carrier->connect(client, &place, 0), 0);
+		libc.close(client);
+		libc.close(server);
+		assert_int_equal(count_entries(), files);
+		assert_int_equal(count_fds(), fds);
+	}
+}
+
+static void a_stale_file_at_the_longest_path_is_replaced(void **state)
+{
+	(void)state;
+	char path[108];
+	struct place place;
+	memset(path, 'x', sizeof path);
+	memcpy(path, directory, strlen(directory));
+	path[strlen(directory)] = '/';
+	path[sizeof path - 1] = '\0';
+	transport_unix_path(path, &place);
+	assert_int_equal(place.length, sizeof(struct sockaddr_un));
+	for (int i = 0; i < 2; i++) {
+		int server = open_socket(), client = open_socket();
+		assert_int_equal(carrier->bind(server, &place), 0);
+		assert_int_equal(libc.listen(server, 5), 0);
+		assert_int_equal(carrier->connect(client, &place, 0), 0);
+		libc.close(client);
+		libc.close(server);
+	}
+}
+
+/* connect() says ECONNREFUSED of any file that is no socket. */
+static void a_file_that_is_no_socket_is_never_replaced(void **state)
+{
+	(void)state;
+	char path[100], text[8] = "";
+	struct place place;
+	snprintf(path, sizeof path, "%s/precious", directory);
+	int file = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600), fd = open_socket();
+	assert_int_equal(write(file, "data", 4), 4);
+	close(file);
+	transport_unix_path(path, &place);
+	int files = count_entries(), result = carrier->bind(fd, &place), error = errno;
+	libc.close(fd);
+	file = open(path, O_RDONLY);
+	ssize_t size = file < 0 ? -1 : read(file, text, sizeof text);
+	if (file >= 0)
+		close(file);
+	unlink(path);
+	assert_int_equal(size, 4);
+	assert_int_equal(result, -1);
+	assert_int_equal(error, EADDRINUSE);
+	assert_int_equal(count_entries(), files - 1);
+}
+
+static void a_directory_is_never_replaced(void **state)
+{
+	(void)state;
+	char path[100];
+	struct place place;
+	snprintf(path, sizeof path, "%s/folder", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	transport_unix_path(path, &place);
+	int fd = open_socket(), files = count_entries(), result = carrier->bind(fd, &place), error = errno;
+	libc.close(fd);
+	int left = count_entries();
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(result, -1);
+	assert_int_equal(error, EADDRINUSE);
+	assert_int_equal(left, files);
+}
+
+static void a_directory_that_is_missing_is_an_address_not_available(void **state)
+{
+	(void)state;
+	char path[100];
+	struct place place;
+	snprintf(path, sizeof path, "%s/none/socket", directory);
+	transport_unix_path(path, &place);
+	int fd = open_socket();
+	assert_int_equal(carrier->bind(fd, &place), -1);
+	assert_int_equal(errno, EADDRNOTAVAIL);
+	libc.close(fd);
+}
+
+static void everybody_may_connect_whatever_the_umask(void **state)
+{
+	(void)state;
+	static const mode_t masks[] = {0077, 0777, 0000, 0022};
+	be(4);
+	for (uint32_t i = 0; i < 4; i++)
+		for (int again = 0; again < 2; again++) { /* over a stale file too */
+			mode_t before = umask(masks[i]);
+			struct place place = place_of(4, 5100 + i);
+			struct stat made;
+			libc.close(listener(4, 5100 + i));
+			assert_int_equal(umask(before), masks[i]);
+			assert_int_equal(stat(path_of(&place), &made), 0);
+			assert_int_equal(made.st_mode & 07777, 0666);
+		}
+}
+
+static void connect_fails_as_tcp_does(void **state)
+{
+	(void)state;
+	be(4);
+	struct place place = place_of(4, 5999); /* nobody was ever bound there */
+	int fd = open_socket();
+	assert_int_equal(carrier->connect(fd, &place, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	libc.close(listener(4, 5200)); /* nobody is any more */
+	place = place_of(4, 5200);
+	assert_int_equal(carrier->connect(fd, &place, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	int bound = open_socket(); /* bound, but doesn't listen */
+	place = place_of(4, 5201);
+	assert_int_equal(carrier->bind(bound, &place), 0);
+	assert_int_equal(carrier->connect(fd, &place, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	libc.close(bound);
+	place = place_of(4, 5202); /* another kind of socket */
+	bound = libc.socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(libc.bind(bound, (struct sockaddr *)&place.sockaddr, place.length), 0);
+	assert_int_equal(carrier->connect(fd, &place, 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	libc.close(bound);
+	libc.close(fd);
+}
+
+static void a_full_backlog_is_a_timeout(void **state)
+{
+	(void)state;
+	be(4);
+	int server = open_socket(), clients[8], used = 0, result;
+	struct place place = place_of(4, 5300);
+	assert_int_equal(carrier->bind(server, &place), 0);
+	assert_int_equal(libc.listen(server, 1), 0);
+	do {
+		clients[used] = carrier->open(SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		result = carrier->connect(clients[used++], &place, 0);
+	} while (result == 0 && used < 8);
+	assert_int_equal(result, -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	while (used)
+		libc.close(clients[--used]);
+	libc.close(server);
+}
+
+static void a_refused_socket_is_hung_up_at_once(void **state)
+{
+	(void)state;
+	int fds = count_fds(), fd = transport_unix_refused(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct pollfd all = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+	assert_int_equal(poll(&all, 1, 0), 1);
+	assert_int_equal(all.revents, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP);
+	assert_int_equal(libc.fcntl(fd, F_GETFD, NULL), FD_CLOEXEC);
+	assert_true(libc.fcntl(fd, F_GETFL, NULL) & O_NONBLOCK);
+	assert_int_equal(count_fds(), fds + 1);
+	libc.close(fd);
+}
+
+/* ---- names of peers ---- */
+
+/* In a block of exactly its length: a sanitizer sees a byte more. */
+static void check_name(const void *path, size_t size, bool ours, uint32_t cid, uint32_t port)
+{
+	socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+	struct sockaddr *address = malloc(length);
+	assert_non_null(address);
+	address->sa_family = AF_UNIX;
+	memcpy((char *)address + offsetof(struct sockaddr_un, sun_path), path, size);
+	bool is_ours = transport_unix_is_ours(address, length);
+	struct endpoint endpoint = {77, 77};
+	carrier->endpoint(address, length, &endpoint);
+	free(address);
+	if (is_ours != ours || endpoint.cid != cid || endpoint.port != port)
+		fail_msg("\"%s\" of %zu bytes: %d %u %u", *(const char *)path ? (const char *)path : (const char *)path + 1,
+			size, is_ours, endpoint.cid, endpoint.port);
+}
+#define ABSTRACT(text, ...) check_name("\0" text, sizeof text, __VA_ARGS__)
+
+static void odd_names_are_local_with_a_made_up_port(void **state)
+{
+	(void)state;
+	be(4);
+	check_name("", 0, false, CID_LOCAL, PORT_ANY); /* no name */
+	ABSTRACT("ip2vsock/3.40000/1.2", true, 3, 40000);
+	ABSTRACT("ip2vsock/3.40000", true, 3, 40000);
+	ABSTRACT("ip2vsock/4294967295.4294967295", true, CID_ANY, PORT_ANY);
+	ABSTRACT("ip2vsock/4294967296.1", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/1.4294967296", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/99999999999999999999999.1", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/3.", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/.5", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/3", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/-3.5", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/ 3.5", true, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock/", false, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsock", false, CID_LOCAL, PORT_ANY);
+	ABSTRACT("ip2vsocx/3.5", false, CID_LOCAL, PORT_ANY);
+	ABSTRACT("/org/bluez", false, CID_LOCAL, PORT_ANY);
+	check_name("/run/other.sock", sizeof "/run/other.sock", false, CID_LOCAL, PORT_ANY);
+	check_name("relative", sizeof "relative", false, CID_LOCAL, PORT_ANY);
+}
+
+static void paths_are_ours_in_our_directory_only(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *behind;
+		bool ours;
+		uint32_t cid, port;
+	} table[] = {
+		{"/3.80", true, 3, 80},
+		{"/.3.80.1234", true, 3, 80},
+		{"/3.x", true, CID_LOCAL, PORT_ANY},
+		{"/..3.80", true, CID_LOCAL, PORT_ANY},
+		{"", false, CID_LOCAL, PORT_ANY},
+		{"x/3.80", false, CID_LOCAL, PORT_ANY},
+		{"/", true, CID_LOCAL, PORT_ANY},
+		{"/.", true, CID_LOCAL, PORT_ANY},
+	};
+	be(4);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		char path[108];
+		snprintf(path, sizeof path, "%s%s", directory, table[i].behind);
+		check_name(path, strlen(path) + 1, table[i].ours, table[i].cid, table[i].port);
+		check_name(path, strlen(path), table[i].ours, table[i].cid, table[i].port); /* without its NUL */
+	}
+}
+
+static void any_bytes_are_a_name_that_does_no_harm(void **state)
+{
+	(void)state;
+	be(4);
+	srand(20240601);
+	for (int i = 0; i < 200000; i++) {
+		size_t size = (size_t)rand() % sizeof((struct sockaddr_un *)0)->sun_path;
+		socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+		char *block = malloc(length);
+		assert_non_null(block);
+		static const char likely[] = "0123456789./\0ip2vsock";
+		for (size_t j = 0; j < length; j++)
+			block[j] = (char)(rand() % 4 ? likely[(size_t)rand() % sizeof likely] : rand());
+		struct sockaddr *address = (struct sockaddr *)block;
+		address->sa_family = AF_UNIX;
+		char *path = block + offsetof(struct sockaddr_un, sun_path);
+		const char *start = rand() % 2 ? "\0ip2vsock/" : directory;
+		size_t prefix = *start ? strlen(start) : 1 + strlen(start + 1);
+		if (rand() % 4)
+			memcpy(path, start, prefix < size ? prefix : size);
+		struct endpoint endpoint = {77, 77};
+		bool ours = transport_unix_is_ours(address, length);
+		carrier->endpoint(address, length, &endpoint);
+		if (!ours && (endpoint.cid != CID_LOCAL || endpoint.port != PORT_ANY))
+			fail_msg("round %d: a stranger is %u.%u", i, endpoint.cid, endpoint.port);
+		free(block);
+	}
+}
+
+static void without_emulated_cids_no_name_is_ours(void **state)
+{
+	(void)state;
+	transport_unix_start(&(struct settings){.emulated = NULL, .cid = CID_LOCAL});
+	ABSTRACT("ip2vsock/3.40000/1.2", false, CID_LOCAL, PORT_ANY);
+	check_name("/3.80", sizeof "/3.80", false, CID_LOCAL, PORT_ANY);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_server_has_a_file_named_after_its_cid_and_port),
+		cmocka_unit_test(both_ends_see_true_endpoints),
+		cmocka_unit_test(a_client_of_its_own_machine_is_local),
+		cmocka_unit_test(a_client_port_is_taken_once_and_free_when_its_socket_ends),
+		cmocka_unit_test(a_live_server_keeps_its_place_and_is_not_woken),
+		cmocka_unit_test(a_server_that_is_bound_and_does_not_listen_keeps_its_place_too),
+		cmocka_unit_test(a_stale_file_is_replaced_and_nothing_is_left_beside_it),
+		cmocka_unit_test(a_stale_file_at_the_longest_path_is_replaced),
+		cmocka_unit_test(a_file_that_is_no_socket_is_never_replaced),
+		cmocka_unit_test(a_directory_is_never_replaced),
+		cmocka_unit_test(a_directory_that_is_missing_is_an_address_not_available),
+		cmocka_unit_test(everybody_may_connect_whatever_the_umask),
+		cmocka_unit_test(connect_fails_as_tcp_does),
+		cmocka_unit_test(a_full_backlog_is_a_timeout),
+		cmocka_unit_test(a_refused_socket_is_hung_up_at_once),
+		cmocka_unit_test(odd_names_are_local_with_a_made_up_port),
+		cmocka_unit_test(paths_are_ours_in_our_directory_only),
+		cmocka_unit_test(any_bytes_are_a_name_that_does_no_harm),
+		cmocka_unit_test(without_emulated_cids_no_name_is_ours),
+	};
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
