@@ -99,7 +99,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	if (connected) {
 		sock->accepted = has_mark ? accepted : rule != NULL;
 		sock->rule = rule;
-		bool six = family == AF_INET6 && !stream_port_is_ipv4(sock->peer.port);
+		bool six = family == AF_INET6 && !ports_of_ipv4(sock->peer.port);
 		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
 		if (has_mark && sock->accepted)
 			sock->name = marked;

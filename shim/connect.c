@@ -40,7 +40,7 @@ static void choose_port(struct attempt *attempt, int fresh)
 	int saved = errno;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port = i == 0 && sock->bound ? sock->name.port
-						      : stream_free_port(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+						      : ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 		if (attempt->transport->bind_client(fresh, port, &attempt->peer) == 0) {
 			attempt->local.port = port;
 			break;

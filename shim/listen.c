@@ -70,7 +70,7 @@ static int bind_fresh(struct sock *sock, const struct rule *rule, int flags, str
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		struct place place;
-		uint16_t port = any ? stream_free_port(PORT_OF_SERVER) : wanted->port;
+		uint16_t port = any ? ports_next(PORT_OF_IPV4) : wanted->port;
 		if (!stream_place(rule, wanted, port, &place, local))
 			break;
 		if (transport->bind(fresh, &place) == 0) {
@@ -225,9 +225,9 @@ static int family_of_peer(const struct sock *listener, const struct endpoint *pe
 	*shown_in = listener->family;
 	if (listener->family == AF_INET)
 		return AF_INET;
-	if (address_is_ipv4(&listener->name) || (!only_six && stream_port_is_ipv4(peer->port)))
+	if (address_is_ipv4(&listener->name) || (!only_six && ports_of_ipv4(peer->port)))
 		*shown_in = AF_INET;
-	if (!only_six || !listener->shares || !stream_port_is_ipv4(peer->port))
+	if (!only_six || !listener->shares || !ports_of_ipv4(peer->port))
 		return AF_INET6;
 	return *shown_in = AF_INET;
 }

@@ -2,6 +2,7 @@
 #include "environment.h"
 #include "libc.h"
 #include "log.h"
+#include "ports.h"
 #include "shim.h"
 #include "transport.h"
 
@@ -34,6 +35,7 @@ __attribute__((constructor)) static void start(void)
 	if (!settings.map)
 		return;
 	transport_start(&settings);
+	ports_start();
 	for (uint32_t i = 0; i < map_count(settings.map); i++)
 		shim_listen_rules += map_rule(settings.map, i)->side == SIDE_LISTEN;
 	shim = settings;

@@ -6,7 +6,6 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
 enum sock_state stream_settle(int fd, struct sock *sock)
 {
@@ -70,68 +69,6 @@ int stream_to_ip(int fd, struct sock *sock)
 	return 0;
 }
 
-/* Listen rules name few ports or ranges, or all: those can't be kept free. */
-static bool named_by_listen_rule(uint32_t port)
-{
-	uint32_t count = shim_listen_rules;
-	for (uint32_t i = 0; count && i < map_count(shim.map); i++) {
-		const struct rule *rule = map_rule(shim.map, i);
-		if (rule->side != SIDE_LISTEN)
-			continue;
-		count--;
-		if (rule->target.kind != TARGET_CID || (rule->port_first == 0 && rule->port_last == UINT16_MAX))
-			continue;
-		uint32_t first = rule_port(rule, rule->port_first), last = rule_port(rule, rule->port_last);
-		if (port >= first && port <= last)
-			return true;
-	}
-	return false;
-}
-
-/* Never the same twice, in two processes either, and no system call. */
-static uint64_t ticks(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-	uint64_t count;
-	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(count));
-	return count;
-#else
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-#endif
-}
-
-static uint32_t random_number(void)
-{
-	static _Atomic uint32_t counter;
-	uint64_t mix = ticks() + atomic_fetch_add(&counter, 0x9E3779B9u);
-	mix = (mix ^ mix >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64: neighbours must not get neighbouring ports */
-	mix = (mix ^ mix >> 27) * 0x94D049BB133111EBu;
-	return (uint32_t)(mix >> 32);
-}
-
-enum { FIRST_PORT = 32768, PORTS = 61000 - FIRST_PORT }; /* net.ipv4.ip_local_port_range */
-
-uint16_t stream_free_port(enum port_kind kind)
-{
-	uint16_t port;
-	int tries = 0;
-	do {
-		port = (uint16_t)(FIRST_PORT + random_number() % PORTS);
-		if (kind != PORT_OF_SERVER)
-			port = (uint16_t)((port & ~1u) | kind);
-	} while (named_by_listen_rule(port) && ++tries < 64);
-	return port;
-}
-
-bool stream_port_is_ipv4(uint32_t port)
-{
-	return port >= FIRST_PORT && port < FIRST_PORT + PORTS && port % 2 == PORT_OF_IPV4;
-}
-
 int stream_take_error(int fd, struct sock *sock)
 {
 	int error = 0;
@@ -178,8 +115,12 @@ void stream_log(const char *what, const struct address *address, const struct ru
 
 int stream_unreachable(const struct address *address)
 {
-	char text[ADDRESS_PORT_TEXT];
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT];
+	bool pattern;
 	address_port_format(address, text, sizeof text);
-	log_error(text, ": no rule takes this address of a mapped name or of a peer, and it never goes over IP");
+	if (names_host(shim.map, address, host, &pattern))
+		log_error(text, " is ", host, ": no rule of the map takes it with this port, and it never goes over IP");
+	else
+		log_error(text, ": no rule takes this address of the reserved ranges, and it never goes over IP");
 	return fail(EHOSTUNREACH);
 }

@@ -5,6 +5,7 @@
 
 #include "libc.h"
 #include "log.h"
+#include "ports.h"
 #include "shim.h"
 #include "stream.h"
 #include "swap.h"
@@ -62,12 +63,7 @@ int stream_to_ip(int fd, struct sock *sock);
 void stream_log(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome);
 
-/* A random port for clients and for bind() to port 0: 32768 to 60999, none that a listen rule names. A client's is even
- * if it asked for an IPv4 address, odd for IPv6: so a server that listens for both tells them apart, as on TCP. */
-enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6, PORT_OF_SERVER };
-uint16_t stream_free_port(enum port_kind kind);
-bool stream_port_is_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */
-enum { PORT_TRIES = 16 };
+enum { PORT_TRIES = 16 }; /* of ports_next(), before the kernel's own choice serves */
 
 /* SO_ERROR of an fd of ours, in TCP's words: it is told once. */
 int stream_take_error(int fd, struct sock *sock);

@@ -234,6 +234,11 @@ const char *bytes_text(const void *data, size_t length)
 }
 
 /* \001p…; is made P1, P2, … when the record is written out. */
+static const char *whole_port_text(unsigned port, socklen_t size)
+{
+	return size < 4 ? "cut" : port_text(port); /* half a port could be another's half */
+}
+
 const char *port_text(unsigned port)
 {
 	static _Thread_local char texts[8][16];
@@ -260,13 +265,14 @@ const char *sockaddr_text(const void *address, socklen_t length, socklen_t size)
 	} else if (copy.ss_family == AF_INET) {
 		static const char zeros[8];
 		inet_ntop(AF_INET, &in->sin_addr, ip, sizeof(ip));
-		snprintf(text, 192, "%s:%s (length %d%s%s)", ip, port_text(ntohs(in->sin_port)), (int)length,
-			cut, memcmp(in->sin_zero, zeros, sizeof(zeros)) ? ", sin_zero isn't" : "");
+		snprintf(text, 192, "%s:%s (length %d%s%s)", ip, whole_port_text(ntohs(in->sin_port), size),
+			(int)length, cut,
+			memcmp(in->sin_zero, zeros, sizeof(zeros)) ? ", sin_zero isn't" : "");
 	} else if (copy.ss_family == AF_INET6) {
 		inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
 		snprintf(text, 192, "[%s]:%s flow %u scope %u (length %d%s)", ip,
-			port_text(ntohs(in6->sin6_port)), ntohl(in6->sin6_flowinfo), in6->sin6_scope_id,
-			(int)length, cut);
+			whole_port_text(ntohs(in6->sin6_port), size), ntohl(in6->sin6_flowinfo),
+			in6->sin6_scope_id, (int)length, cut);
 	} else {
 		snprintf(text, 192, "family %d (length %d%s)", copy.ss_family, (int)length, cut);
 	}

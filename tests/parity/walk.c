@@ -85,7 +85,7 @@ static unsigned comparable(struct description *of)
 		return POLLIN | POLLRDHUP;
 	if (of->state == FAILED)
 		return POLLOUT | POLLERR;
-	return of->state == BOUND ? ~POLLHUP : ~0u;
+	return of->state == BOUND ? ~(unsigned)POLLHUP : ~0u;
 }
 
 static void show_poll(int slot, short events, int timeout)

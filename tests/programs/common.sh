@@ -156,4 +156,19 @@ check_pages() {
 	rm "$work"/index "$work"/got.*
 }
 
+# load RULE URL COUNT: starts requests.py for all pages; it goes on until check_load, which fails if a request was lost.
+load() {
+	rm -f "$work/enough"
+	: >"$work/load.log"
+	start load client "$1" -- timeout 100 python3 "$here/requests.py" "$2" "$work/pages" "$3" "$work/enough"
+	load=$pid
+}
+
+check_load() {
+	touch "$work/enough"
+	pid=$load
+	says load ' in all'
+	wait "$load" || die "$(tail -n 1 "$work/load.log")"
+}
+
 [[ $( (: </dev/tcp/127.0.0.1/1) 2>&1 || true) == *'Network is unreachable'* ]] || die 'there is a network here'

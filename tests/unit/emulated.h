@@ -22,25 +22,25 @@
 
 #include <cmocka.h>
 
-static char directory[64];
+static char folder[64];
 
 static inline int make_directory(void **state)
 {
 	(void)state;
-	strcpy(directory, "/tmp/ip2vsock-unit-XXXXXX");
-	return mkdtemp(directory) ? 0 : -1;
+	strcpy(folder, "/tmp/ip2vsock-unit-XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
 }
 
 static inline int remove_directory(void **state)
 {
 	(void)state;
-	DIR *list = opendir(directory);
+	DIR *list = opendir(folder);
 	if (!list)
 		return -1;
 	for (const struct dirent *entry; (entry = readdir(list));)
 		unlinkat(dirfd(list), entry->d_name, 0);
 	closedir(list);
-	return rmdir(directory);
+	return rmdir(folder);
 }
 
 /* What start.c does with the environment. */
@@ -50,7 +50,7 @@ static inline void start_library(const char *map)
 	struct settings settings;
 	char map_variable[512], transport[128];
 	snprintf(map_variable, sizeof map_variable, "IP2VSOCK_MAP=%s", map);
-	snprintf(transport, sizeof transport, "IP2VSOCK_TRANSPORT=unix:%s", directory);
+	snprintf(transport, sizeof transport, "IP2VSOCK_TRANSPORT=unix:%s", folder);
 	char *environment[] = {map_variable, transport, NULL};
 	if (!settings_read(&settings, environment, message))
 		fail_msg("%s", message);

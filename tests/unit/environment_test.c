@@ -33,9 +33,9 @@ static void start_with(const char *const *environment)
 	errno = 4242;
 	environment_start(copy);
 	assert_int_equal(errno, 4242);
-	while (count) {
-		memset(copy[--count], '!', strlen(copy[count]));
-		free(copy[count]);
+	for (size_t i = 0; i < count; i++) {
+		memset(copy[i], '!', strlen(copy[i]));
+		free(copy[i]);
 	}
 }
 #define START(...) start_with((const char *[]){__VA_ARGS__, NULL})

@@ -377,8 +377,6 @@ static void the_caret_lines_up(void **state)
 	assert_non_null(strstr(message, "\n    a:1=\"unix:/\xc3\xbc\" x\n                  ^\n"));
 }
 
-#define SPACES "                                                                                                    "
-
 /* The message shows a part of the line, cut between characters. */
 static void long_lines_are_cut_around_the_place(void **state)
 {
@@ -388,14 +386,15 @@ static void long_lines_are_cut_around_the_place(void **state)
 	for (int before = 0; before < 100; before++) {
 		for (int after = 0; after < 100; after++) {
 			char *at = map;
-			at += sprintf(at, "%s,", before % 2 ? "a:1=3:1" : "a:10=3:1"); /* an odd place as well */
+			at = stpcpy(at, before % 2 ? "a:1=3:1,b:1=\"unix:/" : "a:1=3:1,b:10=\"unix:/");
 			for (int i = 0; i < 40; i++)
-				at += sprintf(at, "%s", i ? "\xc3\xbc" : "b:1=\"unix:/");
-			at += sprintf(at, "\",%.*sWRONG%%", before, SPACES);
+				at = stpcpy(at, "\xc3\xbc");
+			at += sprintf(at, "\",%*sWRONG%%", before, "");
 			size_t column = (size_t)(at - map);
-			at += sprintf(at, "\xc3\xbc%.*s", after, SPACES);
+			at = stpcpy(at, "\xc3\xbc");
+			at = (char *)memset(at, 'x', (size_t)after) + after;
 			for (int i = 0; i < 40; i++)
-				at += sprintf(at, "\xc3\xbc");
+				at = stpcpy(at, "\xc3\xbc");
 			assert_null(try_map_of(map, (size_t)(at - map), &ranges_default, &error));
 			assert_int_equal(error.column, column);
 			assert_true(strlen(error.line_text) <= 110);
@@ -408,7 +407,7 @@ static void long_lines_are_cut_around_the_place(void **state)
 			last -= 3;
 			if (((unsigned char)*last & 0xc0) == 0x80)
 				last--;
-			assert_true(*last == ' ' || memcmp(last, "\xc3\xbc...", 5) == 0);
+			assert_true(*last == 'x' || memcmp(last, "\xc3\xbc...", 5) == 0);
 		}
 	}
 }

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <sys/time.h>
@@ -88,18 +89,23 @@ static void options_are_replayed_in_the_order_of_their_setting(void **state)
 	libc.close(fd);
 }
 
-static void a_copy_has_all_but_the_priority_and_is_its_own(void **state)
+static void a_copy_is_its_own_and_has_all_but_the_priority(void **state)
 {
 	(void)state;
 	struct options copy = {0};
+	int fd = tcp(AF_INET);
 	remember(IPPROTO_TCP, TCP_NODELAY, 1);
 	remember(SOL_SOCKET, SO_PRIORITY, 3);
+	remember(IPPROTO_IP, IP_TOS, IPTOS_LOWDELAY); /* which sets a priority, too */
 	remember(SOL_SOCKET, SO_KEEPALIVE, 1);
 	options_copy(&copy, &history);
 	remember(IPPROTO_TCP, TCP_NODELAY, 0);
 	assert_int_equal(options_int(&copy, IPPROTO_TCP, TCP_NODELAY, 7), 1);
 	assert_int_equal(options_int(&copy, SOL_SOCKET, SO_KEEPALIVE, 7), 1);
-	assert_int_equal(options_int(&copy, SOL_SOCKET, SO_PRIORITY, 7), 7);
+	options_replay(&copy, fd);
+	assert_int_equal(int_of(fd, SOL_SOCKET, SO_PRIORITY), 0);
+	assert_int_equal(int_of(fd, IPPROTO_IP, IP_TOS), IPTOS_LOWDELAY);
+	libc.close(fd);
 	options_forget(&copy);
 	assert_int_equal(options_int(&history, SOL_SOCKET, SO_KEEPALIVE, 7), 1);
 }
@@ -299,10 +305,18 @@ static bool all_read_the_same(int real, int family)
 	return same;
 }
 
-/* A sequence of options, each with one of the values; then all are read. */
-static void any_history_is_told_as_on_tcp(void **state)
+/* What stream_setsockopt() does while the socket is an INET one. */
+static bool set_before_the_replacement(int real, int level, int name, const void *value, socklen_t length)
 {
-	(void)state;
+	if (libc.setsockopt(real, level, name, value, length) == 0)
+		options_remember(&history, level, name, value, length);
+	return true;
+}
+
+/* A sequence of options, each with one of the values, the first `before` of them set on the INET socket; then all are
+ * read. */
+static void tell_histories(int before)
+{
 	int wrong = 0;
 	for (unsigned seed = 1; seed <= 150; seed++) {
 		int family = seed % 2 ? AF_INET : AF_INET6, real = tcp(family);
@@ -313,7 +327,10 @@ static void any_history_is_told_as_on_tcp(void **state)
 			/* a few, so that they meet again */
 			if (rand() % 2)
 				name = (int)seed % 20 + rand() % 4;
-			same &= same_set(real, family, level, name, values[rand() % VALUES], lengths[rand() % LENGTHS]);
+			const char *value = values[rand() % VALUES];
+			socklen_t length = lengths[rand() % LENGTHS];
+			same &= step < before ? set_before_the_replacement(real, level, name, value, length)
+					      : same_set(real, family, level, name, value, length);
 		}
 		same &= all_read_the_same(real, family);
 		if (!same)
@@ -323,6 +340,18 @@ static void any_history_is_told_as_on_tcp(void **state)
 		libc.close(real);
 	}
 	assert_int_equal(wrong, 0);
+}
+
+static void any_history_is_told_as_on_tcp(void **state)
+{
+	(void)state;
+	tell_histories(0);
+}
+
+static void so_is_one_from_before_the_replacement(void **state)
+{
+	(void)state;
+	tell_histories(30);
 }
 
 /* The kernel finds fault with a pointer; so must we, and not by a crash. */
@@ -374,13 +403,14 @@ int main(void)
 		TEST(the_last_value_is_remembered),
 		TEST(what_cannot_be_kept_is_not),
 		TEST(options_are_replayed_in_the_order_of_their_setting),
-		TEST(a_copy_has_all_but_the_priority_and_is_its_own),
+		TEST(a_copy_is_its_own_and_has_all_but_the_priority),
 		TEST(times_are_milliseconds),
 		TEST(what_an_inherited_socket_has_is_learnt),
 		TEST(what_acts_on_a_carrier_is_applied_to_it),
 		TEST(each_option_of_ipv4_is_set_and_read_as_on_tcp),
 		TEST(each_option_of_ipv6_is_set_and_read_as_on_tcp),
 		TEST(any_history_is_told_as_on_tcp),
+		TEST(so_is_one_from_before_the_replacement),
 		TEST(bad_pointers_are_faults),
 		TEST(negative_lengths_are_invalid),
 	};

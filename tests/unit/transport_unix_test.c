@@ -11,7 +11,7 @@ static const struct transport *const carrier = &transport_unix;
 /* With these emulated CIDs, and this own one. */
 static void be(uint32_t cid)
 {
-	transport_unix_start(&(struct settings){.emulated = directory, .cid = cid});
+	transport_unix_start(&(struct settings){.emulated = folder, .cid = cid});
 }
 
 static int open_socket(void)
@@ -38,7 +38,7 @@ static void assert_place(uint32_t cid, uint32_t port, const char *name)
 {
 	char expected[128];
 	struct place place = place_of(cid, port);
-	snprintf(expected, sizeof expected, "%s/%s", directory, name);
+	snprintf(expected, sizeof expected, "%s/%s", folder, name);
 	assert_int_equal(((struct sockaddr_un *)&place.sockaddr)->sun_family, AF_UNIX);
 	assert_string_equal(path_of(&place), expected);
 	assert_int_equal(place.length, offsetof(struct sockaddr_un, sun_path) + strlen(expected) + 1);
@@ -173,7 +173,7 @@ static void a_server_that_is_bound_and_does_not_listen_keeps_its_place_too(void 
 static int count_entries(void)
 {
 	int count = 0;
-	DIR *list = opendir(directory);
+	DIR *list = opendir(folder);
 	assert_non_null(list);
 	while (readdir(list))
 		count++;
@@ -205,8 +205,8 @@ static void a_stale_file_at_the_longest_path_is_replaced(void **state)
 	char path[108];
 	struct place place;
 	memset(path, 'x', sizeof path);
-	memcpy(path, directory, strlen(directory));
-	path[strlen(directory)] = '/';
+	memcpy(path, folder, strlen(folder));
+	path[strlen(folder)] = '/';
 	path[sizeof path - 1] = '\0';
 	transport_unix_path(path, &place);
 	assert_int_equal(place.length, sizeof(struct sockaddr_un));
@@ -226,7 +226,7 @@ static void a_file_that_is_no_socket_is_never_replaced(void **state)
 	(void)state;
 	char path[100], text[8] = "";
 	struct place place;
-	snprintf(path, sizeof path, "%s/precious", directory);
+	snprintf(path, sizeof path, "%s/precious", folder);
 	int file = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600), fd = open_socket();
 	assert_int_equal(write(file, "data", 4), 4);
 	close(file);
@@ -249,7 +249,7 @@ static void a_directory_is_never_replaced(void **state)
 	(void)state;
 	char path[100];
 	struct place place;
-	snprintf(path, sizeof path, "%s/folder", directory);
+	snprintf(path, sizeof path, "%s/folder", folder);
 	assert_int_equal(mkdir(path, 0700), 0);
 	transport_unix_path(path, &place);
 	int fd = open_socket(), files = count_entries(), result = carrier->bind(fd, &place), error = errno;
@@ -266,7 +266,7 @@ static void a_directory_that_is_missing_is_an_address_not_available(void **state
 	(void)state;
 	char path[100];
 	struct place place;
-	snprintf(path, sizeof path, "%s/none/socket", directory);
+	snprintf(path, sizeof path, "%s/none/socket", folder);
 	transport_unix_path(path, &place);
 	int fd = open_socket();
 	assert_int_equal(carrier->bind(fd, &place), -1);
@@ -414,7 +414,7 @@ static void paths_are_ours_in_our_directory_only(void **state)
 	be(4);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		char path[108];
-		snprintf(path, sizeof path, "%s%s", directory, table[i].behind);
+		snprintf(path, sizeof path, "%s%s", folder, table[i].behind);
 		check_name(path, strlen(path) + 1, table[i].ours, table[i].cid, table[i].port);
 		check_name(path, strlen(path), table[i].ours, table[i].cid, table[i].port); /* without its NUL */
 	}
@@ -436,7 +436,7 @@ static void any_bytes_are_a_name_that_does_no_harm(void **state)
 		struct sockaddr *address = (struct sockaddr *)block;
 		address->sa_family = AF_UNIX;
 		char *path = block + offsetof(struct sockaddr_un, sun_path);
-		const char *start = rand() % 2 ? "\0ip2vsock/" : directory;
+		const char *start = rand() % 2 ? "\0ip2vsock/" : folder;
 		size_t prefix = *start ? strlen(start) : 1 + strlen(start + 1);
 		if (rand() % 4)
 			memcpy(path, start, prefix < size ? prefix : size);

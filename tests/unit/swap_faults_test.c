@@ -1,0 +1,818 @@
+/* SPDX-License-Identifier: MIT */
+/* Fault injection: in every scenario each system call in turn fails with each errno. Then the program's call succeeds, or
+ * says -1 with a plain errno and leaves the program's sockets as they were; nothing is leaked or closed twice; and
+ * the same call without a fault succeeds. */
+#include "emulated.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+/* ---- faults ---- */
+
+static struct libc real;
+static bool armed;
+static int fail_at, fail_with; /* the number of the call that fails, from 1, and its errno */
+static int calls;
+static const char *failed; /* its name, once it has */
+static int bad_closes;
+
+static bool fails(const char *name)
+{
+	if (!armed || ++calls != fail_at)
+		return false;
+	failed = name;
+	errno = fail_with;
+	return true;
+}
+
+#define HOOK(result, name, parameters, arguments) \
+	static result faulty_##name parameters \
+	{ \
+		if (fails(#name)) \
+			return (result)-1; \
+		return real.name arguments; \
+	}
+#include "symbols.h"
+
+#define HOOK(result, name, parameters, arguments) .name = faulty_##name,
+static const struct libc faulty = {
+#include "symbols.h"
+};
+
+/* close() releases the number even where it fails. */
+static int faulty_close_that_closes(int fd)
+{
+	int saved = errno, result = real.close(fd);
+	if (result < 0 && errno == EBADF)
+		bad_closes++;
+	if (fails("close"))
+		return -1;
+	if (result == 0)
+		errno = saved;
+	return result;
+}
+
+/* What the library calls without being in front of it: the linker puts these in the way (-Wl,--wrap). */
+#define WRAP(result, name, parameters, arguments) \
+	result __real_##name parameters; \
+	result __wrap_##name parameters; \
+	result __wrap_##name parameters \
+	{ \
+		return fails(#name) ? -1 : __real_##name arguments; \
+	}
+WRAP(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))
+WRAP(int, socketpair, (int domain, int type, int protocol, int pair[2]), (domain, type, protocol, pair))
+WRAP(int, chmod, (const char *path, mode_t mode), (path, mode))
+WRAP(int, rename, (const char *from, const char *to), (from, to))
+WRAP(int, unlink, (const char *path), (path))
+
+/* ---- the program ---- */
+
+enum { CLIENT_PORT = 29471, RETRY_PORT = 29472, SERVER_PORT = 18471 };
+
+static int far_server; /* the far side of CLIENT_PORT, which isn't under the library */
+
+static struct program {
+	int fd, alias, epfd, other; /* -1: none */
+	uint16_t port;              /* what it bound, 0: nothing */
+} program;
+
+static struct sockaddr_in inet(uint16_t port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static int connect_to(int fd, uint16_t port)
+{
+	struct sockaddr_in address = inet(port);
+	return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static int bind_to(int fd, uint16_t port)
+{
+	struct sockaddr_in address = inet(port);
+	return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static struct sockaddr_un emulated(uint16_t port)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/1.%u", folder, port);
+	return address;
+}
+
+static int far_client(uint16_t port)
+{
+	struct sockaddr_un address = emulated(port);
+	int fd = real.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (real.connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	int error = errno;
+	real.close(fd);
+	errno = error;
+	return -1;
+}
+
+static int fresh_socket(int flags)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void close_program(void)
+{
+	int *fds[] = {&program.fd, &program.alias, &program.epfd, &program.other};
+	for (int i = 0; i < 4; i++) {
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+		*fds[i] = -1;
+	}
+	program.port = 0;
+}
+
+static void watch(int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x1234};
+	if (program.epfd < 0)
+		program.epfd = epoll_create1(EPOLL_CLOEXEC);
+	assert_int_equal(epoll_ctl(program.epfd, EPOLL_CTL_ADD, fd, &event), 0);
+}
+
+/* Unless it was epoll_ctl() that failed: it does where the kernel has no memory, and nothing is left to try then. */
+static void assert_watched(int fd)
+{
+	if (failed && strcmp(failed, "epoll_ctl") == 0)
+		return;
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0x1234};
+	if (real.epoll_ctl(program.epfd, EPOLL_CTL_MOD, fd, &event) != 0)
+		fail_msg("fd %d is no longer registered with epoll: %s", fd, strerror(errno));
+}
+
+/* A byte goes from one to the other. */
+static void assert_flows(int from, int to)
+{
+	char byte = 'x';
+	struct pollfd wait = {.fd = to, .events = POLLIN};
+	assert_int_equal(send(from, "!", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(poll(&wait, 1, 1000), 1);
+	assert_int_equal(recv(to, &byte, 1, MSG_DONTWAIT), 1);
+	assert_int_equal(byte, '!');
+}
+
+/* The far server has this connection, and perhaps some that came to nothing before. */
+static void assert_reaches_far_server(int fd)
+{
+	bool reached = false;
+	int other;
+	assert_int_equal(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
+	while ((other = real.accept4(far_server, NULL, NULL, 0)) >= 0) {
+		char bytes[8];
+		struct pollfd wait = {.fd = other, .events = POLLIN};
+		if (poll(&wait, 1, 1000) == 1 && real.recv(other, bytes, sizeof bytes, 0) == 5) {
+			assert_int_equal(real.sendto(other, "!", 1, MSG_NOSIGNAL, NULL, 0), 1);
+			assert_int_equal(recv(fd, bytes, 1, 0), 1);
+			reached = true;
+		}
+		real.close(other);
+	}
+	assert_true(reached);
+}
+
+static void drain_far_server(void)
+{
+	int other;
+	while ((other = real.accept4(far_server, NULL, NULL, 0)) >= 0)
+		real.close(other);
+}
+
+static int family_of(int fd)
+{
+	int family = -1;
+	socklen_t length = sizeof family;
+	real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
+	return family;
+}
+
+/* A server's socket works: it listens, is what a far client reaches, and tells its address. */
+static void assert_serves(int fd, uint16_t port)
+{
+	struct sockaddr_in name;
+	socklen_t length = sizeof name;
+	assert_int_equal(family_of(fd), AF_UNIX);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
+	if (port)
+		assert_int_equal(ntohs(name.sin_port), port);
+	assert_in_range(ntohs(name.sin_port), port ? port : 32768, port ? port : 60999);
+	int client = far_client(ntohs(name.sin_port));
+	assert_true(client >= 0);
+	int accepted = accept(fd, NULL, NULL);
+	assert_true(accepted >= 0);
+	assert_flows(client, accepted);
+	assert_flows(accepted, client);
+	close(accepted);
+	real.close(client);
+}
+
+/* ---- what a call that failed must leave as it was ---- */
+
+static void describe_fd(char **at, const char *end, int fd)
+{
+	struct stat file;
+	struct sockaddr_in name = {0}; /* of a socket that isn't bound an attempt may leave a port, as on TCP */
+	socklen_t length = sizeof name;
+	if (fd < 0)
+		return;
+	if (real.fcntl(fd, F_GETFD, NULL) < 0 || fstat(fd, &file) < 0) {
+		*at += snprintf(*at, (size_t)(end - *at), "fd %d: closed\n", fd);
+		return;
+	}
+	int named = program.port ? getsockname(fd, (struct sockaddr *)&name, &length) : 0;
+	*at += snprintf(*at, (size_t)(end - *at), "fd %d: inode %lu, flags %x %x, family %d, port %d\n", fd,
+		(unsigned long)file.st_ino, real.fcntl(fd, F_GETFL, NULL), real.fcntl(fd, F_GETFD, NULL), family_of(fd),
+		named < 0 ? -1 : ntohs(name.sin_port));
+}
+
+static void describe(char *text, size_t size)
+{
+	char path[40], *at = text;
+	const char *end = text + size;
+	describe_fd(&at, end, program.fd);
+	describe_fd(&at, end, program.alias);
+	describe_fd(&at, end, program.other);
+	if (program.epfd < 0)
+		return;
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", program.epfd);
+	FILE *info = fopen(path, "r");
+	assert_non_null(info);
+	while (fgets(at, (int)(end - at), info))
+		at += strlen(at);
+	fclose(info);
+}
+
+/* ---- scenarios ---- */
+
+struct scenario {
+	const char *name;
+	void (*prepare)(void);
+	int (*act)(void);
+	void (*works)(void); /* what must hold once act() has succeeded */
+	bool may_replace;    /* a failure may leave another socket: it says EINTR, or gives up a server's place */
+	int most_calls;      /* without a fault; 0: any number */
+};
+
+static void prepare_socket(void)
+{
+	program.fd = fresh_socket(SOCK_CLOEXEC);
+}
+
+static int act_connect(void)
+{
+	return connect_to(program.fd, CLIENT_PORT);
+}
+
+static void connect_works(void)
+{
+	struct sockaddr_in peer;
+	socklen_t length = sizeof peer;
+	assert_int_equal(family_of(program.fd), AF_UNIX);
+	assert_int_equal(getpeername(program.fd, (struct sockaddr *)&peer, &length), 0);
+	assert_int_equal(ntohs(peer.sin_port), CLIENT_PORT);
+	assert_reaches_far_server(program.fd);
+	assert_true(real.fcntl(program.fd, F_GETFD, NULL) & FD_CLOEXEC);
+}
+
+static int act_connect_with_retry(void)
+{
+	return connect_to(program.fd, RETRY_PORT);
+}
+
+static void retry_works(void)
+{
+	assert_reaches_far_server(program.fd);
+}
+
+static void prepare_rich_socket(void)
+{
+	int one = 1;
+	struct timeval time = {5, 0};
+	prepare_socket();
+	program.alias = dup(program.fd);
+	assert_int_equal(setsockopt(program.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
+	assert_int_equal(setsockopt(program.fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time), 0);
+	watch(program.fd);
+	watch(program.alias);
+}
+
+static void rich_connect_works(void)
+{
+	struct stat one, other;
+	int value = 0;
+	socklen_t length = sizeof value;
+	assert_int_equal(fstat(program.fd, &one), 0);
+	assert_int_equal(fstat(program.alias, &other), 0);
+	assert_int_equal(one.st_ino, other.st_ino);
+	assert_int_equal(getsockopt(program.alias, IPPROTO_TCP, TCP_NODELAY, &value, &length), 0);
+	assert_int_equal(value, 1);
+	connect_works();
+	assert_false(real.fcntl(program.alias, F_GETFD, NULL) & FD_CLOEXEC);
+	assert_watched(program.fd);
+	assert_watched(program.alias);
+}
+
+/* More registrations than are kept, so that the kernel is asked. */
+static void prepare_much_watched_socket(void)
+{
+	prepare_rich_socket();
+	program.other = dup(program.fd);
+	watch(program.other);
+}
+
+static void prepare_owned_socket(void)
+{
+	prepare_socket();
+	assert_int_equal(fcntl(program.fd, F_SETOWN, getpid()), 0);
+}
+
+static void prepare_nonblocking(void)
+{
+	program.fd = fresh_socket(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	watch(program.fd);
+}
+
+static int act_start(void)
+{
+	int result = act_connect();
+	return result < 0 && errno == EINPROGRESS ? 0 : result;
+}
+
+static int take_error(void)
+{
+	struct pollfd wait = {.fd = program.fd, .events = POLLOUT};
+	int error = -1;
+	socklen_t length = sizeof error;
+	if (poll(&wait, 1, 1000) != 1 || getsockopt(program.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return -1;
+	return error;
+}
+
+/* An attempt that a fault has ended says so in SO_ERROR, and another one succeeds. */
+static void start_works(void)
+{
+	int error = take_error();
+	if (failed && error) {
+		assert_in_range(error, 1, 133);
+		if (act_start() < 0) {
+			assert_int_equal(errno, ECONNABORTED);
+			assert_int_equal(act_start(), 0);
+		}
+		error = take_error();
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(real.fcntl(program.fd, F_SETFL, (void *)O_RDWR), 0);
+	connect_works();
+	assert_watched(program.fd);
+}
+
+static void prepare_started(void)
+{
+	prepare_nonblocking();
+	assert_int_equal(act_start(), 0);
+}
+
+static int act_finish(void)
+{
+	int error = -1;
+	socklen_t length = sizeof error;
+	return getsockopt(program.fd, SOL_SOCKET, SO_ERROR, &error, &length);
+}
+
+static void finish_works(void)
+{
+	assert_int_equal(real.fcntl(program.fd, F_SETFL, (void *)O_RDWR), 0);
+	connect_works();
+}
+
+/* connect() again on an attempt under way. */
+static int act_connect_again(void)
+{
+	int result = act_connect();
+	return result < 0 && errno == EISCONN ? 0 : result;
+}
+
+static int act_bind(void)
+{
+	return bind_to(program.fd, SERVER_PORT);
+}
+
+static void bind_works(void)
+{
+	assert_serves(program.fd, SERVER_PORT);
+}
+
+/* A file that a dead server has left. */
+static void prepare_stale(void)
+{
+	struct sockaddr_un address = emulated(SERVER_PORT);
+	int fd = real.socket(AF_UNIX, SOCK_STREAM, 0);
+	unlink(address.sun_path);
+	assert_int_equal(real.bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+	real.close(fd);
+	prepare_socket();
+}
+
+static int act_bind_any(void)
+{
+	return bind_to(program.fd, 0);
+}
+
+static void bind_any_works(void)
+{
+	assert_serves(program.fd, 0);
+}
+
+/* A second server on one port, which shares the first one's socket. */
+static void prepare_sharing(void)
+{
+	int one = 1;
+	program.other = fresh_socket(0);
+	program.fd = fresh_socket(SOCK_CLOEXEC);
+	assert_int_equal(setsockopt(program.other, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one), 0);
+	assert_int_equal(setsockopt(program.fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one), 0);
+	assert_int_equal(bind_to(program.other, SERVER_PORT), 0);
+}
+
+static void prepare_bound(void)
+{
+	prepare_socket();
+	assert_int_equal(act_bind(), 0);
+	program.port = SERVER_PORT;
+}
+
+static int act_listen(void)
+{
+	return listen(program.fd, 5);
+}
+
+static void prepare_waiting(void)
+{
+	int one = 1;
+	prepare_bound();
+	assert_int_equal(setsockopt(program.fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one), 0);
+	assert_int_equal(act_listen(), 0);
+	assert_int_equal(fcntl(program.fd, F_SETFL, (void *)O_NONBLOCK), 0);
+	program.alias = far_client(SERVER_PORT);
+	assert_true(program.alias >= 0);
+}
+
+static int act_accept(void)
+{
+	struct sockaddr_in peer;
+	socklen_t length = sizeof peer;
+	return program.other = accept4(program.fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC);
+}
+
+static void accept_works(void)
+{
+	struct sockaddr_in name;
+	socklen_t length = sizeof name;
+	assert_true(real.fcntl(program.other, F_GETFD, NULL) & FD_CLOEXEC);
+	assert_int_equal(getsockname(program.other, (struct sockaddr *)&name, &length), 0);
+	assert_int_equal(name.sin_family, AF_INET);
+	assert_flows(program.alias, program.other);
+	assert_flows(program.other, program.alias);
+}
+
+static void prepare_connected(void)
+{
+	prepare_socket();
+	watch(program.fd);
+	assert_int_equal(act_connect(), 0);
+}
+
+static int tos(int fd)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	return getsockopt(fd, IPPROTO_IP, IP_TOS, &value, &length) < 0 ? -1 : value;
+}
+
+static int act_set(void)
+{
+	int value = 16;
+	return setsockopt(program.fd, IPPROTO_IP, IP_TOS, &value, sizeof value);
+}
+
+static void set_works(void)
+{
+	assert_int_equal(tos(program.fd), 16);
+	connect_works();
+}
+
+static int act_set_universal(void)
+{
+	struct timeval time = {3, 0};
+	return setsockopt(program.fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+}
+
+static void set_universal_works(void)
+{
+	struct timeval time = {0, 0};
+	socklen_t length = sizeof time;
+	assert_int_equal(getsockopt(program.fd, SOL_SOCKET, SO_RCVTIMEO, &time, &length), 0);
+	assert_int_equal(time.tv_sec, 3);
+}
+
+static int act_get(void)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	int result = getsockopt(program.fd, IPPROTO_TCP, TCP_SYNCNT, &value, &length);
+	assert_true(result < 0 || value > 0);
+	return result;
+}
+
+static int act_ask_names(void)
+{
+	struct sockaddr_in name;
+	socklen_t length = sizeof name, peer_length = sizeof name;
+	if (getsockname(program.fd, (struct sockaddr *)&name, &length) < 0)
+		return -1;
+	assert_int_equal(name.sin_family, AF_INET);
+	return getpeername(program.fd, (struct sockaddr *)&name, &peer_length);
+}
+
+static int act_ioctl(void)
+{
+	int count = -1, result = ioctl(program.fd, FIONREAD, &count);
+	if (result == 0 && !failed)
+		assert_int_equal(count, 0);
+	return result;
+}
+
+static int act_shutdown(void)
+{
+	return shutdown(program.fd, SHUT_WR);
+}
+
+static void shutdown_works(void)
+{
+	assert_int_equal(send(program.fd, "x", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	drain_far_server();
+}
+
+static void prepare_listening(void)
+{
+	prepare_bound();
+	watch(program.fd);
+	assert_int_equal(act_listen(), 0);
+}
+
+static int act_shutdown_listener(void)
+{
+	return shutdown(program.fd, SHUT_RDWR);
+}
+
+static void shutdown_listener_works(void)
+{
+	assert_int_equal(accept(program.fd, NULL, NULL), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(far_client(SERVER_PORT), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	assert_serves(program.fd, SERVER_PORT); /* listen() begins anew */
+}
+
+static void prepare_dup2(void)
+{
+	prepare_connected();
+	program.other = open("/dev/null", O_RDWR);
+	assert_true(program.other >= 0);
+}
+
+static int act_dup2_over(void)
+{
+	return dup2(program.other, program.fd) == program.fd ? 0 : -1;
+}
+
+static void dup2_over_works(void)
+{
+	assert_int_equal(send(program.fd, "x", 1, 0), -1);
+	assert_int_equal(errno, ENOTSOCK);
+	drain_far_server();
+}
+
+static int act_dup2_onto(void)
+{
+	return dup2(program.fd, program.other) == program.other ? 0 : -1;
+}
+
+static void dup2_onto_works(void)
+{
+	assert_int_equal(tos(program.other), 0); /* ours: a Unix socket doesn't know it */
+	assert_reaches_far_server(program.other);
+	drain_far_server();
+}
+
+static int act_dissolve(void)
+{
+	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	return connect(program.fd, &nowhere, sizeof nowhere);
+}
+
+static void dissolve_works(void)
+{
+	drain_far_server();
+	assert_int_equal(family_of(program.fd), AF_INET);
+	assert_watched(program.fd);
+	assert_int_equal(act_connect(), 0);
+	connect_works();
+	assert_watched(program.fd);
+}
+
+static const struct scenario scenarios[] = {
+	{"connect", prepare_socket, act_connect, connect_works, false, 8},
+	{"connect with a dup, options and epoll", prepare_rich_socket, act_connect, rich_connect_works, false, 0},
+	{"connect with many registrations", prepare_much_watched_socket, act_connect, rich_connect_works, false, 0},
+	{"connect with an owner of signals", prepare_owned_socket, act_connect, connect_works, false, 0},
+	{"connect of a bound socket", prepare_bound, act_connect, connect_works, true, 0},
+	{"connect with retry", prepare_socket, act_connect_with_retry, retry_works, false, 0},
+	{"connect, non-blocking", prepare_nonblocking, act_start, start_works, false, 0},
+	{"connect, the end of a non-blocking one", prepare_started, act_finish, finish_works, false, 0},
+	{"connect, again", prepare_started, act_connect_again, finish_works, false, 0},
+	{"connect to nowhere", prepare_connected, act_dissolve, dissolve_works, false, 0},
+	{"bind", prepare_socket, act_bind, bind_works, false, 0},
+	{"bind with a dup, options and epoll", prepare_rich_socket, act_bind, bind_works, false, 0},
+	{"bind over a stale file", prepare_stale, act_bind, bind_works, false, 0},
+	{"bind to port 0", prepare_socket, act_bind_any, bind_any_works, false, 0},
+	{"bind to a shared port", prepare_sharing, act_bind, bind_works, false, 0},
+	{"listen", prepare_bound, act_listen, bind_works, false, 0},
+	{"listen without bind", prepare_socket, act_listen, bind_any_works, true, 0},
+	{"accept", prepare_waiting, act_accept, accept_works, false, 0},
+	{"setsockopt", prepare_connected, act_set, set_works, false, 0},
+	{"setsockopt of a universal option", prepare_connected, act_set_universal, set_universal_works, false, 0},
+	{"getsockopt", prepare_connected, act_get, connect_works, false, 0},
+	{"getsockname and getpeername", prepare_connected, act_ask_names, connect_works, false, 0},
+	{"ioctl", prepare_connected, act_ioctl, connect_works, false, 0},
+	{"shutdown", prepare_connected, act_shutdown, shutdown_works, false, 0},
+	{"shutdown of a listener", prepare_listening, act_shutdown_listener, shutdown_listener_works, false, 0},
+	{"dup2 over a mapped socket", prepare_dup2, act_dup2_over, dup2_over_works, false, 0},
+	{"dup2 of a mapped socket", prepare_dup2, act_dup2_onto, dup2_onto_works, false, 0},
+};
+
+/* ---- the run ---- */
+
+static const int errors[] = {EMFILE, ENOMEM, EBADF, EINTR, EAGAIN, ECONNRESET, ECONNREFUSED, EADDRINUSE, EACCES, EINVAL,
+	ENOBUFS, EBUSY};
+enum { ERRORS = sizeof errors / sizeof *errors, UNTOUCHED = 4242 };
+
+static int act(const struct scenario *scenario, int which, int error)
+{
+	fail_at = which;
+	fail_with = error;
+	calls = 0;
+	failed = NULL;
+	errno = UNTOUCHED;
+	armed = true;
+	int result = scenario->act();
+	armed = false;
+	return result;
+}
+
+static void act_without_fault(const struct scenario *scenario, bool interrupted)
+{
+	const char *was = failed;
+	int result = act(scenario, 0, 0), last = errno;
+	failed = was;
+	if (result < 0 && !(interrupted && last == EISCONN))
+		fail_msg("the next call failed: %s", strerror(last));
+}
+
+/* false: the scenario makes fewer calls than that. */
+static bool inject(const struct scenario *scenario, int which, int error)
+{
+	static char before[4096], after[4096];
+	int fds = count_fds();
+	scenario->prepare();
+	describe(before, sizeof before);
+	int open_before = count_fds(), result = act(scenario, which, error), last = errno;
+	if (result < 0) {
+		if (last <= 0 || last > 133)
+			fail_msg("errno %d", last);
+		if (!failed)
+			fail_msg("without a fault: %s", strerror(last));
+		bool interrupted = last == EINTR;
+		describe(after, sizeof after);
+		if (!scenario->may_replace && !interrupted)
+			assert_string_equal(after, before);
+		assert_int_equal(count_fds(), open_before);
+		act_without_fault(scenario, interrupted);
+	} else if (last != UNTOUCHED && last != EINPROGRESS && last != EISCONN) {
+		fail_msg("errno became %s though nothing failed", strerror(last));
+	}
+	scenario->works();
+	close_program();
+	drain_far_server();
+	assert_int_equal(count_fds(), fds);
+	assert_int_equal(bad_closes, 0);
+	return failed != NULL;
+}
+
+static const char *trying; /* what to tell of an assertion that fails */
+static int which_call, which_error;
+
+static void each_call_fails_with_each_error(void **state)
+{
+	const struct scenario *scenario = *state;
+	trying = scenario->name;
+	which_call = 0;
+	inject(scenario, 0, 0); /* warms up */
+	inject(scenario, 0, 0);
+	if (scenario->most_calls)
+		assert_in_range(calls, 1, scenario->most_calls);
+	for (which_error = 0; which_error < ERRORS; which_error++) {
+		which_call = 1;
+		while (inject(scenario, which_call, errors[which_error]))
+			which_call++;
+		assert_true(which_call > 1);
+	}
+	trying = NULL;
+}
+
+static int clean_up(void **state)
+{
+	(void)state;
+	armed = false;
+	if (trying && which_call)
+		print_message("%s: call %d (%s) failed with %s\n", trying, which_call, failed ? failed : "none",
+			strerror(errors[which_error]));
+	trying = NULL;
+	bad_closes = 0;
+	close_program();
+	drain_far_server();
+	return 0;
+}
+
+static int start(void **state)
+{
+	if (make_directory(state) < 0)
+		return -1;
+	char map[160];
+	snprintf(map, sizeof map, "*:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*", RETRY_PORT, CLIENT_PORT);
+	start_library(map);
+#define HOOK(result, name, parameters, arguments) *(void **)&real.name = dlsym(RTLD_NEXT, #name);
+#include "symbols.h"
+	libc = faulty;
+	libc.close = faulty_close_that_closes;
+	struct sockaddr_un address = emulated(CLIENT_PORT);
+	far_server = real.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	program = (struct program){-1, -1, -1, -1, 0};
+	return real.bind(far_server, (struct sockaddr *)&address, sizeof address) < 0 ? -1 : real.listen(far_server, 64);
+}
+
+static int stop(void **state)
+{
+	real.close(far_server);
+	return remove_directory(state);
+}
+
+/* Once its attempt to connect has come to nothing, or its connection is dissolved, a bound socket may still become a
+ * server: on its port of ours, never on IP's. */
+static void a_bound_socket_keeps_its_place_when_connect_fails(void **state)
+{
+	(void)state;
+	prepare_bound();
+	assert_int_equal(connect_to(program.fd, SERVER_PORT + 1), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	assert_serves(program.fd, SERVER_PORT);
+}
+
+static void a_bound_socket_keeps_its_place_when_its_connection_is_dissolved(void **state)
+{
+	(void)state;
+	prepare_bound();
+	assert_int_equal(act_connect(), 0);
+	assert_int_equal(act_dissolve(), 0);
+	assert_serves(program.fd, SERVER_PORT);
+}
+
+int main(void)
+{
+	enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
+	struct CMUnitTest tests[SCENARIOS + 2] = {
+		[SCENARIOS] = cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_connect_fails, clean_up),
+		cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
+	};
+	for (int i = 0; i < SCENARIOS; i++)
+		tests[i] = (struct CMUnitTest){
+			scenarios[i].name, each_call_fails_with_each_error, NULL, clean_up, (void *)&scenarios[i]};
+	return cmocka_run_group_tests(tests, start, stop);
+}
