@@ -35,6 +35,8 @@ static struct address own_address(int fd, struct sock *sock)
 	struct endpoint own = {CID_ANY, PORT_ANY};
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
 		sock->transport->endpoint((struct sockaddr *)&name, length, &own);
+	if (own.port == PORT_ANY)
+		own.port = sock->local.port;
 	if (sock->peer.cid == CID_LOCAL)
 		own.cid = CID_LOCAL;
 	else if (own.cid == CID_ANY)
@@ -58,7 +60,7 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 		if (!told.port)
 			told.port = sock->tried;
 	}
-	if (state == STATE_CONNECTED || state == STATE_CONNECTING)
+	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)
 		told = own_address(fd, sock);
 	return stream_answer(sock->family, &told, 0, address, length);
 }

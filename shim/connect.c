@@ -22,6 +22,7 @@ struct attempt {
 	struct place place;
 	struct endpoint local, peer;
 	struct address asked;
+	int refused; /* how it ended at once, to be told later */
 };
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
@@ -138,6 +139,22 @@ static int start_and_wait(struct attempt *attempt, int limit_ms, int *fresh)
 	return outcome ? fail(outcome) : 0;
 }
 
+/* A non-blocking attempt that has failed at once looks as if it had failed a moment later. */
+static int fail_later(struct attempt *attempt, int flags, int *fresh)
+{
+	attempt->refused = errno;
+	*fresh = transport_unix_refused(flags);
+	return fail(*fresh < 0 ? attempt->refused : EINPROGRESS);
+}
+
+/* The program waits no longer; a last attempt goes on without it. */
+static int give_up_waiting(struct attempt *attempt, int error, int *fresh)
+{
+	if (start_and_wait(attempt, 0, fresh) < 0 && *fresh < 0)
+		fail_later(attempt, SOCK_CLOEXEC, fresh);
+	return fail(error);
+}
+
 /* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to itself. */
 static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 {
@@ -153,10 +170,8 @@ static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 		discard(fresh);
 		if (errno != EINTR)
 			return -1;
-		if (!handlers_restart()) {
-			start_and_wait(attempt, 0, fresh);
-			return fail(EINTR);
-		}
+		if (!handlers_restart())
+			return give_up_waiting(attempt, EINTR, fresh);
 		int64_t now = now_ms();
 		if (!deadline)
 			deadline = now + (limit ? limit : KERNEL_TIMEOUT_MS);
@@ -196,29 +211,22 @@ static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
 		int result = attempt_once(attempt, flags, fresh);
 		if (result == 0 || *fresh >= 0 || !retry || !nobody_there(errno) || now_ms() + pause > until)
 			return result;
-		if (pause_for(pause) < 0 && errno == EINTR) {
-			start_and_wait(attempt, 0, fresh);
-			return fail(EINTR);
-		}
-		if (send_limit && now_ms() - began >= send_limit) {
-			start_and_wait(attempt, 0, fresh);
-			return fail(EINPROGRESS);
-		}
+		if (pause_for(pause) < 0 && errno == EINTR)
+			return give_up_waiting(attempt, EINTR, fresh);
+		if (send_limit && now_ms() - began >= send_limit)
+			return give_up_waiting(attempt, EINPROGRESS, fresh);
 		pause = pause < 500 ? pause * 2 : 1000;
 	}
 }
 
 /* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first. */
-static int attempt_nonblocking(struct attempt *attempt, int *fresh, int *refused)
+static int attempt_nonblocking(struct attempt *attempt, int *fresh)
 {
 	int result = start(attempt, fresh);
 	if (result == 0)
 		return fail(EINPROGRESS);
-	if (errno == ECONNREFUSED || errno == ETIMEDOUT) {
-		*refused = errno;
-		*fresh = transport_unix_refused(SOCK_CLOEXEC | SOCK_NONBLOCK);
-		return fail(*fresh < 0 ? *refused : EINPROGRESS);
-	}
+	if (errno == ECONNREFUSED || errno == ETIMEDOUT)
+		return fail_later(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK, fresh);
 	return -1;
 }
 
@@ -226,7 +234,7 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	uint32_t scope)
 {
 	struct attempt attempt = {.sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
-	int flags = swap_flags(fd), fresh = -1, refused = 0;
+	int flags = swap_flags(fd), fresh = -1;
 	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
 		return -1;
 	if (sock->bound && state_of(sock) == STATE_IP && !sock->name.port) { /* bound to port 0: the kernel chose one */
@@ -237,7 +245,7 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	}
 	if (sock->bound && state_of(sock) == STATE_BOUND && stream_to_ip(fd, sock) < 0)
 		return -1; /* a client's port now: the server's place must be free for it */
-	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh, &refused)
+	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh)
 					   : attempt_blocking(&attempt, flags, &fresh);
 	int outcome = result < 0 ? errno : 0;
 	if (attempt.local.port != PORT_ANY)
@@ -256,7 +264,7 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	sock->peer = attempt.peer;
 	sock->asked = *asked;
 	sock->scope = scope;
-	sock->refused = refused;
+	sock->refused = attempt.refused;
 	sock->report_once = sock->abort_once = sock->told_closed = false;
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
 	if (swap_in(fd, sock, fresh) < 0) {
@@ -266,12 +274,20 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	return outcome ? fail(outcome) : 0;
 }
 
+/* A connect() that tells how the one before has failed leaves the socket as new, but for its port. */
+static int start_over(int fd, struct sock *sock, int error)
+{
+	set_state(sock, STATE_FAILED);
+	stream_to_ip(fd, sock);
+	return fail(error);
+}
+
 /* connect() on a socket whose connection is under way. */
 static int connect_again(int fd, struct sock *sock)
 {
 	int error = stream_take_error(fd, sock);
 	if (error)
-		return fail(error);
+		return start_over(fd, sock, error);
 	if (stream_settle(fd, sock) == STATE_CONNECTED) {
 		sock->report_once = false;
 		return 0;
@@ -289,7 +305,7 @@ static int connect_again(int fd, struct sock *sock)
 	if (result == 0)
 		set_state(sock, STATE_CONNECTED);
 	else if (errno != EINTR && errno != EINPROGRESS)
-		set_state(sock, STATE_FAILED);
+		return start_over(fd, sock, errno);
 	return result;
 }
 
@@ -324,7 +340,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return connect_again(fd, sock);
 	if (state == STATE_FAILED && sock->abort_once) { /* the kernel's word for "it had failed, and you know" */
 		sock->abort_once = false;
-		return fail(ECONNABORTED);
+		return start_over(fd, sock, ECONNABORTED);
 	}
 	if (state == STATE_CONNECTED && sock->report_once) {
 		sock->report_once = false;

@@ -157,15 +157,22 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 	return bind_mapped(fd, sock, rule, &wanted);
 }
 
-/* listen() without bind() listens on any free port, of every address. */
-static int bind_anywhere(int fd, struct sock *sock)
+/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which means any free
+ * port of every address, or one that a failed connect() has left as IP's. */
+static int bind_by_map(int fd, struct sock *sock)
 {
-	struct sockaddr_storage any;
-	struct address wanted = address_ipv4(INADDR_ANY, 0);
-	if (sock->family == AF_INET6)
-		memset(wanted.ip, 0, sizeof wanted.ip);
-	socklen_t length = address_to_sockaddr(&wanted, sock->family, &any);
-	return stream_bind(fd, sock, (struct sockaddr *)&any, length);
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	struct address wanted;
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
+		!address_from_sockaddr(&wanted, (struct sockaddr *)&name, length))
+		return -1;
+	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
+	if (!rule || rule->target.kind == TARGET_DIRECT)
+		return 0;
+	if (rule->target.kind == TARGET_REFUSE)
+		return fail(rule->target.error);
+	return bind_mapped(fd, sock, rule, &wanted);
 }
 
 /* Two that share a port by SO_REUSEADDR can't both listen. */
@@ -188,9 +195,9 @@ enum { BACKLOG = 1 << 16 };
 int stream_listen(int fd, struct sock *sock, int backlog)
 {
 	enum sock_state state = stream_settle(fd, sock);
-	if (state == STATE_FAILED && bind_anywhere(fd, sock) < 0)
+	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
 		return -1;
-	if (state == STATE_IP && !sock->bound && bind_anywhere(fd, sock) < 0)
+	if (state_of(sock) == STATE_IP && bind_by_map(fd, sock) < 0)
 		return -1;
 	state = state_of(sock);
 	if (state == STATE_IP) {

@@ -8,13 +8,20 @@
 #include <poll.h>
 #include <signal.h>
 
+/* Or was it this end that closed, in another process? */
+static bool peer_closed(int fd)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+}
+
 /* TCP takes the first bytes for a peer that has closed, and learns only from its answer that nobody wants them: a client
  * that writes first and then reads finds what the server had said before it hung up. */
 static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 {
 	if (sock->refused)
 		return fail(stream_take_error(fd, sock));
-	if (sock->shut_write || sock->told_closed || stream_settle(fd, sock) != STATE_CONNECTED) {
+	if (sock->shut_write || sock->told_closed || !peer_closed(fd) || stream_settle(fd, sock) != STATE_CONNECTED) {
 		if (!(flags & MSG_NOSIGNAL))
 			raise(SIGPIPE);
 		return fail(EPIPE);

@@ -41,6 +41,8 @@ static int become_ipv4(struct sock *sock, const void *value, socklen_t length)
 int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
 	enum sock_state state = stream_settle(fd, sock);
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY) /* nobody would report its end; as TCP before Linux 4.14 */
+		return fail(EOPNOTSUPP);
 	if (state == STATE_IP) {
 		int result = libc.setsockopt(fd, level, name, value, length);
 		if (result == 0 && value)
@@ -53,8 +55,6 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		return fail(EINVAL); /* has an address, or a connection */
 	if (level == IPPROTO_TCP && name == TCP_FASTOPEN && state == STATE_CONNECTED)
 		return fail(EINVAL);
-	if (level == SOL_SOCKET && name == SO_ZEROCOPY) /* nobody would report its end; as TCP before Linux 4.14 */
-		return fail(EOPNOTSUPP);
 	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED && address_is_ipv4(&sock->asked))
 		return become_ipv4(sock, value, length);
 	if (options_universal(level, name)) {

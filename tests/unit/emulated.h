@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests of the library's own parts: emulated CIDs in a directory of the test's own, and the library as it is after
- * its start with a map. Test programs link the library's objects, so their own connect() is the hook. */
+/* For tests of the library's own parts: emulated CIDs in a folder of the test's own. Test programs link the library's
+ * objects, so their own connect() is the hook. */
 #ifndef IP2VSOCK_EMULATED_H
 #define IP2VSOCK_EMULATED_H
 
@@ -41,24 +41,6 @@ static inline int remove_directory(void **state)
 		unlinkat(dirfd(list), entry->d_name, 0);
 	closedir(list);
 	return rmdir(folder);
-}
-
-/* What start.c does with the environment. */
-static inline void start_library(const char *map)
-{
-	static char message[SETTINGS_MESSAGE];
-	struct settings settings;
-	char map_variable[512], transport[128];
-	snprintf(map_variable, sizeof map_variable, "IP2VSOCK_MAP=%s", map);
-	snprintf(transport, sizeof transport, "IP2VSOCK_TRANSPORT=unix:%s", folder);
-	char *environment[] = {map_variable, transport, NULL};
-	if (!settings_read(&settings, environment, message))
-		fail_msg("%s", message);
-	transport_start(&settings);
-	shim_listen_rules = 0;
-	for (uint32_t i = 0; i < map_count(settings.map); i++)
-		shim_listen_rules += map_rule(settings.map, i)->side == SIDE_LISTEN;
-	shim = settings;
 }
 
 static inline int count_fds(void)

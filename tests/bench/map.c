@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* map ROUNDS: what a look-up costs, in maps of ten to a hundred thousand rules of one kind. All maps are there at once and
+ * take turns; each round asks every map the same number of questions, drawn from all of its rules (hit) or of none (miss),
+ * so that a large map's rules come from memory as they would in a program. Prints a sample a line. */
+#define _GNU_SOURCE
+#include "map.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { QUESTIONS = 1 << 14 };
+static const int sizes[] = {10, 1000, 100000};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+/* How rule i and a question that it answers are written; a miss is the pattern with another number before it. */
+static const struct kind {
+	const char *name, *rule, *hit, *miss;
+} kinds[] = {
+	{"name", "h%d.example.com:443=3:8443\n", "h%d.example.com", "m%d.example.com"},
+	{"glob", "*.g%d.example.com:443=3:8443\n", "www.g%d.example.com", "www.m%d.example.com"},
+	{"address", "10.%d.%d.%d:443=3:8443\n", "10.%d.%d.%d", "11.%d.%d.%d"},
+	{"CIDR", "10.%d.%d.%d/28:443=3:8443\n", "10.%d.%d.%d", "11.%d.%d.%d"},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+struct question {
+	char name[32];
+	size_t length; /* 0: ask for the address */
+	struct address address;
+};
+struct subject {
+	const struct map *map;
+	struct question questions[2][QUESTIONS]; /* hits, misses */
+};
+static struct subject subjects[KINDS][SIZES];
+
+static void *memory(void *context, size_t size)
+{
+	(void)context;
+	return calloc(1, size);
+}
+
+static int no_file(void *context, const char *path, const char **text, size_t *length)
+{
+	(void)context, (void)path, (void)text, (void)length;
+	return 2;
+}
+
+/* Numbers 0 to 99,999 spread over the three bytes so that CIDR blocks don't overlap. */
+static int write_text(char *to, size_t size, const char *form, int number)
+{
+	if (strstr(form, "%d.%d.%d"))
+		return snprintf(to, size, form, number >> 12, number >> 4 & 255, (number & 15) << 4);
+	return snprintf(to, size, form, number);
+}
+
+static void ask_about(struct question *question, const char *form, int number)
+{
+	struct prefix prefix;
+	int length = write_text(question->name, sizeof question->name, form, number);
+	if (prefix_parse(&prefix, question->name, (size_t)length)) {
+		memcpy(question->address.ip, prefix.ip, sizeof prefix.ip);
+		question->address.port = 443;
+	} else {
+		question->length = (size_t)length;
+	}
+}
+
+static void prepare(struct subject *subject, const struct kind *kind, int rules)
+{
+	const struct map_source source = {memory, no_file, NULL};
+	struct map_error error;
+	size_t length = 0, room = (size_t)rules * 48;
+	char *text = malloc(room);
+	for (int i = 0; text && i < rules; i++)
+		length += (size_t)write_text(text + length, room - length, kind->rule, i);
+	subject->map = text ? map_build("bench", text, length, &ranges_default, &source, &error) : NULL;
+	if (!subject->map) {
+		fprintf(stderr, "map: %s, %d rules: %s\n", kind->name, rules, text ? error.what : "out of memory");
+		exit(1);
+	}
+	for (int i = 0; i < QUESTIONS; i++) {
+		int number = (int)(random() % rules);
+		ask_about(&subject->questions[0][i], kind->hit, number);
+		ask_about(&subject->questions[1][i], kind->miss, number);
+	}
+}
+
+static double nanoseconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static double measure(const struct subject *subject, bool miss)
+{
+	int found = 0;
+	double began = nanoseconds();
+	for (int i = 0; i < QUESTIONS; i++) {
+		const struct question *question = &subject->questions[miss][i];
+		const struct rule *rule = question->length
+			? map_find_host(subject->map, SIDE_CONNECT, question->name, question->length, 443)
+			: map_find(subject->map, SIDE_CONNECT, &question->address);
+		found += rule != NULL;
+	}
+	double took = nanoseconds() - began;
+	if (found != (miss ? 0 : QUESTIONS)) {
+		fprintf(stderr, "map: %d of %d questions found a rule\n", found, QUESTIONS);
+		exit(1);
+	}
+	return took / QUESTIONS;
+}
+
+int main(int count, char **arguments)
+{
+	int rounds = count == 2 ? atoi(arguments[1]) : 0;
+	if (rounds < 1) {
+		fputs("usage: map ROUNDS\n", stderr);
+		return 2;
+	}
+	for (int kind = 0; kind < KINDS; kind++)
+		for (int size = 0; size < SIZES; size++)
+			prepare(&subjects[kind][size], &kinds[kind], sizes[size]);
+	for (int round = 0; round < rounds; round++)
+		for (int kind = 0; kind < KINDS; kind++)
+			for (int miss = 0; miss < 2; miss++)
+				for (int size = 0; size < SIZES; size++)
+					printf("%s, %s\t%d rules\t%.1f\n", kinds[kind].name, miss ? "miss" : "hit",
+						sizes[size], measure(&subjects[kind][size], miss));
+	return 0;
+}
