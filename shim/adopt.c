@@ -92,7 +92,8 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule = listen_rule(&sock->local, &port);
+	const struct rule *rule = has_mark && !(connected && !accepted) ? map_find(shim.map, SIDE_LISTEN, &marked)
+								       : listen_rule(&sock->local, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
 	if (family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);

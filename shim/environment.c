@@ -118,3 +118,15 @@ char *const *environment_complete(char *const *envp, void *room)
 	complete[count] = NULL;
 	return complete;
 }
+
+bool environment_is_complete(char *const *envp)
+{
+	size_t found = 0, length = 0;
+	for (; envp && *envp; envp++) {
+		for (size_t i = 0; i < kept_count; i++)
+			found += same_variable(kept[i], *envp);
+		if (library && !length && begins(*envp, PRELOAD))
+			find_library(*envp + sizeof PRELOAD - 1, &length);
+	}
+	return found >= kept_count && (!library || length);
+}

@@ -3,7 +3,9 @@
 
 #include "pool.h"
 
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 _Atomic uint32_t fd_index[FD_LIMIT]; /* zero pages until touched; 0: not tracked, else the sock's number */
 static _Atomic uint32_t highest;     /* no fd above it was ever tracked */
@@ -23,6 +25,24 @@ static void release(uint32_t number)
 		return;
 	options_forget(&sock->options);
 	pool_release(&socks, number);
+}
+
+bool fd_hold(int fd, struct sock *sock)
+{
+	uint32_t references = atomic_load(&sock->references);
+	do {
+		if (!references)
+			return false;
+	} while (!atomic_compare_exchange_weak(&sock->references, &references, references + 1));
+	if (fd_sock(fd) == sock)
+		return true;
+	fd_release(sock); /* it has become another's */
+	return false;
+}
+
+void fd_release(struct sock *sock)
+{
+	release(sock->number);
 }
 
 static void enter(int fd, uint32_t index)
@@ -54,6 +74,7 @@ struct sock *fd_open(int fd, int family)
 	}
 	struct sock *sock = at(index);
 	memset(sock, 0, sizeof *sock);
+	sock->number = index;
 	sock->family = (uint8_t)family;
 	for (int i = 0; i < REGISTRATIONS; i++)
 		sock->registrations[i].epfd = -1;
@@ -97,11 +118,27 @@ void fd_forget(int fd)
 		release(index);
 }
 
-void fd_forget_range(unsigned first, unsigned last)
+int fd_highest(void)
 {
-	unsigned end = atomic_load(&highest);
-	for (unsigned fd = first; fd <= last && fd <= end; fd++)
-		fd_forget((int)fd);
+	return (int)atomic_load(&highest);
+}
+
+static pid_t process;
+
+static void note_process(void)
+{
+	process = getpid();
+}
+
+void fd_start(void)
+{
+	note_process();
+	pthread_atfork(NULL, NULL, note_process);
+}
+
+pid_t fd_process(void)
+{
+	return process;
 }
 
 void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context)

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/types.h>
 
 enum sock_state {
 	STATE_IP,         /* still the INET socket that the program opened */
@@ -27,14 +28,16 @@ enum sock_state {
 struct registration {
 	int epfd; /* -1: none */
 	int fd;
+	pid_t process; /* that made it: a child of fork shares the epoll instance, but not what this is for */
 	struct epoll_event event;
 };
 enum { REGISTRATIONS = 2 };
 
 /* One open file description of the program's, however many fds it has here. */
 struct sock {
-	uint32_t link;               /* pool.h's */
-	_Atomic uint32_t references; /* fds of this process */
+	_Atomic uint32_t link;       /* pool.h's */
+	uint32_t number;             /* of this record in its pool */
+	_Atomic uint32_t references; /* fds of this process, and calls that are under way */
 	uint8_t family;              /* what the program believes in: AF_INET or AF_INET6 */
 	_Atomic uint8_t state;
 	bool bound;        /* the program gave it a local address */
@@ -74,14 +77,22 @@ struct sock *fd_sock(int fd);           /* NULL: not tracked */
 struct sock *fd_open(int fd, int family); /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
 void fd_open_foreign(int fd);            /* the program's own AF_VSOCK socket */
 bool fd_is_foreign(int fd);
+/* Keeps a sock while a call on its fd waits, though another thread may close that. false: it is gone already. */
+bool fd_hold(int fd, struct sock *sock);
+void fd_release(struct sock *sock);
 void fd_alias(int fd, int number);      /* number is now a dup of fd */
 void fd_forget(int fd);                 /* about to be closed, or found stale */
-void fd_forget_range(unsigned first, unsigned last);
 
 /* Calls visit for each fd of this process that has this sock (NULL: any). */
 void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context);
 /* The first fd whose sock `matches`, -1: none. */
 int fd_find(bool (*matches)(const struct sock *sock, const void *context), const void *context);
+
+int fd_highest(void); /* no fd above it is tracked */
+
+/* The process that this table belongs to; known without a system call. */
+void fd_start(void);
+pid_t fd_process(void);
 
 /* Set in a vfork child: see hook/vfork.S. */
 extern __thread int fd_in_vfork_child __attribute__((tls_model("initial-exec")));

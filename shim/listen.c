@@ -9,6 +9,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
+#if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
+#include <sys/single_threaded.h>
+#endif
 
 static bool both_set(const struct sock *first, const struct sock *second, int name)
 {
@@ -380,10 +383,17 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock)
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
 
-static bool readable(int fd)
+/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer, whose send() fails,
+ * and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that may sleep in recv(). */
+static bool reader_may_sleep(int fd)
 {
 	struct pollfd queue = {.fd = fd, .events = POLLIN};
-	return poll(&queue, 1, 0) > 0 && queue.revents & POLLIN;
+#if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
+	if (__libc_single_threaded)
+		return false;
+#endif
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	return flags >= 0 && !(flags & O_NONBLOCK) && poll(&queue, 1, 0) == 0;
 }
 
 int stream_shutdown(int fd, struct sock *sock, int how)
@@ -395,8 +405,8 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
-	if (how == SHUT_RD && !sock->shut_write && sock->transport == &transport_vsock && readable(fd))
-		return 0; /* AF_VSOCK would throw away what is queued; a reader that sleeps has nothing queued, and is woken */
+	if (how == SHUT_RD && !sock->shut_write && !reader_may_sleep(fd))
+		return 0;
 	int result = libc.shutdown(fd, how);
 	if (result == 0) {
 		sock->shut_write |= how != SHUT_RD;

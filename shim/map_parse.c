@@ -23,7 +23,7 @@ static void cut_keyword(struct rule *rule, struct span *text)
 		const char *end = text->at + strlen(keywords[side]);
 		if (begins(*text, keywords[side]) && end < text->end && is_blank(*end)) {
 			rule->side = side;
-			text->at = end;
+			*text = trim((struct span){end, text->end});
 			return;
 		}
 	}

@@ -11,14 +11,18 @@
 
 enum { VALUE_LIMIT = 20 }; /* a struct timeval is 16; longer ones (filters, keys) act while the socket is TCP's only */
 
+/* Several threads may set options of one socket while others read them, and none may wait: a record is linked in once and
+ * stays as long as the socket; setting the same option again overwrites its value. */
 struct option {
 	uint32_t next;
 	uint16_t level, name;
-	uint16_t length;
-	uint8_t value[VALUE_LIMIT];
+	_Atomic uint32_t turn; /* options are replayed in the order in which they were set last */
+	_Atomic uint32_t length;
+	_Atomic uint32_t value[VALUE_LIMIT / 4];
 };
 
 static struct pool pool = {.size = sizeof(struct option), .chunk = 128};
+static _Atomic uint32_t turns;
 
 static struct option *at(uint32_t number)
 {
@@ -27,49 +31,57 @@ static struct option *at(uint32_t number)
 
 static struct option *find(const struct options *options, int level, int name)
 {
-	for (uint32_t number = options->first; number; number = at(number)->next)
+	for (uint32_t number = atomic_load(&options->first); number; number = at(number)->next)
 		if (at(number)->level == level && at(number)->name == name)
 			return at(number);
 	return NULL;
 }
 
-static void drop(struct options *options, int level, int name)
+struct value {
+	uint8_t bytes[VALUE_LIMIT];
+	socklen_t length;
+};
+
+static struct value value_of(const struct option *option)
 {
-	for (uint32_t *link = &options->first; *link; link = &at(*link)->next) {
-		uint32_t number = *link;
-		if (at(number)->level == level && at(number)->name == name) {
-			*link = at(number)->next;
-			pool_release(&pool, number);
-			return;
-		}
+	struct value value = {.length = atomic_load(&option->length)};
+	for (int i = 0; i < VALUE_LIMIT / 4; i++) {
+		uint32_t part = atomic_load_explicit(&option->value[i], memory_order_relaxed);
+		memcpy(value.bytes + 4 * i, &part, sizeof part);
 	}
+	return value;
 }
 
-static struct option *append(struct options *options)
+static void store(struct option *option, const void *bytes, socklen_t length)
 {
-	uint32_t number = pool_take(&pool);
-	if (!number)
-		return NULL;
-	at(number)->next = 0;
-	uint32_t *end = &options->first; /* in the order in which they were set: some replace others */
-	while (*end)
-		end = &at(*end)->next;
-	*end = number;
-	return at(number);
+	uint32_t parts[VALUE_LIMIT / 4] = {0};
+	memcpy(parts, bytes, length);
+	for (int i = 0; i < VALUE_LIMIT / 4; i++)
+		atomic_store_explicit(&option->value[i], parts[i], memory_order_relaxed);
+	atomic_store(&option->length, length);
+	atomic_store(&option->turn, atomic_fetch_add(&turns, 1));
 }
 
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length)
 {
 	if (length > VALUE_LIMIT || level < 0 || level > UINT16_MAX || name < 0 || name > UINT16_MAX)
 		return;
-	drop(options, level, name); /* the last one set wins, also over others: SO_RCVBUF and SO_RCVBUFFORCE */
-	struct option *option = append(options);
-	if (!option)
+	struct option *option = find(options, level, name);
+	if (option) {
+		store(option, value, length);
 		return;
+	}
+	uint32_t number = pool_take(&pool);
+	if (!number)
+		return;
+	option = at(number);
 	option->level = (uint16_t)level;
 	option->name = (uint16_t)name;
-	option->length = (uint16_t)length;
-	memcpy(option->value, value, length);
+	store(option, value, length);
+	uint32_t first = atomic_load(&options->first);
+	do
+		option->next = first;
+	while (!atomic_compare_exchange_weak(&options->first, &first, number));
 }
 
 void options_learn(struct options *options, int fd)
@@ -77,12 +89,24 @@ void options_learn(struct options *options, int fd)
 	static const struct {
 		int level, name;
 	} common[] = {
-		{SOL_SOCKET, SO_KEEPALIVE},    {SOL_SOCKET, SO_REUSEADDR},    {SOL_SOCKET, SO_REUSEPORT},
-		{SOL_SOCKET, SO_LINGER},       {SOL_SOCKET, SO_RCVTIMEO},     {SOL_SOCKET, SO_SNDTIMEO},
-		{SOL_SOCKET, SO_RCVLOWAT},     {SOL_SOCKET, SO_OOBINLINE},    {IPPROTO_TCP, TCP_NODELAY},
-		{IPPROTO_TCP, TCP_KEEPIDLE},   {IPPROTO_TCP, TCP_KEEPINTVL},  {IPPROTO_TCP, TCP_KEEPCNT},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT}, {IPPROTO_TCP, TCP_CORK},     {IPPROTO_TCP, TCP_DEFER_ACCEPT},
-		{IPPROTO_IP, IP_TOS},          {IPPROTO_IPV6, IPV6_V6ONLY},   {IPPROTO_IPV6, IPV6_TCLASS},
+		{SOL_SOCKET, SO_KEEPALIVE},
+		{SOL_SOCKET, SO_REUSEADDR},
+		{SOL_SOCKET, SO_REUSEPORT},
+		{SOL_SOCKET, SO_LINGER},
+		{SOL_SOCKET, SO_RCVTIMEO},
+		{SOL_SOCKET, SO_SNDTIMEO},
+		{SOL_SOCKET, SO_RCVLOWAT},
+		{SOL_SOCKET, SO_OOBINLINE},
+		{IPPROTO_TCP, TCP_NODELAY},
+		{IPPROTO_TCP, TCP_KEEPIDLE},
+		{IPPROTO_TCP, TCP_KEEPINTVL},
+		{IPPROTO_TCP, TCP_KEEPCNT},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT},
+		{IPPROTO_TCP, TCP_CORK},
+		{IPPROTO_TCP, TCP_DEFER_ACCEPT},
+		{IPPROTO_IP, IP_TOS},
+		{IPPROTO_IPV6, IPV6_V6ONLY},
+		{IPPROTO_IPV6, IPV6_TCLASS},
 	};
 	for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
 		uint8_t value[VALUE_LIMIT];
@@ -94,8 +118,7 @@ void options_learn(struct options *options, int fd)
 
 void options_forget(struct options *options)
 {
-	uint32_t number = options->first;
-	options->first = 0;
+	uint32_t number = atomic_exchange(&options->first, 0);
 	while (number) {
 		uint32_t next = at(number)->next;
 		pool_release(&pool, number);
@@ -103,12 +126,34 @@ void options_forget(struct options *options)
 	}
 }
 
+/* Calls visit for each, in the order in which they were set last. There are few. */
+static void in_order(const struct options *options, void (*visit)(const struct option *option, void *context), void *context)
+{
+	uint32_t last = 0;
+	for (bool began = false;; began = true) {
+		const struct option *next = NULL;
+		for (uint32_t number = atomic_load(&options->first); number; number = at(number)->next) {
+			const struct option *option = at(number);
+			if ((!began || atomic_load(&option->turn) > last) &&
+				(!next || atomic_load(&option->turn) < atomic_load(&next->turn)))
+				next = option;
+		}
+		if (!next)
+			return;
+		last = atomic_load(&next->turn);
+		visit(next, context);
+	}
+}
+
+static void copy(const struct option *option, void *to)
+{
+	struct value value = value_of(option);
+	options_remember(to, option->level, option->name, value.bytes, value.length);
+}
+
 void options_copy(struct options *to, const struct options *from)
 {
-	for (uint32_t number = from->first; number; number = at(number)->next) {
-		const struct option *option = at(number);
-		options_remember(to, option->level, option->name, option->value, option->length);
-	}
+	in_order(from, copy, to);
 	if (find(to, SOL_SOCKET, SO_PRIORITY) || find(to, IPPROTO_IP, IP_TOS)) /* the one thing that isn't inherited */
 		options_remember(to, SOL_SOCKET, SO_PRIORITY, &(int){0}, sizeof(int));
 }
@@ -116,21 +161,26 @@ void options_copy(struct options *to, const struct options *from)
 int options_int(const struct options *options, int level, int name, int otherwise)
 {
 	const struct option *option = find(options, level, name);
-	int value = otherwise;
-	if (option && option->length >= sizeof value)
-		memcpy(&value, option->value, sizeof value);
-	return value;
+	if (!option)
+		return otherwise;
+	struct value value = value_of(option);
+	if (value.length >= sizeof otherwise)
+		memcpy(&otherwise, value.bytes, sizeof otherwise);
+	return otherwise;
 }
 
 int options_time(const struct options *options, int name)
 {
 	const struct option *option = find(options, SOL_SOCKET, name);
+	if (!option)
+		return 0;
+	struct value value = value_of(option);
 	int64_t whole[2] = {0, 0};
 	int32_t half[2] = {0, 0}; /* a 32-bit struct timeval */
-	if (option && option->length >= sizeof whole) {
-		memcpy(whole, option->value, sizeof whole);
-	} else if (option && option->length >= sizeof half) {
-		memcpy(half, option->value, sizeof half);
+	if (value.length >= sizeof whole) {
+		memcpy(whole, value.bytes, sizeof whole);
+	} else if (value.length >= sizeof half) {
+		memcpy(half, value.bytes, sizeof half);
 		whole[0] = half[0];
 		whole[1] = half[1];
 	}
@@ -139,12 +189,15 @@ int options_time(const struct options *options, int name)
 	return (int)(whole[0] * 1000 + (whole[1] + 999) / 1000);
 }
 
+static void replay(const struct option *option, void *fd)
+{
+	struct value value = value_of(option);
+	libc.setsockopt(*(int *)fd, option->level, option->name, value.bytes, value.length);
+}
+
 void options_replay(const struct options *options, int fd)
 {
-	for (uint32_t number = options->first; number; number = at(number)->next) {
-		const struct option *option = at(number);
-		libc.setsockopt(fd, option->level, option->name, option->value, option->length);
-	}
+	in_order(options, replay, &fd);
 }
 
 bool options_universal(int level, int name)
@@ -167,25 +220,30 @@ bool options_universal(int level, int name)
 	}
 }
 
-static void apply(const struct option *option, int fd, uint32_t buffer)
+struct carrier {
+	int fd;
+	uint32_t buffer;
+};
+
+static void apply(const struct option *option, void *context)
 {
-	if (options_universal(SOL_SOCKET, option->name)) {
-		libc.setsockopt(fd, SOL_SOCKET, option->name, option->value, option->length);
-	} else if (option->name == SO_RCVLOWAT && option->length >= sizeof(int)) {
+	const struct carrier *carrier = context;
+	struct value value = value_of(option);
+	if (options_universal(option->level, option->name)) {
+		libc.setsockopt(carrier->fd, SOL_SOCKET, option->name, value.bytes, value.length);
+	} else if (option->level == SOL_SOCKET && option->name == SO_RCVLOWAT && value.length >= sizeof(int)) {
 		int least; /* above its buffer size AF_VSOCK says EINVAL */
-		memcpy(&least, option->value, sizeof least);
-		if (buffer && least > (int)buffer)
-			least = (int)buffer;
-		libc.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+		memcpy(&least, value.bytes, sizeof least);
+		if (carrier->buffer && least > (int)carrier->buffer)
+			least = (int)carrier->buffer;
+		libc.setsockopt(carrier->fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
 	}
 }
 
 void options_apply(const struct options *options, int fd, uint32_t buffer)
 {
 	int saved = errno;
-	for (uint32_t number = options->first; number; number = at(number)->next)
-		if (at(number)->level == SOL_SOCKET)
-			apply(at(number), fd, buffer);
+	in_order(options, apply, &(struct carrier){fd, buffer});
 	errno = saved;
 }
 
@@ -194,7 +252,7 @@ void options_apply_one(const struct options *options, int name, int fd, uint32_t
 	int saved = errno;
 	const struct option *option = find(options, SOL_SOCKET, name);
 	if (option)
-		apply(option, fd, buffer);
+		apply(option, &(struct carrier){fd, buffer});
 	errno = saved;
 }
 
@@ -236,54 +294,62 @@ static void close_quietly(int fd)
 }
 
 /* A lingering time stays when it is turned off, which no replay can bring about. */
-static const struct option *remembered_linger(const struct options *options, int level, int name)
+static struct linger linger_after(const struct options *options, const void *set)
 {
-	return level == SOL_SOCKET && name == SO_LINGER ? find(options, level, name) : NULL;
+	struct linger before = {0}, after;
+	const struct option *option = find(options, SOL_SOCKET, SO_LINGER);
+	if (option) {
+		struct value value = value_of(option);
+		memcpy(&before, value.bytes, sizeof before);
+	}
+	memcpy(&after, set, sizeof after);
+	if (!after.l_onoff)
+		after.l_linger = before.l_linger;
+	return after;
 }
 
-/* Sets it on a scratch socket, to see whether TCP takes it. A value that TCP completes is read back. */
-static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length,
-	struct linger *linger)
+/* 0: TCP takes it, or can't be asked since this process has no fd left. */
+static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
 	int fd = options_scratch(options, family);
 	if (fd < 0)
-		return -1;
-	const struct option *before = remembered_linger(options, level, name);
+		return errno == EMFILE || errno == ENFILE ? 0 : -1;
 	int result = libc.setsockopt(fd, level, name, value, length);
-	if (result == 0 && level == SOL_SOCKET && name == SO_LINGER) {
-		memcpy(linger, value, sizeof *linger);
-		if (!linger->l_onoff)
-			linger->l_linger = before ? ((const struct linger *)(const void *)before->value)->l_linger : 0;
-	}
 	close_quietly(fd);
 	return result;
 }
 
 int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
-	struct linger linger;
-	if (!known_good(level, name, value, length) &&
-		try_on_tcp(options, family, level, name, value, length, &linger) < 0)
+	if (!known_good(level, name, value, length) && try_on_tcp(options, family, level, name, value, length) < 0)
 		return -1;
-	if (level == SOL_SOCKET && name == SO_LINGER)
+	if (level == SOL_SOCKET && name == SO_LINGER) {
+		struct linger linger = linger_after(options, value);
 		options_remember(options, level, name, &linger, sizeof linger);
-	else
+	} else {
 		options_remember(options, level, name, value, length);
+	}
+	return 0;
+}
+
+static int give(const struct option *option, void *value, socklen_t *length)
+{
+	struct value told = value_of(option);
+	if (*length > told.length)
+		*length = told.length;
+	memcpy(value, told.bytes, *length);
 	return 0;
 }
 
 int options_get(const struct options *options, int family, int level, int name, void *value, socklen_t *length)
 {
-	const struct option *linger = remembered_linger(options, level, name);
-	if (linger && value && length && (int)*length >= 0) {
-		if (*length > linger->length)
-			*length = linger->length;
-		memcpy(value, linger->value, *length);
-		return 0;
-	}
+	const struct option *option = find(options, level, name);
+	bool answerable = option && value && length && (int)*length >= 0;
+	if (answerable && level == SOL_SOCKET && name == SO_LINGER)
+		return give(option, value, length);
 	int fd = options_scratch(options, family);
 	if (fd < 0)
-		return -1;
+		return answerable && (errno == EMFILE || errno == ENFILE) ? give(option, value, length) : -1;
 	int result = libc.getsockopt(fd, level, name, value, length);
 	close_quietly(fd);
 	return result;

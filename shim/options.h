@@ -6,13 +6,14 @@
 #ifndef IP2VSOCK_OPTIONS_H
 #define IP2VSOCK_OPTIONS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 /* The number of the first remembered option; 0: none was set. */
 struct options {
-	uint32_t first;
+	_Atomic uint32_t first;
 };
 
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length);

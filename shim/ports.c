@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+enum { APART = 61 }; /* ports from where one process begins to where one begins a millisecond later */
 enum { FIRST_PORT = 32768, PORTS = 61000 - FIRST_PORT }; /* net.ipv4.ip_local_port_range */
 
 /* Shared with the processes that this one forks. */
@@ -20,7 +21,8 @@ void ports_start(void)
 	void *shared = mmap(NULL, sizeof *counter, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	counter = shared == MAP_FAILED ? &own_counter : shared;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	atomic_store(counter, (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000));
+	uint64_t milliseconds = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	atomic_store(counter, (uint32_t)(milliseconds * APART));
 }
 
 /* Listen rules name few ports or ranges, or all: those can't be kept free. */

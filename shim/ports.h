@@ -4,7 +4,7 @@
  *
  * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (6.1.176, measured) sends
  * one more RST, which would hit whoever has the client's port by then. So a port must not come back soon. The count
- * begins at the clock's milliseconds, which keeps short-lived processes apart, and is shared over fork().
+ * begins where the clock says, which keeps processes apart that start one after the other, and is shared over fork().
  * Async-signal-safe; errno is untouched. */
 #ifndef IP2VSOCK_PORTS_H
 #define IP2VSOCK_PORTS_H

@@ -20,6 +20,11 @@ static struct registration *find(struct sock *sock, int epfd, int fd)
 	return NULL;
 }
 
+static bool is_ours(const struct registration *registration)
+{
+	return registration->epfd >= 0 && registration->process == fd_process() && !fd_in_vfork_child;
+}
+
 void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event)
 {
 	struct registration *known = find(sock, epfd, fd);
@@ -37,6 +42,7 @@ void registrations_note(struct sock *sock, int epfd, int operation, int fd, cons
 	}
 	known->epfd = epfd;
 	known->fd = fd;
+	known->process = fd_process();
 	known->event = *event;
 }
 
@@ -47,7 +53,8 @@ static void add(struct suspended *suspended, int epfd, int fd, const struct epol
 		if (suspended->list[i].epfd == epfd && suspended->list[i].fd == fd)
 			return;
 	if (suspended->count < room)
-		suspended->list[suspended->count++] = (struct registration){epfd, fd, *event};
+		suspended->list[suspended->count++] =
+			(struct registration){.epfd = epfd, .fd = fd, .event = *event};
 }
 
 /* What the kernel has registered with one epoll instance: lines "tfd: 5 events: 19 data: 5 …". */
@@ -138,7 +145,7 @@ void registrations_suspend(struct sock *sock, struct suspended *suspended)
 		read_all(sock, suspended);
 	else
 		for (int i = 0; i < REGISTRATIONS; i++)
-			if (sock->registrations[i].epfd >= 0)
+			if (is_ours(&sock->registrations[i]))
 				add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
 					&sock->registrations[i].event);
 	if (!take_out(suspended, 0) && !ask) { /* an epfd was closed, but its instance may live on as a dup */
@@ -164,7 +171,7 @@ void registrations_drop(struct sock *sock, int fd)
 	int saved = errno;
 	for (int i = 0; i < REGISTRATIONS; i++) {
 		struct registration *one = &sock->registrations[i];
-		if (one->epfd >= 0 && one->fd == fd) {
+		if (is_ours(one) && one->fd == fd) {
 			libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, fd, &one->event);
 			one->epfd = -1;
 		}

@@ -121,6 +121,12 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 		return libc.getsockopt(fd, level, name, value, length);
 	if (level == SOL_SOCKET && name == SO_ERROR)
 		return socket_error(fd, sock, value, length);
+	if (level == SOL_SOCKET && name == SO_DOMAIN)
+		return give_int(sock->family, value, length);
+	if (level == SOL_SOCKET && name == SO_TYPE)
+		return give_int(SOCK_STREAM, value, length);
+	if (level == SOL_SOCKET && name == SO_PROTOCOL)
+		return give_int(IPPROTO_TCP, value, length);
 	if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
 		return give_int(state == STATE_LISTENING && !sock->shut_listen, value, length);
 	if (level == SOL_SOCKET && name == SO_PEERNAME) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "environment.h"
+#include "fd.h"
 #include "libc.h"
 #include "log.h"
 #include "ports.h"
@@ -34,6 +35,7 @@ __attribute__((constructor)) static void start(void)
 		environment_start(environ);
 	if (!settings.map)
 		return;
+	fd_start();
 	transport_start(&settings);
 	ports_start();
 	for (uint32_t i = 0; i < map_count(settings.map); i++)

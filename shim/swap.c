@@ -30,6 +30,7 @@ static void copy_owner(int fd, int fresh)
 }
 
 struct placing {
+	const struct sock *sock;
 	int fresh;
 	int error;
 };
@@ -38,13 +39,15 @@ static void place(int fd, void *context)
 {
 	struct placing *placing = context;
 	int flags = libc.fcntl(fd, F_GETFD, NULL);
-	if (flags < 0 || libc.dup3(placing->fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
+	if (fd_sock(fd) != placing->sock) /* closed meanwhile, and the number may be another file's by now */
+		placing->error = EBADF;
+	else if (flags < 0 || libc.dup3(placing->fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
 		placing->error = errno;
 }
 
 int swap_in(int fd, struct sock *sock, int fresh)
 {
-	struct placing placing = {.fresh = fresh};
+	struct placing placing = {.sock = sock, .fresh = fresh};
 	struct suspended suspended;
 	if (sock->owner)
 		copy_owner(fd, fresh);

@@ -74,6 +74,8 @@ HOOK(int, fexecve, (int fd, char *const *argv, char *const *envp), (fd, argv, en
 HOOK(int, execveat, (int directory, const char *path, char *const *argv, char *const *envp, int flags),
 	(directory, path, argv, envp, flags))
 #endif
+HOOK(int, system, (const char *command), (command))
+HOOK(FILE *, popen, (const char *command, const char *mode), (command, mode))
 HOOK(int, posix_spawn,
 	(pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
 		char *const *argv, char *const *envp),

@@ -103,3 +103,27 @@ int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actio
 	stream_mark_inherited();
 	return libc.posix_spawnp(pid, file, actions, attributes, argv, FOLLOWED(envp));
 }
+
+/* libc starts the shell with its own posix_spawn() and the process's environment: where that has been cleared, it is
+ * completed for the time of the call. */
+#define WITH_ENVIRONMENT(call) \
+	({ \
+		char **before = environ, **during = (char **)FOLLOWED(environ); \
+		environ = during; \
+		__auto_type call_result = (call); \
+		if (environ == during) \
+			environ = before; \
+		call_result; \
+	})
+
+int hook_system(const char *command)
+{
+	stream_mark_inherited();
+	return environment_is_complete(environ) ? libc.system(command) : WITH_ENVIRONMENT(libc.system(command));
+}
+
+FILE *hook_popen(const char *command, const char *mode)
+{
+	stream_mark_inherited();
+	return environment_is_complete(environ) ? libc.popen(command, mode) : WITH_ENVIRONMENT(libc.popen(command, mode));
+}

@@ -49,6 +49,14 @@ FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
 	return libc.freopen(path, mode, stream);
 }
 
+/* The kernel's numbers go further than any that is tracked. */
+static void leave_range(unsigned first, unsigned last)
+{
+	for (unsigned fd = first; fd <= last && fd <= (unsigned)fd_highest(); fd++)
+		if (fd_tracked((int)fd))
+			leave((int)fd);
+}
+
 #ifdef __GLIBC__
 FILE *hook_freopen64(const char *path, const char *mode, FILE *stream)
 {
@@ -59,7 +67,7 @@ FILE *hook_freopen64(const char *path, const char *mode, FILE *stream)
 
 void hook_closefrom(int first)
 {
-	fd_forget_range(first < 0 ? 0 : (unsigned)first, UINT_MAX);
+	leave_range(first < 0 ? 0 : (unsigned)first, UINT_MAX);
 	libc.closefrom(first);
 }
 #endif
@@ -67,7 +75,7 @@ void hook_closefrom(int first)
 int hook_close_range(unsigned int first, unsigned int last, int flags)
 {
 	if (!(flags & CLOSE_RANGE_CLOEXEC))
-		fd_forget_range(first, last);
+		leave_range(first, last);
 	return libc.close_range(first, last, flags);
 }
 

@@ -14,7 +14,7 @@ enum verdict { PASS, WITHOUT_ADDRESS, FAILED };
 static enum verdict judge(int fd, const struct sockaddr *address, socklen_t length, int *flags)
 {
 	struct address wanted;
-	struct sock *sock = fd_tracked(fd) ? stream_of(fd) : NULL;
+	struct sock *sock = fd_tracked(fd) || *flags & MSG_FASTOPEN ? stream_of(fd) : NULL;
 	if (!sock) {
 		if (!address_from_sockaddr(&wanted, address, length) || !ranges_reserve(&shim.ranges, &wanted))
 			return PASS;
@@ -45,9 +45,19 @@ ssize_t hook_send(int fd, const void *data, size_t size, int flags)
 	return fd_tracked(fd) ? send_ours(fd, data, size, flags) : libc.send(fd, data, size, flags);
 }
 
+OURS ssize_t write_ours(int fd, const void *data, size_t size)
+{
+	struct sock *sock = stream_known(fd);
+	ssize_t sent = sock ? stream_send(fd, sock, data, size, 0) : libc.write(fd, data, size);
+	if (sent >= 0 || errno != ENOTSOCK)
+		return sent;
+	fd_forget(fd); /* the socket was closed behind our back, and this is a file with its number */
+	return libc.write(fd, data, size);
+}
+
 ssize_t hook_write(int fd, const void *data, size_t size)
 {
-	return fd_tracked(fd) ? send_ours(fd, data, size, 0) : libc.write(fd, data, size);
+	return fd_tracked(fd) ? write_ours(fd, data, size) : libc.write(fd, data, size);
 }
 
 OURS ssize_t writev_ours(int fd, const struct iovec *parts, int count)
@@ -56,7 +66,11 @@ OURS ssize_t writev_ours(int fd, const struct iovec *parts, int count)
 	if (!sock || count < 0 || count > IOV_MAX)
 		return libc.writev(fd, parts, count);
 	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
-	return stream_sendmsg(fd, sock, &message, 0);
+	ssize_t sent = stream_sendmsg(fd, sock, &message, 0);
+	if (sent >= 0 || errno != ENOTSOCK)
+		return sent;
+	fd_forget(fd);
+	return libc.writev(fd, parts, count);
 }
 
 ssize_t hook_writev(int fd, const struct iovec *parts, int count)
@@ -89,10 +103,14 @@ OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 {
 	struct sock *sock = stream_known(fd);
 	struct msghdr bare = *message;
-	if (message->msg_control)
-		stream_mark_sent(message);
+	if (!message->msg_name && !sock) {
+		ssize_t sent = libc.sendmsg(fd, message, flags);
+		if (sent >= 0 && message->msg_control) /* the kernel has found no fault with it */
+			stream_mark_sent(message);
+		return sent;
+	}
 	if (!message->msg_name)
-		return sock ? stream_sendmsg(fd, sock, message, flags) : libc.sendmsg(fd, message, flags);
+		return stream_sendmsg(fd, sock, message, flags);
 	switch (judge(fd, message->msg_name, message->msg_namelen, &flags)) {
 	case FAILED:
 		return -1;
@@ -113,7 +131,10 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 
 int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	if (!shim_active() || !count || !messages || !(messages[0].msg_hdr.msg_name || fd_tracked(fd)))
+	bool look = shim_active() && messages && fd_tracked(fd);
+	for (unsigned int i = 0; shim_active() && messages && !look && i < count; i++)
+		look = messages[i].msg_hdr.msg_name != NULL;
+	if (!look)
 		return libc.sendmmsg(fd, messages, count, flags);
 	unsigned int sent = 0;
 	for (; sent < count; sent++) { /* one by one, each to its own address */

@@ -17,6 +17,16 @@
 		call_result; \
 	})
 
+/* A TCP socket that can't be kept track of could slip past the map. */
+static int with_entry(int fd, int family)
+{
+	if (fd_open(fd, family) || fd_in_vfork_child)
+		return fd;
+	libc.close(fd);
+	errno = (unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE;
+	return -1;
+}
+
 int hook_socket(int domain, int type, int protocol)
 {
 	int fd = libc.socket(domain, type, protocol);
@@ -24,8 +34,8 @@ int hook_socket(int domain, int type, int protocol)
 		return fd;
 	bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
 	if ((domain == AF_INET || domain == AF_INET6) && stream && (protocol == 0 || stream_is_tcp_protocol(protocol)))
-		fd_open(fd, domain);
-	else if (domain == AF_VSOCK)
+		return with_entry(fd, domain);
+	if (domain == AF_VSOCK)
 		fd_open_foreign(fd);
 	else
 		fd_forget(fd);
@@ -46,8 +56,11 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 	struct address wanted;
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
-		if (sock)
-			return KEEPING_ERRNO(stream_connect(fd, sock, address, length));
+		if (sock && fd_hold(fd, sock)) {
+			int result = KEEPING_ERRNO(stream_connect(fd, sock, address, length));
+			fd_release(sock);
+			return result;
+		}
 		if (concerns_us(SIDE_CONNECT, address, length, &wanted) &&
 			(ranges_reserve(&shim.ranges, &wanted) || stream_is_tcp(fd)))
 			return stream_unreachable(&wanted);
@@ -62,6 +75,10 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 		struct sock *sock = stream_of(fd);
 		if (sock)
 			return KEEPING_ERRNO(stream_bind(fd, sock, address, length));
+		if (concerns_us(SIDE_LISTEN, address, length, &wanted) && stream_is_tcp(fd)) {
+			errno = ENOBUFS;
+			return -1;
+		}
 	}
 	return libc.bind(fd, address, length);
 }
@@ -75,10 +92,16 @@ int hook_listen(int fd, int backlog)
 int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	if (sock)
-		return KEEPING_ERRNO(stream_accept(fd, sock, address, length, flags));
+	if (sock && fd_hold(fd, sock)) {
+		int result = KEEPING_ERRNO(stream_accept(fd, sock, address, length, flags));
+		fd_release(sock);
+		return result;
+	}
 	int accepted = libc.accept4(fd, address, length, flags);
-	if (accepted >= 0 && fd_is_foreign(fd))
+	if (accepted < 0)
+		return accepted;
+	fd_forget(accepted); /* what is known of this number is of a socket that was closed behind our back */
+	if (fd_is_foreign(fd))
 		fd_open_foreign(accepted);
 	return accepted;
 }

@@ -60,6 +60,10 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 	case SYS_close_range:
 		return hook_close_range((unsigned)a, (unsigned)b, (int)c);
 #endif
+#ifdef __GLIBC__
+	case SYS_execveat:
+		return hook_execveat((int)a, (void *)b, (void *)c, (void *)d, (int)e);
+#endif
 #ifdef SYS_io_uring_setup
 	case SYS_io_uring_setup:
 		atomic_store(&registrations_unseen, true);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -32,7 +33,8 @@ static uint32_t references(const struct sock *sock)
 static int forget_all(void **state)
 {
 	(void)state;
-	fd_forget_range(0, UINT_MAX);
+	for (int fd = 0; fd <= fd_highest(); fd++)
+		fd_forget(fd);
 	return 0;
 }
 
@@ -126,21 +128,39 @@ static void a_number_that_was_closed_behind_our_back_starts_anew(void **state)
 	assert_int_equal(references(fresh), 2);
 }
 
-static void a_range_is_forgotten_and_no_more(void **state)
+/* The hooked calls: the kernel has nothing open there. */
+static void a_range_that_is_closed_is_forgotten_and_no_more(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 10; i++)
 		fd_open(BASE + i, AF_INET);
-	fd_forget_range(BASE + 3, BASE + 5);
+	assert_int_equal(close_range(BASE + 3, BASE + 5, 0), 0);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(fd_tracked(BASE + i), i < 3 || i > 5);
-	fd_forget_range(BASE + 5, BASE + 3); /* empty: EINVAL from the kernel */
-	fd_forget_range(UINT_MAX, UINT_MAX);
-	fd_forget_range(FD_LIMIT, UINT_MAX);
+	assert_int_equal(close_range(BASE + 5, BASE + 3, 0), -1);
+	assert_int_equal(close_range(BASE, BASE + 9, CLOSE_RANGE_CLOEXEC), 0);
+	assert_int_equal(close_range(UINT_MAX, UINT_MAX, 0), 0);
+	assert_int_equal(close_range(FD_LIMIT, UINT_MAX, 0), 0);
 	assert_true(fd_tracked(BASE) && fd_tracked(BASE + 9));
-	fd_forget_range(0, UINT_MAX);
+	assert_int_equal(close_range(BASE + 1, UINT_MAX, 0), 0);
 	for (int i = 0; i < 10; i++)
-		assert_false(fd_tracked(BASE + i));
+		assert_int_equal(fd_tracked(BASE + i), i == 0);
+}
+
+static void an_entry_that_is_held_outlives_its_fd(void **state)
+{
+	(void)state;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	assert_true(fd_hold(BASE, sock));
+	fd_forget(BASE);
+	assert_int_equal(references(sock), 1);
+	assert_ptr_not_equal(fd_open(BASE, AF_INET), sock);
+	assert_false(fd_hold(BASE, sock)); /* the number is another's now */
+	assert_int_equal(references(sock), 1);
+	fd_release(sock);
+	assert_int_equal(references(sock), 0);
+	assert_false(fd_hold(BASE, sock)); /* gone */
+	assert_int_equal(references(sock), 0);
 }
 
 static void numbers_beyond_the_table_are_never_tracked(void **state)
@@ -163,7 +183,7 @@ static void numbers_beyond_the_table_are_never_tracked(void **state)
 	fd_alias(FD_LIMIT, FD_LIMIT - 1); /* a dup of what isn't tracked */
 	assert_false(fd_tracked(FD_LIMIT - 1));
 	assert_non_null(fd_open(FD_LIMIT - 1, AF_INET));
-	fd_forget_range(FD_LIMIT - 1, UINT_MAX);
+	fd_forget(FD_LIMIT - 1);
 	assert_false(fd_tracked(FD_LIMIT - 1));
 }
 
@@ -213,7 +233,6 @@ static void nothing_changes_in_a_vfork_child(void **state)
 	fd_alias(BASE, BASE + 1);
 	fd_alias(BASE + 2, BASE);
 	fd_forget(BASE);
-	fd_forget_range(0, UINT_MAX);
 	fd_in_vfork_child = 0;
 	assert_ptr_equal(fd_sock(BASE), sock);
 	assert_int_equal(references(sock), 1);
@@ -224,6 +243,9 @@ static void nothing_changes_in_a_vfork_child(void **state)
 static void a_vfork_child_leaves_the_table_alone(void **state)
 {
 	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* the sanitizer's vfork() is in front of ours */
+#endif
 	int fd = open("/dev/null", O_RDONLY), other = open("/dev/null", O_RDONLY), status = -1;
 	assert_true(fd >= 0 && other >= 0);
 	struct sock *sock = fd_open(fd, AF_INET);
@@ -252,7 +274,7 @@ static void errno_is_untouched(void **state)
 		fd_open(BASE + i, AF_INET);
 	fd_alias(BASE, BASE + 2000);
 	fd_open_foreign(BASE);
-	fd_forget_range(0, UINT_MAX);
+	forget_all(state);
 	assert_int_equal(errno, 4242);
 }
 
@@ -294,7 +316,7 @@ static void a_million_sockets_need_no_more_memory_than_ten(void **state)
 
 /* ---- threads ---- */
 
-enum { THREADS = 8, NUMBERS = 48, SEEN = 1 << 15 };
+enum { THREADS = 8, NUMBERS = 2, SEEN = 1 << 15 };
 
 static atomic_bool over;
 
@@ -324,8 +346,8 @@ static void *race(void *context)
 			break;
 		default:
 			sock = fd_sock(fd);
-			if (sock && sock->family == AF_INET6)
-				atomic_store(&over, true);
+			if (sock && fd_hold(fd, sock))
+				fd_release(sock);
 		}
 	}
 	return NULL;
@@ -345,7 +367,7 @@ static void no_reference_is_lost_or_left_over_among_threads(void **state)
 	atomic_store(&over, true);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(racers[i].thread, NULL);
-	fd_forget_range(0, UINT_MAX);
+	forget_all(NULL);
 	unsigned wrong = 0, opened = 0;
 	for (int i = 0; i < THREADS; i++) {
 		unsigned count = racers[i].count < SEEN ? racers[i].count : SEEN;
@@ -427,7 +449,8 @@ int main(void)
 		TEST(a_dup_again_over_the_same_number_counts_once),
 		TEST(a_dup_of_something_else_over_an_entry_forgets_it),
 		TEST(a_number_that_was_closed_behind_our_back_starts_anew),
-		TEST(a_range_is_forgotten_and_no_more),
+		TEST(a_range_that_is_closed_is_forgotten_and_no_more),
+		TEST(an_entry_that_is_held_outlives_its_fd),
 		TEST(numbers_beyond_the_table_are_never_tracked),
 		TEST(the_programs_own_vsock_socket_is_foreign),
 		TEST(entries_are_visited_and_found),

@@ -158,6 +158,8 @@ static const struct mistake mistakes[] = {
 	{"\"[::1]^x\":1=3:1", 1, "expected \":\" and a port behind the host", NULL},
 	{"\"\"^=3:1", 1, "expected \":\" and a port behind the host", "\"\":*"},
 	{"\"a^ b\":1=3:1", 1, "in a host name, found \" \"", NULL},
+	{"connect \"a^=b\":1=3:1", 1, "in a host name, found \"=\"", NULL},
+	{"listen  \"a^=b\"", 1, "in a host name, found \"=\"", NULL},
 	{"\"a\"^80=3:1", 1, "expected \":\" and a port behind the host, found \"80\"", NULL},
 	/* options */
 	{"a:1=3:1 ^b:2=3:2", 1, "expected an option", "commas or newlines"},

@@ -59,6 +59,7 @@ static void rules_are_understood(void **state)
 		{"[2001:db8::/32]:443=3:1", "connect [2001:db8::/32]:443 = 3:1"},
 		{"[::ffff:10.1.2.3]:443=3:1", "connect 10.1.2.3:443 = 3:1"},
 		{"\"api.example.com\":443=\"3:1\"", "connect api.example.com:443 = 3:1"},
+		{"listen\t \"[::1]\":443=3:1", "listen [::1]:443 = 3:1"},
 		{"\"[::1]\":443=3:1", "connect [::1]:443 = 3:1"},
 		{"listen:1=3:1", "connect listen:1 = 3:1"},
 		{"connect:1=3:1", "connect connect:1 = 3:1"},

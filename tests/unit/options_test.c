@@ -208,6 +208,12 @@ static const char values[][ROOM] = {
 };
 enum { VALUES = sizeof values / sizeof *values };
 
+/* What it would take is a pointer, and valgrind looks where it points. */
+static bool has_pointer(int level, int name)
+{
+	return level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF);
+}
+
 /* Those whose answer is another for each socket or each moment. */
 static bool varies(int level, int name)
 {
@@ -270,7 +276,7 @@ static void each_option_is_set_and_read_as_on_tcp(int family)
 	for (int level = 0; level < LEVELS; level++)
 		for (int name = 0; name < NAMES; name++)
 			for (int value = 0; value < VALUES; value++)
-				for (int length = 0; length < LENGTHS; length++) {
+				for (int length = 0; length < LENGTHS && !has_pointer(levels[level], name); length++) {
 					int real = tcp(family);
 					wrong += !same_set(real, family, levels[level], name, values[value], lengths[length]);
 					good += history.first != 0;
@@ -327,6 +333,8 @@ static void tell_histories(int before)
 			/* a few, so that they meet again */
 			if (rand() % 2)
 				name = (int)seed % 20 + rand() % 4;
+			if (has_pointer(level, name))
+				continue;
 			const char *value = values[rand() % VALUES];
 			socklen_t length = lengths[rand() % LENGTHS];
 			same &= step < before ? set_before_the_replacement(real, level, name, value, length)
@@ -358,6 +366,9 @@ static void so_is_one_from_before_the_replacement(void **state)
 static void bad_pointers_are_faults(void **state)
 {
 	(void)state;
+	const char *preload = getenv("LD_PRELOAD");
+	if (preload && strstr(preload, "vgpreload"))
+		skip(); /* valgrind finds fault with them itself */
 	char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(page != MAP_FAILED);
 	static const struct {

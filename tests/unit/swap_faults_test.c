@@ -402,10 +402,10 @@ static void finish_works(void)
 	connect_works();
 }
 
-/* connect() again on an attempt under way. */
+/* connect() again on an attempt under way: if it is told that the attempt has failed, the next call starts another. */
 static int act_connect_again(void)
 {
-	int result = act_connect();
+	int result = act_start();
 	return result < 0 && errno == EISCONN ? 0 : result;
 }
 
@@ -648,7 +648,7 @@ static const struct scenario scenarios[] = {
 	{"connect with retry", prepare_socket, act_connect_with_retry, retry_works, false, 0},
 	{"connect, non-blocking", prepare_nonblocking, act_start, start_works, false, 0},
 	{"connect, the end of a non-blocking one", prepare_started, act_finish, finish_works, false, 0},
-	{"connect, again", prepare_started, act_connect_again, finish_works, false, 0},
+	{"connect, again", prepare_started, act_connect_again, start_works, true, 0},
 	{"connect to nowhere", prepare_connected, act_dissolve, dissolve_works, false, 0},
 	{"bind", prepare_socket, act_bind, bind_works, false, 0},
 	{"bind with a dup, options and epoll", prepare_rich_socket, act_bind, bind_works, false, 0},
@@ -814,13 +814,69 @@ static void a_bound_socket_keeps_its_place_when_its_connection_is_dissolved(void
 	assert_serves(program.fd, SERVER_PORT);
 }
 
+/* ---- numbers that were closed behind our back: an entry is a claim ---- */
+
+static void a_dup_that_is_gone_does_not_hinder(void **state)
+{
+	(void)state;
+	prepare_socket();
+	real.close(dup(program.fd));
+	assert_int_equal(act_connect(), 0);
+	connect_works();
+}
+
+/* What took a number's place is left alone. */
+static void a_file_in_the_place_of_a_dup_stays(void **state)
+{
+	(void)state;
+	struct stat file;
+	prepare_socket();
+	int number = dup(program.fd);
+	real.close(number);
+	program.other = open("/dev/null", O_RDWR);
+	assert_int_equal(program.other, number);
+	assert_int_equal(act_connect(), 0);
+	assert_int_equal(fstat(program.other, &file), 0);
+	assert_true(S_ISCHR(file.st_mode));
+	connect_works();
+}
+
+static void a_file_in_the_place_of_a_socket_stays(void **state)
+{
+	(void)state;
+	struct stat file;
+	prepare_socket();
+	real.close(program.fd);
+	assert_int_equal(open("/dev/null", O_RDWR), program.fd);
+	assert_int_equal(act_connect(), -1);
+	assert_int_equal(errno, ENOTSOCK);
+	assert_int_equal(fstat(program.fd, &file), 0);
+	assert_true(S_ISCHR(file.st_mode));
+}
+
+static void a_datagram_socket_in_the_place_of_a_stream_stays(void **state)
+{
+	(void)state;
+	prepare_socket();
+	real.close(program.fd);
+	assert_int_equal(real.socket(AF_INET, SOCK_DGRAM, 0), program.fd);
+	act_connect();
+	assert_int_equal(family_of(program.fd), AF_INET);
+}
+
 int main(void)
 {
 	enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
-	struct CMUnitTest tests[SCENARIOS + 2] = {
-		[SCENARIOS] = cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_connect_fails, clean_up),
+	const struct CMUnitTest others[] = {
+		cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_connect_fails, clean_up),
 		cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
+		cmocka_unit_test_teardown(a_dup_that_is_gone_does_not_hinder, clean_up),
+		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
+		cmocka_unit_test_teardown(a_file_in_the_place_of_a_socket_stays, clean_up),
+		cmocka_unit_test_teardown(a_datagram_socket_in_the_place_of_a_stream_stays, clean_up),
 	};
+	struct CMUnitTest tests[SCENARIOS + sizeof others / sizeof *others];
+	memcpy(tests + SCENARIOS, others, sizeof others);
 	for (int i = 0; i < SCENARIOS; i++)
 		tests[i] = (struct CMUnitTest){
 			scenarios[i].name, each_call_fails_with_each_error, NULL, clean_up, (void *)&scenarios[i]};
