@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/uio.h>
 
 /* The mark stands in an option that has no effect on our transports, that no program uses on them and that goes with the
  * description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
@@ -210,13 +211,22 @@ void stream_mark_inherited(void)
 
 void stream_mark_sent(const struct msghdr *message)
 {
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR((struct msghdr *)message, part)) {
+	_Alignas(struct cmsghdr) char copy[512];
+	size_t size = message->msg_controllen < sizeof copy ? message->msg_controllen : sizeof copy;
+	struct iovec from = {message->msg_control, size}, to = {copy, size};
+	/* The pointer may be wrong, which is the kernel's to say. */
+	if (process_vm_readv(fd_process(), &to, 1, &from, 1, 0) != (ssize_t)size)
+		return;
+	for (size_t at = 0, step; at + sizeof(struct cmsghdr) <= size; at += step) {
+		const struct cmsghdr *part = (const struct cmsghdr *)(copy + at);
+		if (part->cmsg_len < sizeof *part || part->cmsg_len > size - at)
+			return;
+		step = CMSG_ALIGN(part->cmsg_len);
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
 			continue;
-		size_t size = part->cmsg_len - CMSG_LEN(0);
-		for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
+		for (size_t number = CMSG_LEN(0); number + sizeof(int) <= part->cmsg_len; number += sizeof(int)) {
 			int fd;
-			memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+			memcpy(&fd, copy + at + number, sizeof fd);
 			const struct sock *sock = fd_sock(fd);
 			if (sock && is_replaced(sock))
 				stream_mark(fd, sock);

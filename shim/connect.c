@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 struct attempt {
+	int fd;
 	struct sock *sock;
 	const struct rule *rule;
 	const struct transport *transport;
@@ -52,8 +53,20 @@ static void choose_port(struct attempt *attempt, int fresh)
 	errno = saved;
 }
 
+/* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
+static int from_its_place(struct attempt *attempt, int flags)
+{
+	int fresh = libc.fcntl(attempt->fd, F_DUPFD_CLOEXEC, NULL);
+	if (fresh >= 0 && flags & SOCK_NONBLOCK)
+		libc.fcntl(fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
+	attempt->local = attempt->sock->local;
+	return fresh;
+}
+
 static int open_client(struct attempt *attempt, int flags)
 {
+	if (state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->transport)
+		return from_its_place(attempt, flags);
 	int fresh = attempt->transport->open(flags, attempt->rule->buffer);
 	if (fresh < 0)
 		return -1;
@@ -89,13 +102,19 @@ static int wait_for(int fd, const struct transport *transport, int limit_ms)
 	return error ? fail(transport->connect_error(error)) : 0;
 }
 
+static bool is_of_a_crash(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
+		signal == SIGSYS || signal == SIGABRT;
+}
+
 /* Would the kernel go on after the signal that has just been handled? It doesn't say which one it was, so all handlers
  * must agree; one without SA_RESTART is there to interrupt something. */
 static bool handlers_restart(void)
 {
 	struct sigaction action;
 	for (int number = 1; number < NSIG; number++)
-		if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+		if (!is_of_a_crash(number) && sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
 			action.sa_handler != SIG_IGN && !(action.sa_flags & SA_RESTART))
 			return false;
 	return true;
@@ -233,7 +252,7 @@ static int attempt_nonblocking(struct attempt *attempt, int *fresh)
 static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, const struct address *asked,
 	uint32_t scope)
 {
-	struct attempt attempt = {.sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
+	struct attempt attempt = {.fd = fd, .sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
 	int flags = swap_flags(fd), fresh = -1;
 	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
 		return -1;
@@ -243,8 +262,6 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 		if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
 			address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
 	}
-	if (sock->bound && state_of(sock) == STATE_BOUND && stream_to_ip(fd, sock) < 0)
-		return -1; /* a client's port now: the server's place must be free for it */
 	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh)
 					   : attempt_blocking(&attempt, flags, &fresh);
 	int outcome = result < 0 ? errno : 0;

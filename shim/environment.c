@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "environment.h"
 
+#include "preload_list.h"
+
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
 static const char PRELOAD[] = "LD_PRELOAD=";
 static const char OURS[] = "IP2VSOCK_";
-static const char LIBRARY[] = "libip2vsock.so";
 enum { KEPT = 16 };
 
 static char *kept[KEPT]; /* "IP2VSOCK_…=…" */
@@ -25,20 +26,6 @@ static bool same_variable(const char *one, const char *other)
 	return strncmp(one, other, name + 1) == 0;
 }
 
-/* The entry of a list like LD_PRELOAD's that is this library; *length 0: there is none. */
-static const char *find_library(const char *list, size_t *length)
-{
-	while (*list) {
-		*length = strcspn(list, ": ");
-		if (*length >= sizeof LIBRARY - 1 &&
-			memcmp(list + *length - (sizeof LIBRARY - 1), LIBRARY, sizeof LIBRARY - 1) == 0)
-			return list;
-		list += *length + (list[*length] != '\0');
-	}
-	*length = 0;
-	return list;
-}
-
 void environment_start(char *const *environment)
 {
 	size_t size = 0, length;
@@ -53,7 +40,7 @@ void environment_start(char *const *environment)
 			kept[kept_count++] = strcpy(copy, *one);
 			copy += strlen(*one) + 1;
 		} else if (begins(*one, PRELOAD)) {
-			const char *entry = find_library(*one + sizeof PRELOAD - 1, &length);
+			const char *entry = preload_list_find(*one + sizeof PRELOAD - 1, &length);
 			if (!length)
 				continue;
 			library = memcpy(copy, entry, length);
@@ -64,45 +51,45 @@ void environment_start(char *const *environment)
 
 size_t environment_room(char *const *envp)
 {
-	size_t pointers = KEPT + 2, preload = sizeof PRELOAD + (library ? strlen(library) : 0) + 1;
+	size_t own = sizeof PRELOAD + (library ? strlen(library) : 0) + 3, pointers = KEPT + 2, texts = own;
 	for (; envp && *envp; envp++, pointers++)
 		if (begins(*envp, PRELOAD))
-			preload += strlen(*envp);
-	return pointers * sizeof *envp + preload;
+			texts += own + strlen(*envp);
+	return pointers * sizeof *envp + texts;
 }
 
-/* "LD_PRELOAD=ours" before what the list had, in `text`; the same pointer if we are in it. */
-static char *with_library(char *variable, char *text)
+/* Its variable with the library in it, in `text`, of which it returns the rest. `list` NULL: it had none. */
+static char *put_preload(const char *list, char *text)
 {
-	size_t length = 0;
-	if (variable)
-		find_library(variable + sizeof PRELOAD - 1, &length);
-	if (length)
-		return variable;
-	strcpy(text, PRELOAD);
-	strcat(text, library);
-	if (variable && variable[sizeof PRELOAD - 1]) {
-		strcat(text, ":");
-		strcat(text, variable + sizeof PRELOAD - 1);
-	}
-	return text;
+	memcpy(text, PRELOAD, sizeof PRELOAD - 1);
+	text += sizeof PRELOAD - 1;
+	return text + preload_list_complete(library, list, text) + 1;
 }
 
 char *const *environment_complete(char *const *envp, void *room)
 {
 	static char *const none[] = {NULL};
+	char **complete = room;
+	size_t own = 0, count, length;
 	if (!envp)
 		envp = none;
-	if (!kept_count)
+	if (environment_is_complete(envp))
 		return envp;
-	char **complete = room;
-	size_t count = 0, preload = SIZE_MAX;
-	for (; envp[count]; count++) {
+	while (envp[own])
+		own++;
+	char *text = (char *)(complete + own + KEPT + 2);
+	bool preloaded = !library;
+	for (count = 0; count < own; count++) {
 		complete[count] = envp[count];
-		if (begins(envp[count], PRELOAD) && preload == SIZE_MAX)
-			preload = count;
+		if (!library || !begins(envp[count], PRELOAD))
+			continue;
+		preloaded = true;
+		preload_list_find(envp[count] + sizeof PRELOAD - 1, &length);
+		if (length)
+			continue;
+		complete[count] = text;
+		text = put_preload(envp[count] + sizeof PRELOAD - 1, text);
 	}
-	size_t own = count;
 	for (size_t i = 0; i < kept_count; i++) {
 		size_t at = 0;
 		while (at < own && !same_variable(kept[i], envp[at]))
@@ -110,23 +97,28 @@ char *const *environment_complete(char *const *envp, void *room)
 		if (at == own)
 			complete[count++] = kept[i];
 	}
-	if (library) {
-		char *text = (char *)(complete + own + KEPT + 2);
-		char *variable = with_library(preload == SIZE_MAX ? NULL : envp[preload], text);
-		complete[preload == SIZE_MAX ? count++ : preload] = variable;
+	if (!preloaded) {
+		complete[count++] = text;
+		put_preload(NULL, text);
 	}
 	complete[count] = NULL;
 	return complete;
 }
 
+/* Which of two variables of one name counts is the loader's choice (glibc's the last, musl's the first): all must hold us. */
 bool environment_is_complete(char *const *envp)
 {
-	size_t found = 0, length = 0;
+	size_t found = 0, length;
+	bool preloaded = !library;
 	for (; envp && *envp; envp++) {
 		for (size_t i = 0; i < kept_count; i++)
 			found += same_variable(kept[i], *envp);
-		if (library && !length && begins(*envp, PRELOAD))
-			find_library(*envp + sizeof PRELOAD - 1, &length);
+		if (!library || !begins(*envp, PRELOAD))
+			continue;
+		preload_list_find(*envp + sizeof PRELOAD - 1, &length);
+		if (!length)
+			return false;
+		preloaded = true;
 	}
-	return found >= kept_count && (!library || length);
+	return found >= kept_count && preloaded;
 }

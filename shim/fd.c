@@ -55,6 +55,17 @@ static void enter(int fd, uint32_t index)
 		release(stale);
 }
 
+void fd_alias(int fd, int number)
+{
+	if ((unsigned)number >= FD_LIMIT || fd_in_vfork_child || fd == number)
+		return;
+	struct sock *sock = fd_sock(fd);
+	if (sock && fd_hold(fd, sock))
+		enter(number, sock->number);
+	else
+		fd_forget(number);
+}
+
 struct sock *fd_sock(int fd)
 {
 	if ((unsigned)fd >= FD_LIMIT)
@@ -94,19 +105,6 @@ bool fd_is_foreign(int fd)
 {
 	const struct sock *sock = fd_sock(fd);
 	return sock && atomic_load(&sock->state) == STATE_FOREIGN;
-}
-
-void fd_alias(int fd, int number)
-{
-	if ((unsigned)number >= FD_LIMIT || fd_in_vfork_child || fd == number)
-		return;
-	uint32_t index = (unsigned)fd < FD_LIMIT ? atomic_load(&fd_index[fd]) : 0;
-	if (!index) {
-		fd_forget(number);
-		return;
-	}
-	atomic_fetch_add(&at(index)->references, 1);
-	enter(number, index);
 }
 
 void fd_forget(int fd)

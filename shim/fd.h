@@ -43,7 +43,10 @@ struct sock {
 	bool bound;        /* the program gave it a local address */
 	bool accepted;     /* it came from accept() */
 	bool shut_listen;  /* shutdown() of a listener */
+	bool unplaced;     /* and it couldn't be given its place again yet */
+	_Atomic uint16_t accepting; /* threads of this process in accept() */
 	bool shut_read, shut_write; /* shutdown() of a connection */
+	bool keep_read;    /* SHUT_RD that our transport wasn't told */
 	bool shares;       /* its description also belongs to another sock: a second listener on one port */
 	bool used;         /* as an INET socket it was connected, or inherited: ask the kernel what it is */
 	bool told_closed;  /* something was sent to a peer that had closed */

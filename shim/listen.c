@@ -191,6 +191,17 @@ static bool listens_elsewhere(const struct sock *sock)
 	return fd_find(conflicts, sock) >= 0;
 }
 
+static int take_place(int fd, struct sock *sock)
+{
+	struct place place;
+	struct endpoint local;
+	if (!stream_place(sock->rule, &sock->name, sock->name.port, &place, &local) ||
+		sock->transport->bind(fd, &place) < 0)
+		return -1;
+	sock->unplaced = false;
+	return 0;
+}
+
 /* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
  * net.core.somaxconn allows. */
 enum { BACKLOG = 1 << 16 };
@@ -211,6 +222,8 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 		return fail(EINVAL);
 	if (sock->shares && listens_elsewhere(sock))
 		return fail(EADDRINUSE);
+	if (sock->unplaced && take_place(fd, sock) < 0)
+		return -1;
 	if (libc.listen(fd, BACKLOG) < 0)
 		return -1;
 	set_state(sock, STATE_LISTENING);
@@ -290,7 +303,9 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 	socklen_t room = length ? *length : 0;
 	while (!sock->shut_listen) {
 		struct endpoint peer;
+		atomic_fetch_add(&sock->accepting, 1);
 		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
+		atomic_fetch_sub(&sock->accepting, 1);
 		if (accepted < 0)
 			return -1;
 		if (sock->shut_listen) {
@@ -332,27 +347,28 @@ static void knock(const struct sock *sock)
 
 /* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients are refused,
  * and listen() begins anew. AF_VSOCK knows no such thing, and Unix sockets no new beginning, so a fresh socket takes the
- * listener's place. Sleeping threads still hold the old one, and its port: they are woken until it is free. */
+ * listener's place. Sleeping threads still hold the old one, and its port: they are woken until it is free. Where
+ * another process holds it too, that one goes on accepting, and listen() will say EADDRINUSE. */
 static int end_listening(int fd, struct sock *sock)
 {
-	enum { SLEEPERS = 256 };
-	struct place place;
-	struct endpoint local;
+	enum { TRIES = 256 };
 	int flags = swap_flags(fd);
-	if (flags < 0 || !stream_place(sock->rule, &sock->name, sock->name.port, &place, &local))
-		return -1;
-	int fresh = sock->transport->open(flags, sock->rule->buffer);
+	int fresh = flags < 0 ? -1 : sock->transport->open(flags, sock->rule->buffer);
 	if (fresh < 0)
 		return -1;
 	if (sock->transport->family == AF_UNIX)
 		libc.shutdown(fd, SHUT_RDWR); /* wakes all of them */
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
-	for (int i = 0; i < SLEEPERS && sock->transport->bind(fd, &place) < 0 && errno == EADDRINUSE; i++)
-		if (sock->transport->family == AF_VSOCK)
+	sock->unplaced = true;
+	int idle = 0;
+	for (int i = 0; i < TRIES && idle < 16 && take_place(fd, sock) < 0 && errno == EADDRINUSE; i++) {
+		if (atomic_load(&sock->accepting) == 0)
+			idle++;
+		else if (sock->transport->family == AF_VSOCK)
 			knock(sock);
-		else
-			sched_yield();
+		sched_yield();
+	}
 	return 0;
 }
 
@@ -361,8 +377,12 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (how == SHUT_WR)
 		return 0;
 	sock->shut_listen = true;
+	if (sock->rule && end_listening(fd, sock) < 0) {
+		sock->shut_listen = false;
+		return -1;
+	}
 	set_state(sock, STATE_BOUND);
-	return sock->rule ? end_listening(fd, sock) : 0;
+	return 0;
 }
 
 bool stream_closed_both_ways(int fd, const struct sock *sock)
@@ -383,17 +403,22 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock)
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
 
+static bool readable(int fd)
+{
+	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	return poll(&queue, 1, 0) != 0;
+}
+
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer, whose send() fails,
  * and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that may sleep in recv(). */
 static bool reader_may_sleep(int fd)
 {
-	struct pollfd queue = {.fd = fd, .events = POLLIN};
 #if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
 	if (__libc_single_threaded)
 		return false;
 #endif
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
-	return flags >= 0 && !(flags & O_NONBLOCK) && poll(&queue, 1, 0) == 0;
+	return flags >= 0 && !(flags & O_NONBLOCK) && !readable(fd);
 }
 
 int stream_shutdown(int fd, struct sock *sock, int how)
@@ -405,8 +430,12 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
-	if (how == SHUT_RD && !sock->shut_write && !reader_may_sleep(fd))
+	if (how == SHUT_RD && !sock->shut_write && !reader_may_sleep(fd)) {
+		sock->keep_read = true;
 		return 0;
+	}
+	if (how == SHUT_WR && sock->keep_read && !readable(fd))
+		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
 	int result = libc.shutdown(fd, how);
 	if (result == 0) {
 		sock->shut_write |= how != SHUT_RD;

@@ -62,11 +62,33 @@ static void store(struct option *option, const void *bytes, socklen_t length)
 	atomic_store(&option->turn, atomic_fetch_add(&turns, 1));
 }
 
+/* A lingering time stays when it is turned off, which no replay can bring about. */
+static struct linger linger_after(const struct options *options, const void *set)
+{
+	struct linger before = {0}, after;
+	const struct option *option = find(options, SOL_SOCKET, SO_LINGER);
+	if (option) {
+		struct value value = value_of(option);
+		memcpy(&before, value.bytes, sizeof before);
+	}
+	memcpy(&after, set, sizeof after);
+	after.l_onoff = !!after.l_onoff;
+	if (!after.l_onoff)
+		after.l_linger = before.l_linger;
+	return after;
+}
+
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length)
 {
 	if (length > VALUE_LIMIT || level < 0 || level > UINT16_MAX || name < 0 || name > UINT16_MAX)
 		return;
 	struct option *option = find(options, level, name);
+	struct linger linger;
+	if (level == SOL_SOCKET && name == SO_LINGER && length >= sizeof linger) {
+		linger = linger_after(options, value);
+		value = &linger;
+		length = sizeof linger;
+	}
 	if (option) {
 		store(option, value, length);
 		return;
@@ -293,21 +315,6 @@ static void close_quietly(int fd)
 	errno = saved;
 }
 
-/* A lingering time stays when it is turned off, which no replay can bring about. */
-static struct linger linger_after(const struct options *options, const void *set)
-{
-	struct linger before = {0}, after;
-	const struct option *option = find(options, SOL_SOCKET, SO_LINGER);
-	if (option) {
-		struct value value = value_of(option);
-		memcpy(&before, value.bytes, sizeof before);
-	}
-	memcpy(&after, set, sizeof after);
-	if (!after.l_onoff)
-		after.l_linger = before.l_linger;
-	return after;
-}
-
 /* 0: TCP takes it, or can't be asked since this process has no fd left. */
 static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
@@ -323,12 +330,7 @@ int options_set(struct options *options, int family, int level, int name, const 
 {
 	if (!known_good(level, name, value, length) && try_on_tcp(options, family, level, name, value, length) < 0)
 		return -1;
-	if (level == SOL_SOCKET && name == SO_LINGER) {
-		struct linger linger = linger_after(options, value);
-		options_remember(options, level, name, &linger, sizeof linger);
-	} else {
-		options_remember(options, level, name, value, length);
-	}
+	options_remember(options, level, name, value, length);
 	return 0;
 }
 

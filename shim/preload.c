@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "preload.h"
 
+#include "preload_list.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,37 +75,10 @@ bool preload_library(char library[PATH_MAX], char message[PRELOAD_MESSAGE])
 	return true;
 }
 
-static bool is_sanitizer(const char *path, size_t length)
-{
-	static const char *const runtimes[] = {
-		"libasan.", "libtsan.", "libubsan.", "liblsan.", "libhwasan.", "libclang_rt."};
-	const char *name = path;
-	for (size_t i = 0; i < length; i++)
-		if (path[i] == '/')
-			name = path + i + 1;
-	for (size_t i = 0; i < sizeof(runtimes) / sizeof(*runtimes); i++)
-		if (!strncmp(name, runtimes[i], strlen(runtimes[i])))
-			return true;
-	return false;
-}
-
 char *preload_value(const char *library, const char *present)
 {
-	const char *rest = present ? present : "";
-	size_t first = 0; /* up to here there are sanitizers only */
-	bool leading = true;
-	for (size_t at = strspn(rest, SEPARATORS); rest[at]; at += strspn(rest + at, SEPARATORS)) {
-		size_t length = strcspn(rest + at, SEPARATORS);
-		if (length == strlen(library) && !strncmp(rest + at, library, length))
-			return strdup(rest);
-		leading = leading && is_sanitizer(rest + at, length);
-		at += length;
-		if (leading)
-			first = at;
-	}
-	char *value = NULL;
-	const char *behind = rest + first + strspn(rest + first, SEPARATORS);
-	int length = asprintf(&value, "%.*s%s%s%s%s", (int)first, rest, first ? ":" : "", library,
-		*behind ? ":" : "", behind);
-	return length < 0 ? NULL : value;
+	char *value = malloc(strlen(library) + (present ? strlen(present) : 0) + 3);
+	if (value)
+		preload_list_complete(library, present, value);
+	return value;
 }

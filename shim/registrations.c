@@ -58,7 +58,7 @@ static void add(struct suspended *suspended, int epfd, int fd, const struct epol
 }
 
 /* What the kernel has registered with one epoll instance: lines "tfd: 5 events: 19 data: 5 …". */
-static void read_instance(struct sock *sock, int epfd, struct suspended *suspended)
+static bool read_instance(struct sock *sock, int epfd, struct suspended *suspended)
 {
 	char path[48] = "/proc/self/fdinfo/", text[4096], digits[12];
 	int length = 0;
@@ -70,7 +70,7 @@ static void read_instance(struct sock *sock, int epfd, struct suspended *suspend
 	*at = '\0';
 	int info = open(path, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
-		return;
+		return false;
 	size_t have = 0;
 	ssize_t got;
 	while ((got = read(info, text + have, sizeof text - 1 - have)) > 0) {
@@ -91,6 +91,7 @@ static void read_instance(struct sock *sock, int epfd, struct suspended *suspend
 		memmove(text, line, have);
 	}
 	libc.close(info);
+	return got == 0;
 }
 
 struct directory_entry { /* getdents64(2): readdir() needs malloc */
@@ -103,11 +104,13 @@ struct directory_entry { /* getdents64(2): readdir() needs malloc */
 
 static const char INSTANCE[] = "anon_inode:[eventpoll]";
 
-static void read_all(struct sock *sock, struct suspended *suspended)
+/* false: the kernel can't be asked (no fd is left, or no /proc). */
+static bool read_all(struct sock *sock, struct suspended *suspended)
 {
 	int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
-		return;
+		return false;
+	bool whole = true;
 	_Alignas(struct directory_entry) char buffer[2048];
 	long got;
 	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
@@ -116,11 +119,12 @@ static void read_all(struct sock *sock, struct suspended *suspended)
 			char target[32];
 			ssize_t length = readlinkat(directory, entry->name, target, sizeof target);
 			if (length == sizeof INSTANCE - 1 && memcmp(target, INSTANCE, (size_t)length) == 0)
-				read_instance(sock, atoi(entry->name), suspended);
+				whole &= read_instance(sock, atoi(entry->name), suspended);
 			at += entry->length;
 		}
 	}
 	libc.close(directory);
+	return whole && got == 0;
 }
 
 /* Those from `first` on. false: some of them weren't there; they are no longer in the list. */
@@ -136,24 +140,27 @@ static bool take_out(struct suspended *suspended, int first)
 	return kept == count;
 }
 
-void registrations_suspend(struct sock *sock, struct suspended *suspended)
+bool registrations_suspend(struct sock *sock, struct suspended *suspended)
 {
 	int saved = errno;
 	suspended->count = 0;
 	bool ask = sock->overflowed || atomic_load(&registrations_unseen);
-	if (ask)
-		read_all(sock, suspended);
-	else
-		for (int i = 0; i < REGISTRATIONS; i++)
-			if (is_ours(&sock->registrations[i]))
-				add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
-					&sock->registrations[i].event);
+	if (ask && !read_all(sock, suspended))
+		return false;
+	for (int i = 0; !ask && i < REGISTRATIONS; i++)
+		if (is_ours(&sock->registrations[i]))
+			add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
+				&sock->registrations[i].event);
 	if (!take_out(suspended, 0) && !ask) { /* an epfd was closed, but its instance may live on as a dup */
 		int taken = suspended->count;
-		read_all(sock, suspended);
+		if (!read_all(sock, suspended)) {
+			registrations_resume(suspended);
+			return false;
+		}
 		take_out(suspended, taken);
 	}
 	errno = saved;
+	return true;
 }
 
 void registrations_resume(const struct suspended *suspended)

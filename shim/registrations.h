@@ -13,12 +13,13 @@ extern _Atomic bool registrations_unseen;
 void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event);
 
 /* Takes the sock's fds out of every epoll instance of this process, and puts them back with the same events and data:
- * what stands between the two replaces the description. If that fails, they are put back all the same. */
+ * what stands between the two replaces the description. false with errno: the kernel can't be asked, and nothing
+ * was taken out. */
 struct suspended {
 	struct registration list[16];
 	int count;
 };
-void registrations_suspend(struct sock *sock, struct suspended *suspended);
+bool registrations_suspend(struct sock *sock, struct suspended *suspended);
 void registrations_resume(const struct suspended *suspended);
 
 /* Takes one fd out for good: it is about to be closed while its description lives on. */

@@ -64,7 +64,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	}
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
-	sock->report_once = sock->shut_listen = sock->shut_read = sock->shut_write = sock->shares = sock->accepted = false;
+	sock->report_once = sock->shut_listen = sock->keep_read = sock->shut_read = sock->shut_write = sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);
 	return 0;
 }

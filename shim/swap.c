@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 int swap_flags(int fd)
 {
@@ -29,37 +30,50 @@ static void copy_owner(int fd, int fresh)
 		libc.fcntl(fresh, F_SETFL, (void *)(long)flags);
 }
 
-struct placing {
-	const struct sock *sock;
-	int fresh;
-	int error;
+static bool put(int fresh, int fd)
+{
+	int flags = libc.fcntl(fd, F_GETFD, NULL);
+	return flags >= 0 && libc.dup3(fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
+}
+
+struct dups {
+	int fd, fresh;
+	struct stat of_old;
 };
 
-static void place(int fd, void *context)
+/* A dup of the program's. One that libc closed behind our back, and whose number is another file's by now, stays. */
+static void put_dup(int dup, void *context)
 {
-	struct placing *placing = context;
-	int flags = libc.fcntl(fd, F_GETFD, NULL);
-	if (fd_sock(fd) != placing->sock) /* closed meanwhile, and the number may be another file's by now */
-		placing->error = EBADF;
-	else if (flags < 0 || libc.dup3(placing->fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
-		placing->error = errno;
+	const struct dups *dups = context;
+	struct stat now;
+	if (dup == dups->fd)
+		return;
+	bool same = fstat(dup, &now) == 0 && now.st_ino == dups->of_old.st_ino && now.st_dev == dups->of_old.st_dev;
+	if (!same || !put(dups->fresh, dup))
+		fd_forget(dup);
 }
 
 int swap_in(int fd, struct sock *sock, int fresh)
 {
-	struct placing placing = {.sock = sock, .fresh = fresh};
-	struct suspended suspended;
+	struct dups dups = {.fd = fd, .fresh = fresh};
+	struct suspended suspended = {.count = 0};
+	bool shared = atomic_load(&sock->references) > 2; /* this fd, and the call that is under way */
 	if (sock->owner)
 		copy_owner(fd, fresh);
-	registrations_suspend(sock, &suspended);
-	place(fd, &placing);
-	if (!placing.error && atomic_load(&sock->references) > 1)
-		fd_each(sock, place, &placing);
+	if (shared && fstat(fd, &dups.of_old) < 0)
+		shared = false;
+	bool done = registrations_suspend(sock, &suspended);
+	if (done && fd_sock(fd) != sock) { /* closed meanwhile, and the number may be another file's by now */
+		errno = EBADF;
+		done = false;
+	}
+	done = done && put(fresh, fd);
+	int error = errno;
+	if (done && shared)
+		fd_each(sock, put_dup, &dups);
 	registrations_resume(&suspended);
 	libc.close(fresh);
-	if (placing.error) {
-		errno = placing.error;
-		return -1;
-	}
-	return 0;
+	if (!done)
+		errno = error;
+	return done ? 0 : -1;
 }

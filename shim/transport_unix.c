@@ -103,6 +103,9 @@ static void unix_place(const struct endpoint *endpoint, struct place *place)
  * to 6.18); asking so wakes no accept(). */
 static bool stale(const struct place *place)
 {
+	struct stat file; /* what isn't a socket refuses too */
+	if (lstat(((const struct sockaddr_un *)&place->sockaddr)->sun_path, &file) < 0 || !S_ISSOCK(file.st_mode))
+		return false;
 	int probe = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (probe < 0)
 		return false;
@@ -139,7 +142,12 @@ static int bind_over(int fd, const struct place *place)
 	unlink(unique);
 	if (libc.bind(fd, (struct sockaddr *)&beside.sockaddr, beside.length) < 0 || open_to_all(&beside) < 0)
 		return -1;
-	return rename(unique, wanted->sun_path);
+	if (rename(unique, wanted->sun_path) == 0)
+		return 0;
+	int error = errno;
+	unlink(unique);
+	errno = error;
+	return -1;
 }
 
 static int unix_bind(int fd, const struct place *place)
@@ -218,7 +226,7 @@ static void unix_endpoint(const struct sockaddr *address, socklen_t length, stru
 		return; /* a client of another kind, which has no name */
 	if (path[0] == '\0' && transport_unix_is_ours(address, length))
 		at = path + sizeof CLIENT;
-	else if (transport_unix_is_ours(address, length))
+	else if (transport_unix_is_ours(address, length) && path + strlen(directory) + 1 < end)
 		at = path + strlen(directory) + 1 + (path[strlen(directory) + 1] == '.');
 	struct endpoint told;
 	if (at && get_endpoint(at, end, &told))

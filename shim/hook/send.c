@@ -103,14 +103,10 @@ OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 {
 	struct sock *sock = stream_known(fd);
 	struct msghdr bare = *message;
-	if (!message->msg_name && !sock) {
-		ssize_t sent = libc.sendmsg(fd, message, flags);
-		if (sent >= 0 && message->msg_control) /* the kernel has found no fault with it */
-			stream_mark_sent(message);
-		return sent;
-	}
+	if (message->msg_control)
+		stream_mark_sent(message);
 	if (!message->msg_name)
-		return stream_sendmsg(fd, sock, message, flags);
+		return sock ? stream_sendmsg(fd, sock, message, flags) : libc.sendmsg(fd, message, flags);
 	switch (judge(fd, message->msg_name, message->msg_namelen, &flags)) {
 	case FAILED:
 		return -1;

@@ -73,8 +73,11 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 	struct address wanted;
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_LISTEN, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
-		if (sock)
-			return KEEPING_ERRNO(stream_bind(fd, sock, address, length));
+		if (sock && fd_hold(fd, sock)) {
+			int result = KEEPING_ERRNO(stream_bind(fd, sock, address, length));
+			fd_release(sock);
+			return result;
+		}
 		if (concerns_us(SIDE_LISTEN, address, length, &wanted) && stream_is_tcp(fd)) {
 			errno = ENOBUFS;
 			return -1;

@@ -33,6 +33,9 @@ find_library() {
 	library=$(realpath "$library")
 }
 
+# shellcheck disable=SC2154
+build_bare() { "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra -o "$state/bare.so" "$here/bare/bare.c"; }
+
 # Without the loopback transport AF_VSOCK reaches whoever runs this machine.
 needs_loopback() {
 	"$binary" --have-vsock-loopback || fail "this kernel has no vsock loopback: run this in the bed (tests/bed/with-vsock)"

@@ -86,6 +86,14 @@ static void what_is_there_stays(void **state)
 		LIST("IP2VSOCK_MAP=", "IP2VSOCK_CIDS=5", "IP2VSOCK_CID=4", "LD_PRELOAD=" OUR_PATH));
 }
 
+static void a_variable_that_is_there_twice_does_not_stand_for_another(void **state)
+{
+	(void)state;
+	START(OUR_MAP, "IP2VSOCK_CID=4", "LD_PRELOAD=" OUR_PATH);
+	assert_completed(LIST(OUR_MAP, OUR_MAP, "LD_PRELOAD=" OUR_PATH),
+		LIST(OUR_MAP, OUR_MAP, "LD_PRELOAD=" OUR_PATH, "IP2VSOCK_CID=4"));
+}
+
 static void an_empty_environment_and_none_are_filled(void **state)
 {
 	(void)state;
@@ -219,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_was_dropped_is_put_back),
 		TEST(what_is_there_stays),
+		TEST(a_variable_that_is_there_twice_does_not_stand_for_another),
 		TEST(an_empty_environment_and_none_are_filled),
 		TEST(other_preloaded_libraries_stay),
 		TEST(we_are_recognised_anywhere_in_the_list),

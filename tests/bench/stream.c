@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* A stream client and server in one source for TCP and for AF_VSOCK, so that the two differ in their addresses only:
+ *
+ *   stream serve sink|echo|cycle ADDRESS PORT      until it is killed
+ *   stream sink ADDRESS PORT SIZE SECONDS          prints MB/s of writes of SIZE bytes
+ *   stream echo ADDRESS PORT CONNECTIONS SECONDS   prints microseconds a round trip of 64 bytes, all connections busy
+ *   stream cycle ADDRESS PORT COUNT                prints microseconds a connect, one byte each way, and close
+ *
+ * ADDRESS is an IPv4 address, or vsock:CID. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MESSAGE = 64, LARGEST = 1 << 20, CONNECTIONS = 1024 };
+static char bytes[LARGEST];
+
+static long check(const char *what, long result)
+{
+	if (result >= 0)
+		return result;
+	fprintf(stderr, "stream: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+union where {
+	struct sockaddr any;
+	struct sockaddr_in ip;
+	struct sockaddr_vm vm;
+};
+
+static socklen_t read_address(union where *where, const char *address, const char *port)
+{
+	memset(where, 0, sizeof *where);
+	if (strncmp(address, "vsock:", 6) == 0) {
+		where->vm.svm_family = AF_VSOCK;
+		where->vm.svm_cid = (unsigned)strtoul(address + 6, NULL, 10);
+		where->vm.svm_port = (unsigned)strtoul(port, NULL, 10);
+		return sizeof where->vm;
+	}
+	where->ip.sin_family = AF_INET;
+	where->ip.sin_port = htons((uint16_t)atoi(port));
+	if (inet_pton(AF_INET, address, &where->ip.sin_addr) != 1) {
+		fprintf(stderr, "stream: %s is neither an IPv4 address nor vsock:CID\n", address);
+		exit(2);
+	}
+	return sizeof where->ip;
+}
+
+static void no_delay(int fd, const union where *where)
+{
+	if (where->any.sa_family == AF_INET)
+		check("TCP_NODELAY", setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)));
+}
+
+static int connect_to(const union where *where, socklen_t length)
+{
+	int fd = (int)check("socket", socket(where->any.sa_family, SOCK_STREAM, 0));
+	check("connect", connect(fd, &where->any, length));
+	return fd;
+}
+
+static double now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* ---- servers ---- */
+
+static void serve_sink(int listener)
+{
+	for (;;) {
+		int fd = (int)check("accept", accept(listener, NULL, NULL));
+		while (check("recv", recv(fd, bytes, sizeof bytes, 0)) > 0)
+			;
+		check("send", send(fd, bytes, 1, MSG_NOSIGNAL));
+		close(fd);
+	}
+}
+
+static void serve_cycle(int listener)
+{
+	for (;;) {
+		int fd = (int)check("accept", accept(listener, NULL, NULL));
+		check("recv", recv(fd, bytes, 1, 0));
+		check("send", send(fd, bytes, 1, MSG_NOSIGNAL));
+		close(fd);
+	}
+}
+
+static void serve_echo(int listener, const union where *where)
+{
+	struct epoll_event events[64], event = {.events = EPOLLIN, .data.fd = listener};
+	int epfd = (int)check("epoll_create1", epoll_create1(0));
+	check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &event));
+	for (;;) {
+		int ready = (int)check("epoll_wait", epoll_wait(epfd, events, 64, -1));
+		for (int i = 0; i < ready; i++) {
+			int fd = events[i].data.fd;
+			if (fd == listener) {
+				event.data.fd = (int)check("accept4", accept4(listener, NULL, NULL, SOCK_NONBLOCK));
+				no_delay(event.data.fd, where);
+				check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, event.data.fd, &event));
+				continue;
+			}
+			ssize_t size = recv(fd, bytes, sizeof bytes, 0);
+			if (size > 0)
+				check("send", send(fd, bytes, (size_t)size, MSG_NOSIGNAL));
+			else
+				close(fd);
+		}
+	}
+}
+
+static void serve(const char *what, const union where *where, socklen_t length)
+{
+	int listener = (int)check("socket", socket(where->any.sa_family, SOCK_STREAM, 0));
+	if (where->any.sa_family == AF_INET)
+		check("SO_REUSEADDR", setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)));
+	check("bind", bind(listener, &where->any, length));
+	check("listen", listen(listener, 1024));
+	if (strcmp(what, "sink") == 0)
+		serve_sink(listener);
+	else if (strcmp(what, "cycle") == 0)
+		serve_cycle(listener);
+	else
+		serve_echo(listener, where);
+}
+
+/* ---- clients ---- */
+
+static void sink(const union where *where, socklen_t length, size_t size, double seconds)
+{
+	int fd = connect_to(where, length);
+	double began = now(), sent = 0;
+	for (unsigned i = 1; i % 64 || now() - began < seconds; i++) {
+		for (size_t at = 0; at < size;)
+			at += (size_t)check("send", send(fd, bytes + at, size - at, MSG_NOSIGNAL));
+		sent += (double)size;
+		if (size >= 1 << 16 && now() - began >= seconds)
+			break;
+	}
+	check("shutdown", shutdown(fd, SHUT_WR));
+	check("recv", recv(fd, bytes, 1, 0)); /* the server has it all */
+	printf("%.3f\n", sent / (now() - began) / 1e6);
+}
+
+/* Returns the number of round trips in `seconds`. */
+static long exchange(int epfd, const int *fds, int connections, double seconds)
+{
+	struct epoll_event events[64];
+	long trips = 0;
+	for (int i = 0; i < connections; i++)
+		check("send", send(fds[i], bytes, MESSAGE, MSG_NOSIGNAL));
+	for (double until = now() + seconds; now() < until;) {
+		int ready = (int)check("epoll_wait", epoll_wait(epfd, events, 64, -1));
+		for (int i = 0; i < ready; i++, trips++) {
+			int fd = events[i].data.fd;
+			if (check("recv", recv(fd, bytes, MESSAGE, MSG_WAITALL)) != MESSAGE)
+				check("echo", -1);
+			check("send", send(fd, bytes, MESSAGE, MSG_NOSIGNAL));
+		}
+	}
+	for (int i = 0; i < connections; i++) /* what is still on its way */
+		check("recv", recv(fds[i], bytes, MESSAGE, MSG_WAITALL));
+	return trips;
+}
+
+static void echo(const union where *where, socklen_t length, int connections, double seconds)
+{
+	static int fds[CONNECTIONS];
+	int epfd = (int)check("epoll_create1", epoll_create1(0));
+	for (int i = 0; i < connections; i++) {
+		fds[i] = connect_to(where, length);
+		no_delay(fds[i], where);
+		struct epoll_event event = {.events = EPOLLIN, .data.fd = fds[i]};
+		check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, fds[i], &event));
+	}
+	exchange(epfd, fds, connections, seconds / 5); /* warm, and all of them accepted */
+	double began = now();
+	long trips = exchange(epfd, fds, connections, seconds);
+	printf("%.3f\n", (now() - began) / (double)trips * 1e6);
+}
+
+static void cycle(const union where *where, socklen_t length, int count)
+{
+	double began = now();
+	for (int i = 0; i < count; i++) {
+		int fd = connect_to(where, length);
+		check("send", send(fd, bytes, 1, MSG_NOSIGNAL));
+		check("recv", recv(fd, bytes, 1, 0));
+		close(fd);
+	}
+	printf("%.3f\n", (now() - began) / count * 1e6);
+}
+
+int main(int count, char **arguments)
+{
+	union where where;
+	const char *what = count > 4 ? arguments[1] : "";
+	bool server = strcmp(what, "serve") == 0;
+	if (count <= 4) {
+		fputs("usage: see the top of stream.c\n", stderr);
+		return 2;
+	}
+	socklen_t length = read_address(&where, arguments[2 + server], arguments[3 + server]);
+	if (server)
+		serve(arguments[2], &where, length);
+	else if (strcmp(what, "sink") == 0 && count == 6)
+		sink(&where, length, strtoul(arguments[4], NULL, 10), atof(arguments[5]));
+	else if (strcmp(what, "echo") == 0 && count == 6)
+		echo(&where, length, atoi(arguments[4]), atof(arguments[5]));
+	else if (strcmp(what, "cycle") == 0 && count == 5)
+		cycle(&where, length, atoi(arguments[4]));
+	return 0;
+}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Reads the file `differences`. Sourced with $here set.
+
+# Is this kernel VERSION or older?
+older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
+
+# listed[CASE TRANSPORT]: the names of the differences that apply; pattern[CASE TRANSPORT NAME]: the lines of each.
+declare -A listed=() pattern=()
+read_differences() {
+	local line key='' name='' on='' lines='' case transport
+	while IFS= read -r line; do
+		[[ $line != '#'* ]] || continue
+		[[ ! $line =~ ^[a-z]+: ]] || key=${line%%:*}
+		line=${line#"$key":}
+		line=${line# }
+		case $key in
+		difference) name=$line ;;
+		on)
+			on=${line%%, until *}
+			[[ $line != *', until '* ]] || older_than "${line##* }" || on=''
+			;;
+		lines) lines=$line ;;
+		cases)
+			for case in $line; do
+				for transport in $on; do
+					listed["$case $transport"]+=" $name"
+					pattern["$case $transport $name"]=$lines
+				done
+			done
+			;;
+		esac
+	done <"$here/differences"
+}
+
+# Names in `traps` and `differences` that are no case any more would cover nothing. $known: " CASE CASE … "
+# shellcheck disable=SC2154
+check_names() {
+	local name
+	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences"); do
+		[[ $known == *" $name "* ]] || fail "traps or differences: no case is called $name"
+	done
+}
