@@ -23,7 +23,8 @@ struct attempt {
 	struct place place;
 	struct endpoint local, peer;
 	struct address asked;
-	int refused; /* how it ended at once, to be told later */
+	int refused;   /* how it ended at once, to be told later */
+	bool in_place; /* the fresh socket is a dup of the program's */
 };
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
@@ -60,6 +61,7 @@ static int from_its_place(struct attempt *attempt, int flags)
 	if (fresh >= 0 && flags & SOCK_NONBLOCK)
 		libc.fcntl(fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
 	attempt->local = attempt->sock->local;
+	attempt->in_place = true;
 	return fresh;
 }
 
@@ -223,13 +225,16 @@ static bool nobody_there(int error)
  * (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
 static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
 {
+	struct sock *sock = attempt->sock;
 	uint32_t retry = attempt->rule->retry_ms;
-	uint32_t send_limit = (uint32_t)options_time(&attempt->sock->options, SO_SNDTIMEO);
+	uint32_t send_limit = (uint32_t)options_time(&sock->options, SO_SNDTIMEO);
 	int64_t began = retry ? now_ms() : 0, until = began + retry, pause = 10;
 	for (;;) {
 		int result = attempt_once(attempt, flags, fresh);
 		if (result == 0 || *fresh >= 0 || !retry || !nobody_there(errno) || now_ms() + pause > until)
 			return result;
+		if (sock->cancelled)
+			return fail(ECONNRESET);
 		if (pause_for(pause) < 0 && errno == EINTR)
 			return give_up_waiting(attempt, EINTR, fresh);
 		if (send_limit && now_ms() - began >= send_limit)
@@ -262,8 +267,11 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 		if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
 			address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
 	}
+	sock->cancelled = false;
+	sock->attempting = true;
 	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh)
 					   : attempt_blocking(&attempt, flags, &fresh);
+	sock->attempting = false;
 	int outcome = result < 0 ? errno : 0;
 	if (attempt.local.port != PORT_ANY)
 		sock->tried = (uint16_t)attempt.local.port;
@@ -284,7 +292,9 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	sock->refused = attempt.refused;
 	sock->report_once = sock->abort_once = sock->told_closed = false;
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
-	if (swap_in(fd, sock, fresh) < 0) {
+	if (attempt.in_place && !attempt.refused) {
+		close_quietly(fresh);
+	} else if (swap_in(fd, sock, fresh) < 0) {
 		set_state(sock, before);
 		return -1;
 	}

@@ -108,11 +108,13 @@ char *const *environment_complete(char *const *envp, void *room)
 /* Which of two variables of one name counts is the loader's choice (glibc's the last, musl's the first): all must hold us. */
 bool environment_is_complete(char *const *envp)
 {
-	size_t found = 0, length;
+	size_t length;
+	unsigned found = 0;
 	bool preloaded = !library;
 	for (; envp && *envp; envp++) {
 		for (size_t i = 0; i < kept_count; i++)
-			found += same_variable(kept[i], *envp);
+			if (same_variable(kept[i], *envp))
+				found |= 1u << i;
 		if (!library || !begins(*envp, PRELOAD))
 			continue;
 		preload_list_find(*envp + sizeof PRELOAD - 1, &length);
@@ -120,5 +122,5 @@ bool environment_is_complete(char *const *envp)
 			return false;
 		preloaded = true;
 	}
-	return found >= kept_count && preloaded;
+	return !kept_count || (found == (1u << kept_count) - 1 && preloaded);
 }

@@ -426,6 +426,12 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	enum sock_state state = stream_settle(fd, sock);
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return fail(EINVAL);
+	if (sock->attempting && how != SHUT_RD) { /* how threads call off another's connect() */
+		sock->cancelled = true;
+		return 0;
+	}
+	if (state == STATE_IP)
+		return libc.shutdown(fd, how);
 	if (state == STATE_LISTENING)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))

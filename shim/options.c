@@ -315,22 +315,31 @@ static void close_quietly(int fd)
 	errno = saved;
 }
 
-/* 0: TCP takes it, or can't be asked since this process has no fd left. */
-static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length)
+/* 0: TCP takes it, or can't be asked since this process has no fd left. It says what it made of a lingering time. */
+static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length,
+	struct linger *linger)
 {
 	int fd = options_scratch(options, family);
 	if (fd < 0)
 		return errno == EMFILE || errno == ENFILE ? 0 : -1;
 	int result = libc.setsockopt(fd, level, name, value, length);
+	socklen_t size = sizeof *linger;
+	if (result == 0 && level == SOL_SOCKET && name == SO_LINGER)
+		libc.getsockopt(fd, level, name, linger, &size);
 	close_quietly(fd);
 	return result;
 }
 
 int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
-	if (!known_good(level, name, value, length) && try_on_tcp(options, family, level, name, value, length) < 0)
+	struct linger linger = {.l_onoff = -1};
+	if (!known_good(level, name, value, length) &&
+		try_on_tcp(options, family, level, name, value, length, &linger) < 0)
 		return -1;
-	options_remember(options, level, name, value, length);
+	if (linger.l_onoff >= 0)
+		options_remember(options, level, name, &linger, sizeof linger);
+	else
+		options_remember(options, level, name, value, length);
 	return 0;
 }
 

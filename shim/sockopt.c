@@ -45,7 +45,12 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		return fail(EOPNOTSUPP);
 	if (state == STATE_IP) {
 		int result = libc.setsockopt(fd, level, name, value, length);
-		if (result == 0 && value)
+		struct linger linger;
+		socklen_t size = sizeof linger;
+		if (result == 0 && level == SOL_SOCKET && name == SO_LINGER &&
+			libc.getsockopt(fd, level, name, &linger, &size) == 0) /* which it may have completed */
+			options_remember(&sock->options, level, name, &linger, size);
+		else if (result == 0 && value)
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
@@ -198,6 +203,8 @@ static int ask_tcp(const struct sock *sock, unsigned long request, void *argumen
 int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argument)
 {
 	int saved = errno, result;
+	if (!argument && (request == FIONREAD || request == SIOCOUTQ || request == SIOCATMARK))
+		return fail(EFAULT);
 	switch (request) {
 	case FIONREAD:
 		result = unread(fd, sock, argument);

@@ -115,10 +115,12 @@ static bool stale(const struct place *place)
 	return dead;
 }
 
-/* Ports belong to no user; who may connect is the directory's permissions' to say. */
-static int open_to_all(const struct place *place)
+/* Ports belong to no user; who may connect is the directory's permissions' to say. Where that fails, others can't. */
+static void open_to_all(const struct place *place)
 {
-	return chmod(((const struct sockaddr_un *)&place->sockaddr)->sun_path, 0666);
+	int saved = errno;
+	chmod(((const struct sockaddr_un *)&place->sockaddr)->sun_path, 0666);
+	errno = saved;
 }
 
 /* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The kernel goes
@@ -135,13 +137,17 @@ static int bind_over(int fd, const struct place *place)
 	if (strlen(unique) >= sizeof wanted->sun_path) { /* no room for that */
 		if (unlink(wanted->sun_path) < 0)
 			return -1;
-		return libc.bind(fd, (const struct sockaddr *)wanted, place->length) < 0 ? -1 : open_to_all(place);
+		if (libc.bind(fd, (const struct sockaddr *)wanted, place->length) < 0)
+			return -1;
+		open_to_all(place);
+		return 0;
 	}
 	struct place beside;
 	transport_unix_path(unique, &beside);
 	unlink(unique);
-	if (libc.bind(fd, (struct sockaddr *)&beside.sockaddr, beside.length) < 0 || open_to_all(&beside) < 0)
+	if (libc.bind(fd, (struct sockaddr *)&beside.sockaddr, beside.length) < 0)
 		return -1;
+	open_to_all(&beside);
 	if (rename(unique, wanted->sun_path) == 0)
 		return 0;
 	int error = errno;
@@ -152,8 +158,10 @@ static int bind_over(int fd, const struct place *place)
 
 static int unix_bind(int fd, const struct place *place)
 {
-	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0)
-		return open_to_all(place);
+	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0) {
+		open_to_all(place);
+		return 0;
+	}
 	if (errno == ENOENT || errno == ENOTDIR || errno == EROFS)
 		errno = EADDRNOTAVAIL; /* no such directory */
 	if (errno != EADDRINUSE)

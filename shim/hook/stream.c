@@ -116,7 +116,9 @@ int hook_accept(int fd, struct sockaddr *address, socklen_t *length)
 
 int hook_shutdown(int fd, int how)
 {
-	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
+	struct sock *sock = NULL;
+	if (shim_active())
+		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
 	return sock ? KEEPING_ERRNO(stream_shutdown(fd, sock, how)) : libc.shutdown(fd, how);
 }
 

@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# Sourced by the benches, which scripts/bench starts in the build directory. A bench prints its samples, one a line, and on
+# stderr what it is doing. What is compared takes turns, round by round.
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+library=$PWD/.libs/libip2vsock.so
+programs=$PWD/bench
+
+# sample BED CASE WAY VALUE
+sample() {
+	[[ $4 =~ ^-?[0-9]+(\.[0-9]+)?$ ]] || fail "no figure for $2, $3: '$4'"
+	printf '%s\t%s\t%s\t%s\n' "$@"
+}
+
+progress() {
+	printf '\r\e[K   %s ' "$*" >&2
+}
+
+fail() {
+	printf '\n%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# in_bed ARG...: this bench again, with these arguments, on a kernel with real AF_VSOCK.
+in_bed() {
+	progress 'booting the bed'
+	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 "$here/../bed/with-vsock" --ip "$0" "$@"
+}
