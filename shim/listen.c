@@ -195,8 +195,17 @@ static int take_place(int fd, struct sock *sock)
 {
 	struct place place;
 	struct endpoint local;
-	if (!stream_place(sock->rule, &sock->name, sock->name.port, &place, &local) ||
-		sock->transport->bind(fd, &place) < 0)
+	int flags = swap_flags(fd);
+	if (flags < 0 || !stream_place(sock->rule, &sock->name, sock->name.port, &place, &local))
+		return -1;
+	int fresh = sock->transport->open(flags, sock->rule->buffer);
+	if (fresh < 0)
+		return -1;
+	if (sock->transport->bind(fresh, &place) < 0) {
+		close_quietly(fresh);
+		return -1;
+	}
+	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
 	sock->unplaced = false;
 	return 0;

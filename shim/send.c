@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <signal.h>
 
+_Atomic bool stream_filtered;
+
 /* Or was it this end that closed, in another process? */
 static bool peer_closed(int fd)
 {

@@ -25,6 +25,10 @@ static inline bool stream_is_tcp_protocol(int protocol)
 	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
 }
 
+/* The process has put itself under a seccomp filter, which lets through what it calls by itself: from then on the data path
+ * makes no other system calls than the program's own. (sshd's pre-authentication child may write(), but not sendto().) */
+extern _Atomic bool stream_filtered;
+
 /* Is it one of ours, without asking the kernel? What the data path does with an fd. */
 static inline struct sock *stream_known(int fd)
 {
@@ -32,7 +36,8 @@ static inline struct sock *stream_known(int fd)
 		return NULL;
 	struct sock *sock = fd_sock(fd);
 	enum sock_state state = sock ? (enum sock_state)atomic_load_explicit(&sock->state, memory_order_relaxed) : STATE_IP;
-	return state != STATE_IP && state != STATE_FOREIGN ? sock : NULL;
+	bool passive = atomic_load_explicit(&stream_filtered, memory_order_relaxed);
+	return state != STATE_IP && state != STATE_FOREIGN && !passive ? sock : NULL;
 }
 
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);

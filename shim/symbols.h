@@ -59,6 +59,7 @@ HOOK(FILE *, freopen, (const char *path, const char *mode, FILE *stream), (path,
 #ifdef __GLIBC__
 HOOK(FILE *, freopen64, (const char *path, const char *mode, FILE *stream), (path, mode, stream))
 #endif
+HOOK(int, prctl, (int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d), (option, a, b, c, d))
 HOOK(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
 
 HOOK_ONLY(vfork)

@@ -2,8 +2,19 @@
 /* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by number. */
 #include "../libc.h"
 #include "../registrations.h"
+#include "../stream.h"
 
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+
+int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+	int result = libc.prctl(option, a, b, c, d);
+	if (option == PR_SET_SECCOMP && result == 0)
+		atomic_store(&stream_filtered, true);
+	return result;
+}
 
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -64,6 +75,14 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 	case SYS_execveat:
 		return hook_execveat((int)a, (void *)b, (void *)c, (void *)d, (int)e);
 #endif
+	case SYS_prctl:
+		return hook_prctl((int)a, (unsigned long)b, (unsigned long)c, (unsigned long)d, (unsigned long)e);
+	case SYS_seccomp: {
+		long result = libc.syscall(number, a, b, c, d, e, f);
+		if (result >= 0 && a != SECCOMP_GET_ACTION_AVAIL && a != SECCOMP_GET_NOTIF_SIZES)
+			atomic_store(&stream_filtered, true);
+		return result;
+	}
 #ifdef SYS_io_uring_setup
 	case SYS_io_uring_setup:
 		atomic_store(&registrations_unseen, true);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # Reads the file `differences`. Sourced with $here set.
 
 # Is this kernel VERSION or older?
@@ -34,7 +34,6 @@ read_differences() {
 }
 
 # Names in `traps` and `differences` that are no case any more would cover nothing. $known: " CASE CASE … "
-# shellcheck disable=SC2154
 check_names() {
 	local name
 	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences"); do

@@ -271,24 +271,29 @@ static const struct {
 	{"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 2}, {"SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 2},
 	{"nonsense", IPPROTO_TCP, 9999, 2}};
 
-static void step_option(int slot)
+static unsigned pick_option(int slot, char text[64])
 {
 	unsigned which = pick(sizeof(options) / sizeof(options[0]));
+	snprintf(text, 64, "%s, %s", name(slot), options[which].name);
+	return which;
+}
+
+/* Neither what lets two sockets share a port, nor what TCP tunes on a connection by itself. */
+static void step_setsockopt(int slot)
+{
 	char text[64];
-	snprintf(text, sizeof(text), "%s, %s", name(slot), options[which].name);
-	/* set only where TCP itself leaves the value alone: its own tuning of a connection's buffers isn't
-	 * ours */
-	if (options[which].option == SO_RCVBUF || options[which].option == SO_REUSEADDR ||
-		options[which].option == IPV6_V6ONLY) {
-		if (slots[slot].of->state != FRESH)
-			return;
-		if (options[which].option != SO_RCVBUF)
-			return;
-	}
-	if (pick(2))
-		do_setsockopt(text, slots[slot].fd, options[which].level, options[which].option,
-			pick(options[which].below));
-	else
+	unsigned which = pick_option(slot, text);
+	int option = options[which].option;
+	bool tuned = option == SO_RCVBUF && slots[slot].of->state != FRESH;
+	if (!tuned && option != SO_REUSEADDR && option != IPV6_V6ONLY)
+		do_setsockopt(text, slots[slot].fd, options[which].level, option, pick(options[which].below));
+}
+
+static void step_getsockopt(int slot)
+{
+	char text[64];
+	unsigned which = pick_option(slot, text);
+	if (options[which].option != SO_RCVBUF || slots[slot].of->state == FRESH)
 		do_getsockopt(text, slots[slot].fd, options[which].level, options[which].option, sizeof(int));
 }
 
@@ -488,11 +493,12 @@ static const struct step {
 	{"connect", step_connect, 14, false, unconnected},
 	{"accept", step_accept, 12, false, has_clients},
 	{"getsockname, getpeername", step_name, 8, false, NULL},
-	{"setsockopt, getsockopt", step_option, 8, false, NULL},
+	{"setsockopt", step_setsockopt, 7, false, NULL},
+	{"getsockopt", step_getsockopt, 6, false, NULL},
 	{"send", step_send, 14, false, connected},
 	{"recv", step_recv, 9, false, connected},
 	{"shutdown", step_shutdown, 2, false, connected},
-	{"dup", step_dup, 6, false, NULL},
+	{"dup", step_dup, 8, false, NULL},
 	{"epoll_ctl", step_epoll, 8, false, NULL},
 	{"epoll_wait", step_epoll_wait, 6, true, NULL},
 	{"poll", step_poll, 5, false, NULL},

@@ -1,0 +1,125 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# Sourced by the benches that talk over AF_VSOCK: the same server, reached in several ways.
+#   ip2vsock  server and client are TCP programs, both under ip2vsock
+#   vsock     both speak AF_VSOCK by themselves
+#   relay     TCP programs with a socat at each end, which relays between TCP and AF_VSOCK
+#   tcp       TCP loopback
+# A bench defines `server ADDRESS PORT WAY`, which becomes the server, and `drive BED`, which measures. It runs on one kernel,
+# "bed", or on two, "enclave", where the server's end has the CID 16 and there is no TCP between them.
+
+declare -A first_port=([tcp]=7000 [ip2vsock]=7100 [relay]=7200 [vsock]=7300)
+cid=1
+work=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX")
+children=()
+trap 'kill "${children[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# port WAY [N]: of the bench's Nth server
+port() {
+	echo $((${first_port[$1]} + ${2:-0}))
+}
+
+address() {
+	if [ "$1" = vsock ]; then
+		echo "vsock:$cid"
+	else
+		echo 127.0.0.1
+	fi
+}
+
+# through WAY COMMAND...: runs a client, or a server, that way
+through() {
+	local way=$1
+	shift
+	if [ "$way" = ip2vsock ]; then
+		IP2VSOCK_MAP="127.0.0.1:7100-7199=$cid:*, listen *:7100-7199=any:*" LD_PRELOAD=$library "$@"
+	else
+		"$@"
+	fi
+}
+
+background() {
+	"$@" >>"$work/log" 2>&1 &
+	children+=($!)
+}
+
+# relay FROM TO: forever, a process for each connection. -t: a half-closed connection lives on.
+relay() {
+	background exec socat -t 600 "$1,fork,${3:+$3,}backlog=200" "$2"
+}
+
+# serve WAY... -- N...: starts the servers of these numbers, each reached in these ways
+serve() {
+	local ways=() way n
+	while [ "$1" != -- ]; do
+		ways+=("$1")
+		shift
+	done
+	shift
+	for n in "$@"; do
+		for way in "${ways[@]}"; do
+			case $way in
+			relay)
+				relay "VSOCK-LISTEN:$(port relay "$n")" "TCP:127.0.0.1:$(port tcp "$n")"
+				;;
+			vsock) background server vsock:4294967295 "$(port vsock "$n")" vsock ;;
+			*) background through "$way" server 127.0.0.1 "$(port "$way" "$n")" "$way" ;;
+			esac
+		done
+	done
+}
+
+# reach WAY... -- N...: the client's end of it; returns when all servers answer
+reach() {
+	local ways=() way n
+	while [ "$1" != -- ]; do
+		ways+=("$1")
+		shift
+	done
+	shift
+	for n in "$@"; do
+		for way in "${ways[@]}"; do
+			if [ "$way" = relay ]; then
+				relay "TCP-LISTEN:$(port relay "$n")" "VSOCK-CONNECT:$cid:$(port relay "$n")" reuseaddr,bind=127.0.0.1
+			fi
+			await "$way" "$n"
+		done
+	done
+}
+
+await() {
+	local target tries
+	target=VSOCK-CONNECT:$cid:$(port "$1" "$2")
+	[ "$1" != tcp ] || target=TCP:127.0.0.1:$(port "$1" "$2")
+	for ((tries = 0; tries < 300; tries++)); do
+		! socat -u OPEN:/dev/null "$target" 2>/dev/null || return 0
+		sleep 0.2
+	done
+	cat "$work/log" >&2
+	fail "no server answers at $target"
+}
+
+# run_network: what the bench was started for
+run_network() {
+	case ${1:-run} in
+	run)
+		in_bed both
+		[ -n "${BENCH_WITHOUT_ENCLAVE:-}" ] || [ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave
+		;;
+	both)
+		serve "${WAYS[@]}" -- "${SERVERS[@]}"
+		reach "${WAYS[@]}" -- "${SERVERS[@]}"
+		drive bed "${WAYS[@]}"
+		;;
+	serve)
+		serve "${ENCLAVE_WAYS[@]}" tcp -- "${SERVERS[@]}"
+		wait
+		;;
+	drive)
+		cid=16
+		reach "${ENCLAVE_WAYS[@]}" -- "${SERVERS[@]}"
+		drive enclave "${ENCLAVE_WAYS[@]}"
+		;;
+	esac
+}
