@@ -57,7 +57,9 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 		if (libc.getsockname(fd, (struct sockaddr *)&name, &size) < 0)
 			return -1;
 		address_from_sockaddr(&told, (struct sockaddr *)&name, size);
-		if (!told.port)
+		if (!told.port && sock->bound)
+			told = sock->name;
+		else if (!told.port)
 			told.port = sock->tried;
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)

@@ -175,7 +175,8 @@ struct sock *stream_replaced(int fd)
 struct sock *stream_named(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	return sock && (sock->tried || sock->refused) && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
+	bool more = sock && (sock->tried || sock->refused || sock->bound);
+	return more && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
 }
 
 struct sock *stream_of(int fd)

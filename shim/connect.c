@@ -365,7 +365,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
 	if (state == STATE_CONNECTING)
 		return connect_again(fd, sock);
-	if (state == STATE_FAILED && sock->abort_once) { /* the kernel's word for "it had failed, and you know" */
+	if (sock->abort_once) { /* the kernel's word for "it had failed, and you know" */
 		sock->abort_once = false;
 		return start_over(fd, sock, ECONNABORTED);
 	}

@@ -43,7 +43,6 @@ struct sock {
 	bool bound;        /* the program gave it a local address */
 	bool accepted;     /* it came from accept() */
 	bool shut_listen;  /* shutdown() of a listener */
-	bool unplaced;     /* and it couldn't be given its place again yet */
 	_Atomic bool attempting, cancelled; /* a thread waits in connect(); shutdown() has ended that */
 	_Atomic uint16_t accepting; /* threads of this process in accept() */
 	bool shut_read, shut_write; /* shutdown() of a connection */

@@ -170,6 +170,8 @@ static int bind_by_map(int fd, struct sock *sock)
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
 		!address_from_sockaddr(&wanted, (struct sockaddr *)&name, length))
 		return -1;
+	if (sock->bound && !wanted.port)
+		wanted = sock->name; /* which IP couldn't give it again: lo may be down */
 	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
 	if (!rule || rule->target.kind == TARGET_DIRECT)
 		return 0;
@@ -191,26 +193,6 @@ static bool listens_elsewhere(const struct sock *sock)
 	return fd_find(conflicts, sock) >= 0;
 }
 
-static int take_place(int fd, struct sock *sock)
-{
-	struct place place;
-	struct endpoint local;
-	int flags = swap_flags(fd);
-	if (flags < 0 || !stream_place(sock->rule, &sock->name, sock->name.port, &place, &local))
-		return -1;
-	int fresh = sock->transport->open(flags, sock->rule->buffer);
-	if (fresh < 0)
-		return -1;
-	if (sock->transport->bind(fresh, &place) < 0) {
-		close_quietly(fresh);
-		return -1;
-	}
-	if (swap_in(fd, sock, fresh) < 0)
-		return -1;
-	sock->unplaced = false;
-	return 0;
-}
-
 /* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
  * net.core.somaxconn allows. */
 enum { BACKLOG = 1 << 16 };
@@ -218,6 +200,8 @@ enum { BACKLOG = 1 << 16 };
 int stream_listen(int fd, struct sock *sock, int backlog)
 {
 	enum sock_state state = stream_settle(fd, sock);
+	if (sock->abort_once)
+		return fail(EINVAL); /* a failed connect() that connect() hasn't told yet */
 	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
 		return -1;
 	if (state_of(sock) == STATE_IP && bind_by_map(fd, sock) < 0)
@@ -231,8 +215,6 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 		return fail(EINVAL);
 	if (sock->shares && listens_elsewhere(sock))
 		return fail(EADDRINUSE);
-	if (sock->unplaced && take_place(fd, sock) < 0)
-		return -1;
 	if (libc.listen(fd, BACKLOG) < 0)
 		return -1;
 	set_state(sock, STATE_LISTENING);
@@ -355,42 +337,27 @@ static void knock(const struct sock *sock)
 }
 
 /* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients are refused,
- * and listen() begins anew. AF_VSOCK knows no such thing, and Unix sockets no new beginning, so a fresh socket takes the
- * listener's place. Sleeping threads still hold the old one, and its port: they are woken until it is free. Where
- * another process holds it too, that one goes on accepting, and listen() will say EADDRINUSE. */
-static int end_listening(int fd, struct sock *sock)
-{
-	enum { TRIES = 256 };
-	int flags = swap_flags(fd);
-	int fresh = flags < 0 ? -1 : sock->transport->open(flags, sock->rule->buffer);
-	if (fresh < 0)
-		return -1;
-	if (sock->transport->family == AF_UNIX)
-		libc.shutdown(fd, SHUT_RDWR); /* wakes all of them */
-	if (swap_in(fd, sock, fresh) < 0)
-		return -1;
-	sock->unplaced = true;
-	int idle = 0;
-	for (int i = 0; i < TRIES && idle < 16 && take_place(fd, sock) < 0 && errno == EADDRINUSE; i++) {
-		if (atomic_load(&sock->accepting) == 0)
-			idle++;
-		else if (sock->transport->family == AF_VSOCK)
-			knock(sock);
-		sched_yield();
-	}
-	return 0;
-}
-
+ * poll() says HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is all that. Threads that
+ * sleep in accept() still hold the old socket, and are woken; where another process holds it too, that goes on accepting. */
 static int shutdown_listener(int fd, struct sock *sock, int how)
 {
+	enum { KNOCKS = 256 };
 	if (how == SHUT_WR)
 		return 0;
+	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut_listen = true;
-	if (sock->rule && end_listening(fd, sock) < 0) {
+	if (was.transport->family == AF_UNIX)
+		libc.shutdown(fd, SHUT_RDWR); /* wakes all of them */
+	if (stream_to_ip(fd, sock) < 0) {
 		sock->shut_listen = false;
 		return -1;
 	}
-	set_state(sock, STATE_BOUND);
+	sock->shut_listen = true;
+	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
+		if (was.transport->family == AF_VSOCK)
+			knock(&was);
+		sched_yield();
+	}
 	return 0;
 }
 

@@ -55,6 +55,8 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 {
 	size_t total = 0;
 	message->msg_namelen = 0;
+	if (flags & (MSG_ERRQUEUE | MSG_OOB))
+		return stream_recv(fd, sock, NULL, 0, flags);
 	if (!(flags & STREAM_ODD_FLAGS) || !message->msg_iovlen) {
 		struct msghdr bare = *message;
 		bare.msg_name = NULL;

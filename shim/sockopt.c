@@ -68,6 +68,9 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
+	/* An option without effect lets the kernel look at the pointer: some of TCP's are taken without asking it. */
+	if (level == IPPROTO_TCP && libc.setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, value, length) < 0 && errno == EFAULT)
+		return -1;
 	if (options_set(&sock->options, sock->family, level, name, value, length) < 0)
 		return -1;
 	if (level == SOL_SOCKET)
@@ -124,6 +127,11 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	bool connected = state == STATE_CONNECTED;
 	if (state == STATE_IP && !(sock->refused && level == SOL_SOCKET && name == SO_ERROR))
 		return libc.getsockopt(fd, level, name, value, length);
+	if (level == SOL_SOCKET && length && (int)*length > 0) { /* likewise */
+		socklen_t probe = *length < sizeof(int) ? *length : sizeof(int);
+		if (libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, &probe) < 0)
+			return -1;
+	}
 	if (level == SOL_SOCKET && name == SO_ERROR)
 		return socket_error(fd, sock, value, length);
 	if (level == SOL_SOCKET && name == SO_DOMAIN)

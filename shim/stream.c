@@ -57,10 +57,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	if (sock->bound) {
 		struct sockaddr_storage name;
 		socklen_t length = address_to_sockaddr(&sock->name, sock->family, &name);
-		if (libc.bind(fresh, (struct sockaddr *)&name, length) < 0) {
-			close_quietly(fresh);
-			return -1;
-		}
+		libc.bind(fresh, (struct sockaddr *)&name, length); /* if IP has that address; we remember it anyhow */
 	}
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;

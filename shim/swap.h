@@ -10,7 +10,7 @@
  * fresh fd needs until it is in place. -1 and errno if fd is not open. */
 int swap_flags(int fd);
 
-/* Puts `fresh` on fd and on its dups, each with its own close-on-exec flag; epoll registrations and the owner of
+/* The caller holds the sock (fd_hold). Puts `fresh` on fd and on its dups, each with its own close-on-exec flag; epoll registrations and the owner of
  * signals move along. Consumes `fresh`, also where it fails. */
 int swap_in(int fd, struct sock *sock, int fresh);
 

@@ -40,6 +40,7 @@ HOOK(ssize_t, __recvfrom_chk,
 #endif
 
 HOOK(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))
+HOOK(int, isatty, (int fd), (fd))
 HOOK(int, sockatmark, (int fd), (fd))
 HOOK(int, fcntl, (int fd, int command, void *argument), (fd, command, argument))
 #ifdef __GLIBC__

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static const char CLIENT[] = "ip2vsock/"; /* behind the NUL that makes the name abstract */
@@ -206,8 +207,17 @@ static int unix_connect_error(int error)
 
 static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
-	(void)timeout_ms; /* an attempt ends at once, or waits for a place in the backlog */
+	/* An attempt ends at once, or waits for a place in the backlog, which SO_SNDTIMEO limits: the program's, or the rule's. */
+	struct timeval of_program, limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+	socklen_t length = sizeof of_program;
+	bool limited = timeout_ms && libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, &length) == 0;
+	if (limited)
+		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	int result = libc.connect(fd, (const struct sockaddr *)&place->sockaddr, place->length);
+	int error = errno;
+	if (limited)
+		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, sizeof of_program);
+	errno = error;
 	if (result < 0)
 		errno = unix_connect_error(errno);
 	return result;

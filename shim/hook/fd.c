@@ -5,6 +5,7 @@
 #include "../shim.h"
 #include "../stream.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
@@ -162,4 +163,12 @@ int hook_sockatmark(int fd)
 {
 	int mark;
 	return hook_ioctl(fd, SIOCATMARK, &mark) < 0 ? -1 : mark;
+}
+
+int hook_isatty(int fd)
+{
+	int result = libc.isatty(fd);
+	if (!result && errno == EOPNOTSUPP && fd_tracked(fd))
+		errno = ENOTTY; /* as all sockets say but AF_VSOCK before Linux 6.12 */
+	return result;
 }

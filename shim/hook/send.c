@@ -22,7 +22,11 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 		return FAILED;
 	}
 	if (*flags & MSG_FASTOPEN) {
-		if (stream_connect(fd, sock, address, length) < 0)
+		if (!fd_hold(fd, sock))
+			return PASS;
+		int result = stream_connect(fd, sock, address, length);
+		fd_release(sock);
+		if (result < 0)
 			return FAILED;
 		*flags &= ~MSG_FASTOPEN;
 		return WITHOUT_ADDRESS;

@@ -89,7 +89,11 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 int hook_listen(int fd, int backlog)
 {
 	struct sock *sock = shim_active() ? stream_of(fd) : NULL;
-	return sock ? KEEPING_ERRNO(stream_listen(fd, sock, backlog)) : libc.listen(fd, backlog);
+	if (!sock || !fd_hold(fd, sock))
+		return libc.listen(fd, backlog);
+	int result = KEEPING_ERRNO(stream_listen(fd, sock, backlog));
+	fd_release(sock);
+	return result;
 }
 
 int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
@@ -119,7 +123,11 @@ int hook_shutdown(int fd, int how)
 	struct sock *sock = NULL;
 	if (shim_active())
 		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
-	return sock ? KEEPING_ERRNO(stream_shutdown(fd, sock, how)) : libc.shutdown(fd, how);
+	if (!sock || !fd_hold(fd, sock))
+		return libc.shutdown(fd, how);
+	int result = KEEPING_ERRNO(stream_shutdown(fd, sock, how));
+	fd_release(sock);
+	return result;
 }
 
 int hook_getsockname(int fd, struct sockaddr *address, socklen_t *length)

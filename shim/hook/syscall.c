@@ -44,6 +44,10 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
 	case SYS_sendmsg:
 		return hook_sendmsg((int)a, (void *)b, (int)c);
+	case SYS_write:
+		return hook_write((int)a, (void *)b, (size_t)c);
+	case SYS_writev:
+		return hook_writev((int)a, (void *)b, (int)c);
 	case SYS_sendmmsg:
 		return hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
 #endif

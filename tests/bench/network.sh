@@ -90,14 +90,74 @@ reach() {
 
 await() {
 	local target tries
-	target=VSOCK-CONNECT:$cid:$(port "$1" "$2")
-	[ "$1" != tcp ] || target=TCP:127.0.0.1:$(port "$1" "$2")
+	target=$(target "$1" "$2")
 	for ((tries = 0; tries < 300; tries++)); do
 		! socat -u OPEN:/dev/null "$target" 2>/dev/null || return 0
 		sleep 0.2
 	done
 	cat "$work/log" >&2
 	fail "no server answers at $target"
+}
+
+# ask WAY N: sends stdin to the server and prints its answer, on a connection that needs no ip2vsock
+ask() {
+	socat -t 10 - "$(target "$1" "$2")"
+}
+
+target() {
+	if [ "$1" = tcp ]; then
+		echo "TCP:127.0.0.1:$(port tcp "$2")"
+	else
+		echo "VSOCK-CONNECT:$cid:$(port "$1" "$2")"
+	fi
+}
+
+# until_connected WAY COUNT...: waits until the server has one of these numbers of connections
+until_connected() {
+	local way=$1 tries connections
+	shift
+	for ((tries = 0; tries < 600; tries++)); do
+		read -r connections _ < <(counters "$way")
+		for count; do
+			[ "$connections" != "$count" ] || return 0
+		done
+		sleep 0.1
+	done
+	fail "$way: the server has $connections connections, not $*"
+}
+
+# rate WAY CONNECTIONS: requests a second, from the server's own counter, over SECONDS of the load's steady state.
+# (What load generators print holds the time in which connections are made, which is long where a relay forks.)
+rate() {
+	local way=$1 before after began ended pid
+	until_connected "$way" 0
+	through "$way" load "$way" "$2" >/dev/null 2>>"$work/log" &
+	pid=$!
+	children+=($pid)
+	until_connected "$way" "$2" $(($2 + 1))
+	sleep 0.3
+	read -r _ before < <(counters "$way")
+	began=${EPOCHREALTIME/./}
+	sleep "${seconds:-1}"
+	read -r _ after < <(counters "$way")
+	ended=${EPOCHREALTIME/./}
+	kill $pid
+	wait $pid 2>/dev/null || true
+	echo $(((after - before) * 1000000 / (ended - began)))
+}
+
+# measure_rates WHAT BED WAY...
+measure_rates() {
+	local what=$1 bed=$2 round connections way
+	shift 2
+	for round in {1..5}; do
+		for connections in 1 50; do
+			for way; do
+				progress "${0##*/}, $bed: $connections connections, $way, round $round"
+				sample "$bed" "$what, $connections" "$way" "$(rate "$way" $connections)"
+			done
+		done
+	done
 }
 
 # run_network: what the bench was started for

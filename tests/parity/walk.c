@@ -15,6 +15,9 @@ struct description {
 	enum { FREE, FRESH, BOUND, LISTENING, CONNECTED, FAILED } state;
 	int family, references;
 	bool nonblocking, ended, peer_ended; /* SHUT_WR here, SHUT_WR or close there */
+	bool waits;			     /* in a listener's backlog, even if it was closed meanwhile */
+	bool let_go;			     /* bound to port 0, then refused: TCP gives that port up */
+	bool refused;			     /* not waited for, since then neither connected nor listening */
 	struct description *peer;
 	unsigned unread;
 	struct addr at;			      /* LISTENING */
@@ -49,7 +52,7 @@ static unsigned pick(unsigned below)
 static struct description *description_new(int family, bool nonblocking)
 {
 	for (int i = 0; i < 64; i++)
-		if (descriptions[i].state == FREE && !descriptions[i].references) {
+		if (descriptions[i].state == FREE && !descriptions[i].references && !descriptions[i].waits) {
 			descriptions[i] = (struct description){
 				.state = FRESH, .family = family, .nonblocking = nonblocking};
 			return &descriptions[i];
@@ -83,7 +86,7 @@ static unsigned comparable(struct description *of)
 {
 	if (of->state == CONNECTED && (of->ended || of->peer_ended))
 		return POLLIN | POLLRDHUP;
-	if (of->state == FAILED)
+	if (of->state == FAILED || of->refused)
 		return POLLOUT | POLLERR;
 	return of->state == BOUND ? ~(unsigned)POLLHUP : ~0u;
 }
@@ -145,6 +148,8 @@ static void step_close(int slot)
 static void step_bind(int slot)
 {
 	struct description *of = slots[slot].of, *other = slots[pick(SLOTS)].of;
+	if (of->ended && of->peer_ended)
+		return; /* TCP has forgotten its port by then, and binds it anew */
 	struct addr to = own_loopback(of, 0);
 	if (!pick(4))
 		to = of->family == AF_INET ? ipv4("0.0.0.0", 0) : ipv6("::", 0);
@@ -165,6 +170,7 @@ static void step_listen(int slot)
 	begin("listen(%s)", name(slot));
 	if (finish(listen(slots[slot].fd, 16)) == 0 && of->state != LISTENING) {
 		of->state = LISTENING;
+		of->refused = false;
 		of->at = address_of(slots[slot].fd);
 		of->at = own_loopback(of, port_of(&of->at));
 	}
@@ -173,7 +179,8 @@ static void step_listen(int slot)
 static void connected_to(struct description *of, struct description *listener)
 {
 	of->state = CONNECTED;
-	of->peer_ended = of->ended = false;
+	of->peer_ended = of->ended = of->refused = false;
+	of->waits = true;
 	listener->pending[listener->pending_count++] = of;
 }
 
@@ -197,14 +204,16 @@ static void step_connect(int slot)
 		family = of->family;
 		to = nobody();
 	}
-	bool fresh = of->state != CONNECTED && of->state != LISTENING;
+	bool fresh = of->state != CONNECTED && of->state != LISTENING, bound_before = of->state == BOUND;
 	begin("connect(%s, %s)", name(slot), addr_text(&to));
 	long value = finish(connect(slots[slot].fd, sa(&to), to.length));
 	if (value < 0 && errno == EINPROGRESS) {
-		if (reaches)
+		if (reaches) {
 			connected_to(of, listener);
-		else
+		} else {
 			of->state = FAILED;
+			of->refused = true;
+		}
 		show_poll(slot, POLLOUT, 2000);
 		value = do_getsockopt(name(slot), slots[slot].fd, SOL_SOCKET, SO_ERROR, sizeof(int));
 	} else if (fresh && value == 0 && reaches) {
@@ -212,6 +221,7 @@ static void step_connect(int slot)
 	} else if (fresh && sa(&to)->sa_family == of->family) {
 		of->state = of->state == BOUND ? BOUND : FAILED;
 	}
+	of->let_go = bound_before && of->state != CONNECTED && sa(&to)->sa_family != AF_UNSPEC;
 }
 
 static void step_accept(int slot)
@@ -236,6 +246,7 @@ static void step_accept(int slot)
 	struct description *client = of->pending[0],
 			   *got = description_new(of->family, flags & SOCK_NONBLOCK);
 	memmove(of->pending, of->pending + 1, --of->pending_count * sizeof(of->pending[0]));
+	client->waits = false;
 	hold(into, fd, got);
 	got->state = CONNECTED;
 	if (client->state == CONNECTED && client->references) {
@@ -304,6 +315,8 @@ static void step_send(int slot)
 	if (of->state != CONNECTED || of->peer_ended || !of->peer || of->peer->unread > 10000)
 		return;
 	char part[64] = "";
+	int now = 1; /* not when the peer's acknowledgement comes: that would be a matter of time */
+	setsockopt(slots[slot].fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof(now));
 	memcpy(part, text + pick(20), 1 + pick(40));
 	if (do_send(name(slot), slots[slot].fd, part, MSG_NOSIGNAL | MSG_DONTWAIT, "") > 0)
 		of->peer->unread += strlen(part);
@@ -482,29 +495,29 @@ static const struct step {
 	const char *name;
 	void (*run)(int slot);
 	unsigned weight;
-	bool without_socket;
+	bool without_socket, names; /* names: it gives or shows an address */
 	bool (*mostly)(const struct description *of);
 } steps[] = {
-	{"socket", step_socket, 16, true, NULL},
-	{"a listener and a pair", step_pair, 3, true, NULL},
-	{"close", step_close, 7, false, NULL},
-	{"bind", step_bind, 8, false, fresh},
-	{"listen", step_listen, 8, false, bound},
-	{"connect", step_connect, 14, false, unconnected},
-	{"accept", step_accept, 12, false, has_clients},
-	{"getsockname, getpeername", step_name, 8, false, NULL},
-	{"setsockopt", step_setsockopt, 7, false, NULL},
-	{"getsockopt", step_getsockopt, 6, false, NULL},
-	{"send", step_send, 14, false, connected},
-	{"recv", step_recv, 9, false, connected},
-	{"shutdown", step_shutdown, 2, false, connected},
-	{"dup", step_dup, 8, false, NULL},
-	{"epoll_ctl", step_epoll, 8, false, NULL},
-	{"epoll_wait", step_epoll_wait, 6, true, NULL},
-	{"poll", step_poll, 5, false, NULL},
-	{"fcntl", step_flags, 4, false, NULL},
-	{"ioctl", step_unread, 5, false, connected},
-	{"fork", step_fork, 1, false, NULL},
+	{"socket", step_socket, 16, true, false, NULL},
+	{"a listener and a pair", step_pair, 3, true, false, NULL},
+	{"close", step_close, 7, false, false, NULL},
+	{"bind", step_bind, 8, false, true, fresh},
+	{"listen", step_listen, 8, false, true, bound},
+	{"connect", step_connect, 14, false, true, unconnected},
+	{"accept", step_accept, 12, false, true, has_clients},
+	{"getsockname, getpeername", step_name, 8, false, true, NULL},
+	{"setsockopt", step_setsockopt, 7, false, false, NULL},
+	{"getsockopt", step_getsockopt, 6, false, false, NULL},
+	{"send", step_send, 14, false, false, connected},
+	{"recv", step_recv, 9, false, false, connected},
+	{"shutdown", step_shutdown, 2, false, false, connected},
+	{"dup", step_dup, 8, false, false, NULL},
+	{"epoll_ctl", step_epoll, 8, false, false, NULL},
+	{"epoll_wait", step_epoll_wait, 6, true, false, NULL},
+	{"poll", step_poll, 5, false, false, NULL},
+	{"fcntl", step_flags, 4, false, false, NULL},
+	{"ioctl", step_unread, 5, false, false, connected},
+	{"fork", step_fork, 1, false, true, NULL},
 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 
@@ -539,7 +552,7 @@ void walk_sequence(uint64_t seed, const unsigned char *wanted, unsigned length)
 		while (at >= steps[which].weight)
 			at -= steps[which++].weight;
 		int slot = find_slot(&steps[which]);
-		if (slot < 0)
+		if (slot < 0 || (slots[slot].of && slots[slot].of->let_go && steps[which].names))
 			continue;
 		size_t before = record_size();
 		steps[which].run(slot);

@@ -119,8 +119,8 @@ static void we_are_recognised_anywhere_in_the_list(void **state)
 {
 	(void)state;
 	START(OUR_MAP, "LD_PRELOAD=" OUR_PATH);
-	static const char *const with_us[] = {"LD_PRELOAD=" OUR_PATH, "LD_PRELOAD=:" OUR_PATH, "LD_PRELOAD=/a.so " OUR_PATH,
-		"LD_PRELOAD=" OUR_PATH " /a.so", "LD_PRELOAD=/elsewhere/libip2vsock.so", "LD_PRELOAD=libip2vsock.so::"};
+	static const char *const with_us[] = {"LD_PRELOAD=" OUR_PATH, "LD_PRELOAD=:" OUR_PATH,
+		"LD_PRELOAD=/a.so " OUR_PATH, "LD_PRELOAD=" OUR_PATH " /a.so", "LD_PRELOAD=/elsewhere/libip2vsock.so", "LD_PRELOAD=libip2vsock.so::"};
 	for (size_t i = 0; i < sizeof with_us / sizeof *with_us; i++)
 		assert_completed(LIST(with_us[i], OUR_MAP), LIST(with_us[i], OUR_MAP));
 }

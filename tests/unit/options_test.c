@@ -279,7 +279,8 @@ static void each_option_is_set_and_read_as_on_tcp(int family)
 					if (left_out(levels[level], name, values[value]))
 						continue;
 					int real = tcp(family);
-					wrong += !same_set(real, family, levels[level], name, values[value], lengths[length]);
+					wrong += !same_set(
+						real, family, levels[level], name, values[value], lengths[length]);
 					good += history.first != 0;
 					wrong += !same_get(real, family, levels[level], name, ROOM);
 					options_forget(&history);

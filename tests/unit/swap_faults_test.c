@@ -895,7 +895,8 @@ static void bad_pointers_are_faults(void **state)
 			static const struct linger linger = {1, 5};
 			socklen_t length = sizeof linger;
 			signal(SIGSEGV, SIG_DFL);
-			bool good = name == SO_ERROR || (setsockopt(program.fd, level, name, page, 8) == -1 && errno == EFAULT);
+			bool good = name == SO_ERROR ||
+				(setsockopt(program.fd, level, name, page, 8) == -1 && errno == EFAULT);
 			if (name == SO_LINGER)
 				good &= setsockopt(program.fd, level, name, &linger, sizeof linger) == 0;
 			good &= getsockopt(program.fd, level, name, page, &length) == -1 && errno == EFAULT;
