@@ -121,17 +121,23 @@ static int tcp_info(int fd, const struct sock *sock, enum sock_state state, void
 	return 0;
 }
 
+static bool answered_here(int level, int name)
+{
+	return level == SOL_SOCKET &&
+		(name == SO_ERROR || name == SO_LINGER || name == SO_ACCEPTCONN || name == SO_DOMAIN ||
+			name == SO_TYPE || name == SO_PROTOCOL);
+}
+
 int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length)
 {
 	enum sock_state state = stream_settle(fd, sock);
 	bool connected = state == STATE_CONNECTED;
 	if (state == STATE_IP && !(sock->refused && level == SOL_SOCKET && name == SO_ERROR))
 		return libc.getsockopt(fd, level, name, value, length);
-	if (level == SOL_SOCKET && length && (int)*length > 0) { /* likewise */
-		socklen_t probe = *length < sizeof(int) ? *length : sizeof(int);
-		if (libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, value, &probe) < 0)
-			return -1;
-	}
+	/* What is answered here goes through the kernel first, which looks at the pointers. */
+	if (answered_here(level, name) &&
+		libc.getsockopt(fd, SOL_SOCKET, name == SO_LINGER ? SO_LINGER : SO_TYPE, value, length) < 0)
+		return -1;
 	if (level == SOL_SOCKET && name == SO_ERROR)
 		return socket_error(fd, sock, value, length);
 	if (level == SOL_SOCKET && name == SO_DOMAIN)

@@ -54,7 +54,12 @@ clean_up() {
 }
 trap clean_up EXIT
 trap 'exit 1' TERM INT HUP
-trap 'echo "FAILED: line $LINENO: $BASH_COMMAND" >&2' ERR
+# The test's own line, in whatever function it failed.
+failed() {
+	local line=${BASH_LINENO[-2]}
+	echo "FAILED: line $line: $(sed -n "$line{s/^\t*//;p}" "$0")" >&2
+}
+trap failed ERR
 
 need() {
 	local program

@@ -851,29 +851,6 @@ static void a_file_in_the_place_of_a_dup_stays(void **state)
 	connect_works();
 }
 
-static void a_file_in_the_place_of_a_socket_stays(void **state)
-{
-	(void)state;
-	struct stat file;
-	prepare_socket();
-	real.close(program.fd);
-	assert_int_equal(open("/dev/null", O_RDWR), program.fd);
-	assert_int_equal(act_connect(), -1);
-	assert_int_equal(errno, ENOTSOCK);
-	assert_int_equal(fstat(program.fd, &file), 0);
-	assert_true(S_ISCHR(file.st_mode));
-}
-
-static void a_datagram_socket_in_the_place_of_a_stream_stays(void **state)
-{
-	(void)state;
-	prepare_socket();
-	real.close(program.fd);
-	assert_int_equal(real.socket(AF_INET, SOCK_DGRAM, 0), program.fd);
-	act_connect();
-	assert_int_equal(family_of(program.fd), AF_INET);
-}
-
 /* The kernel finds fault with a pointer; so must we, and not by a crash. */
 static void bad_pointers_are_faults(void **state)
 {
@@ -918,8 +895,6 @@ int main(void)
 		cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
 		cmocka_unit_test_teardown(a_dup_that_is_gone_does_not_hinder, clean_up),
 		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
-		cmocka_unit_test_teardown(a_file_in_the_place_of_a_socket_stays, clean_up),
-		cmocka_unit_test_teardown(a_datagram_socket_in_the_place_of_a_stream_stays, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
 	};
 	struct CMUnitTest tests[SCENARIOS + sizeof others / sizeof *others];
