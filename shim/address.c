@@ -5,8 +5,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
-int stream_answer(int family, const struct address *told, uint32_t scope, struct sockaddr *address,
-	socklen_t *length)
+int stream_answer(
+	int family, const struct address *told, uint32_t scope, struct sockaddr *address, socklen_t *length)
 {
 	struct sockaddr_storage whole;
 	if (!length)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets that came from elsewhere: through exec, SCM_RIGHTS, a service manager. The kernel tells what they are, the
- * map what the program would have called them, and a mark which address it did. */
+/* Sockets that came from elsewhere: through exec, SCM_RIGHTS, a service manager. The kernel tells what they
+ * are, the map what the program would have called them, and a mark which address it did. */
 #include "stream_internal.h"
 
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/uio.h>
 
-/* The mark stands in an option that has no effect on our transports, that no program uses on them and that goes with the
- * description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
+/* The mark stands in an option that has no effect on our transports, that no program uses on them and that
+ * goes with the description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
 enum { MARK = 0x76, MARK_ACCEPTED = 0x80 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
@@ -17,12 +17,13 @@ static uint64_t mark_of(const struct sock *sock)
 	bool client = state_of(sock) == STATE_CONNECTED && !sock->accepted;
 	const struct address *address = client ? &sock->asked : &sock->name;
 	int family = sock->family;
-	enum mark_kind kind = family == AF_INET ? MARK_IPV4
-		: address_is_ipv4(address)      ? MARK_IPV4_MAPPED
-		: address_is_loopback(address)  ? MARK_IPV6_LOOPBACK
-						: MARK_IPV6;
+	enum mark_kind kind = family == AF_INET		     ? MARK_IPV4
+			      : address_is_ipv4(address)     ? MARK_IPV4_MAPPED
+			      : address_is_loopback(address) ? MARK_IPV6_LOOPBACK
+							     : MARK_IPV6;
 	unsigned flags = sock->accepted ? MARK_ACCEPTED : 0;
-	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)address_ip4(address) << 16 | address->port;
+	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)address_ip4(address) << 16 |
+	       address->port;
 }
 
 void stream_mark(int fd, const struct sock *sock)
@@ -37,8 +38,8 @@ static bool read_mark(int fd, int *family, struct address *address, bool *accept
 {
 	uint64_t mark = 0;
 	socklen_t length = sizeof mark;
-	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, &length) < 0 || length != sizeof mark ||
-		mark >> 56 != MARK)
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, &length) < 0 ||
+		length != sizeof mark || mark >> 56 != MARK)
 		return false;
 	enum mark_kind kind = mark >> 48 & 0x7f;
 	*accepted = mark >> 48 & MARK_ACCEPTED;
@@ -93,8 +94,9 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule = has_mark && !(connected && !accepted) ? map_find(shim.map, SIDE_LISTEN, &marked)
-								       : listen_rule(&sock->local, &port);
+	const struct rule *rule = has_mark && !(connected && !accepted)
+					  ? map_find(shim.map, SIDE_LISTEN, &marked)
+					  : listen_rule(&sock->local, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
 	if (family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
@@ -132,7 +134,7 @@ bool stream_is_tcp(int fd)
 	int saved = errno;
 	int domain = int_option(fd, SO_DOMAIN);
 	bool tcp = (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
-		stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
+		   stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
 	errno = saved;
 	return tcp;
 }
@@ -225,7 +227,8 @@ void stream_mark_sent(const struct msghdr *message)
 		step = CMSG_ALIGN(part->cmsg_len);
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t number = CMSG_LEN(0); number + sizeof(int) <= part->cmsg_len; number += sizeof(int)) {
+		for (size_t number = CMSG_LEN(0); number + sizeof(int) <= part->cmsg_len;
+			number += sizeof(int)) {
 			int fd;
 			memcpy(&fd, copy + at + number, sizeof fd);
 			const struct sock *sock = fd_sock(fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* connect(): an attempt is made on a fresh socket, which takes the program's socket's place when it has come far enough:
- * connected, if the program waits, under way, if it doesn't. A blocking connect() that fails leaves no trace. */
+/* connect(): an attempt is made on a fresh socket, which takes the program's socket's place when it has come
+ * far enough: connected, if the program waits, under way, if it doesn't. A blocking connect() that fails
+ * leaves no trace. */
 #include "stream_internal.h"
 
 #include "transport_unix.h"
@@ -42,8 +43,10 @@ static void choose_port(struct attempt *attempt, int fresh)
 	const struct sock *sock = attempt->sock;
 	int saved = errno;
 	for (int i = 0; i < PORT_TRIES; i++) {
-		uint32_t port = i == 0 && sock->bound ? sock->name.port
-						      : ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+		uint32_t port =
+			i == 0 && sock->bound
+				? sock->name.port
+				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 		if (attempt->transport->bind_client(fresh, port, &attempt->peer) == 0) {
 			attempt->local.port = port;
 			break;
@@ -106,18 +109,19 @@ static int wait_for(int fd, const struct transport *transport, int limit_ms)
 
 static bool is_of_a_crash(int signal)
 {
-	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGTRAP ||
-		signal == SIGSYS || signal == SIGABRT;
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+	       signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT;
 }
 
-/* Would the kernel go on after the signal that has just been handled? It doesn't say which one it was, so all handlers
- * must agree; one without SA_RESTART is there to interrupt something. */
+/* Would the kernel go on after the signal that has just been handled? It doesn't say which one it was, so all
+ * handlers must agree; one without SA_RESTART is there to interrupt something. */
 static bool handlers_restart(void)
 {
 	struct sigaction action;
 	for (int number = 1; number < NSIG; number++)
-		if (!is_of_a_crash(number) && sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-			action.sa_handler != SIG_IGN && !(action.sa_flags & SA_RESTART))
+		if (!is_of_a_crash(number) && sigaction(number, NULL, &action) == 0 &&
+			action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
+			!(action.sa_flags & SA_RESTART))
 			return false;
 	return true;
 }
@@ -129,7 +133,8 @@ static void discard(int *fresh)
 	*fresh = -1;
 }
 
-/* Starts an attempt on a non-blocking socket. 0: connected already; EINPROGRESS; anything else: no socket is left. */
+/* Starts an attempt on a non-blocking socket. 0: connected already; EINPROGRESS; anything else: no socket is
+ * left. */
 static int start(struct attempt *attempt, int *fresh)
 {
 	*fresh = open_client(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -141,8 +146,8 @@ static int start(struct attempt *attempt, int *fresh)
 	return result;
 }
 
-/* Waits limit_ms for a program that blocks, and then lets the attempt go on without it, as TCP does: EINPROGRESS, or
- * EINTR, with a socket. */
+/* Waits limit_ms for a program that blocks, and then lets the attempt go on without it, as TCP does:
+ * EINPROGRESS, or EINTR, with a socket. */
 static int start_and_wait(struct attempt *attempt, int limit_ms, int *fresh)
 {
 	int result = start(attempt, fresh);
@@ -176,7 +181,8 @@ static int give_up_waiting(struct attempt *attempt, int error, int *fresh)
 	return fail(error);
 }
 
-/* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to itself. */
+/* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
+ * itself. */
 static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 {
 	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
@@ -202,8 +208,8 @@ static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 	}
 }
 
-/* Sleeps so that a signal does to it what it would do to connect(): a read() goes on after a handler with SA_RESTART, and
- * ends with EINTR after one without. */
+/* Sleeps so that a signal does to it what it would do to connect(): a read() goes on after a handler with
+ * SA_RESTART, and ends with EINTR after one without. */
 static int pause_for(int64_t ms)
 {
 	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
@@ -211,7 +217,9 @@ static int pause_for(int64_t ms)
 	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	if (timer < 0)
 		return -1;
-	ssize_t got = timerfd_settime(timer, 0, &once, NULL) < 0 ? -1 : read(timer, &expirations, sizeof expirations);
+	ssize_t got = timerfd_settime(timer, 0, &once, NULL) < 0
+			      ? -1
+			      : read(timer, &expirations, sizeof expirations);
 	close_quietly(timer);
 	return got < 0 ? -1 : 0;
 }
@@ -221,7 +229,8 @@ static bool nobody_there(int error)
 	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
-/* The blocking connect(), with a rule's `retry`. Leaves in *fresh a socket to put in place: connected (0), or under way
+/* The blocking connect(), with a rule's `retry`. Leaves in *fresh a socket to put in place: connected (0), or
+ * under way
  * (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
 static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
 {
@@ -243,7 +252,8 @@ static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
 	}
 }
 
-/* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first. */
+/* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first.
+ */
 static int attempt_nonblocking(struct attempt *attempt, int *fresh)
 {
 	int result = start(attempt, fresh);
@@ -254,14 +264,16 @@ static int attempt_nonblocking(struct attempt *attempt, int *fresh)
 	return -1;
 }
 
-static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, const struct address *asked,
-	uint32_t scope)
+static int connect_mapped(
+	int fd, struct sock *sock, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
-	struct attempt attempt = {.fd = fd, .sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
+	struct attempt attempt = {
+		.fd = fd, .sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
 	int flags = swap_flags(fd), fresh = -1;
 	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
 		return -1;
-	if (sock->bound && state_of(sock) == STATE_IP && !sock->name.port) { /* bound to port 0: the kernel chose one */
+	if (sock->bound && state_of(sock) == STATE_IP &&
+		!sock->name.port) { /* bound to port 0: the kernel chose one */
 		struct sockaddr_storage name;
 		socklen_t length = sizeof name;
 		if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
@@ -276,9 +288,9 @@ static int connect_mapped(int fd, struct sock *sock, const struct rule *rule, co
 	if (attempt.local.port != PORT_ANY)
 		sock->tried = (uint16_t)attempt.local.port;
 	stream_log("connect", asked, rule, &attempt.peer,
-		outcome == EINPROGRESS  ? "under way"
-			: outcome       ? log_errno(outcome)
-					: "connected");
+		outcome == EINPROGRESS ? "under way"
+		: outcome	       ? log_errno(outcome)
+				       : "connected");
 	if (fresh < 0)
 		return fail(outcome);
 
@@ -384,14 +396,16 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	address_wildcard_to_loopback(&asked);
 	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
 	if (state == STATE_IP && sock->used && !closed_in_tcp(fd))
-		return libc.connect(fd, address, length); /* which says EISCONN, EALREADY, or what came of it */
+		return libc.connect(
+			fd, address, length); /* which says EISCONN, EALREADY, or what came of it */
 	if (!rule || rule->target.kind == TARGET_DIRECT) {
 		if (ranges_reserve(&shim.ranges, &asked))
 			return stream_unreachable(&asked);
 		if (state != STATE_IP && stream_to_ip(fd, sock) < 0)
 			return -1;
 		sock->used = true;
-		stream_log("connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
+		stream_log(
+			"connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
 		return libc.connect(fd, address, length);
 	}
 	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&
@@ -402,7 +416,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return fail(rule->target.error);
 	}
 	uint32_t scope = sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
-		? ((const struct sockaddr_in6 *)address)->sin6_scope_id
-		: 0;
+				 ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
+				 : 0;
 	return connect_mapped(fd, sock, rule, &asked, scope);
 }

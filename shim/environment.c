@@ -32,7 +32,8 @@ void environment_start(char *const *environment)
 	for (char *const *one = environment; *one; one++)
 		if (begins(*one, OURS) || begins(*one, PRELOAD))
 			size += strlen(*one) + 1;
-	char *copy = size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
+	char *copy =
+		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
 	if (!copy || copy == MAP_FAILED)
 		return;
 	for (char *const *one = environment; *one; one++) {
@@ -105,7 +106,8 @@ char *const *environment_complete(char *const *envp, void *room)
 	return complete;
 }
 
-/* Which of two variables of one name counts is the loader's choice (glibc's the last, musl's the first): all must hold us. */
+/* Which of two variables of one name counts is the loader's choice (glibc's the last, musl's the first): all
+ * must hold us. */
 bool environment_is_complete(char *const *envp)
 {
 	size_t length;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of the environment that keeps a program under the map, remembered from the start: servers overwrite their
- * environment (nginx, PostgreSQL, sshd, redis) and build new ones for their children. */
+/* The part of the environment that keeps a program under the map, remembered from the start: servers
+ * overwrite their environment (nginx, PostgreSQL, sshd, redis) and build new ones for their children. */
 #ifndef IP2VSOCK_ENVIRONMENT_H
 #define IP2VSOCK_ENVIRONMENT_H
 
@@ -10,9 +10,8 @@
 /* Copies LD_PRELOAD's part that is this library, and all IP2VSOCK_*. Once, at start. */
 void environment_start(char *const *environment);
 
-
-/* Puts back what `envp` dropped; what it has stays as it is. `room` is at least environment_room(envp) bytes, aligned for
- * a pointer, and holds the result, which refers to envp's strings. Async-signal-safe. */
+/* Puts back what `envp` dropped; what it has stays as it is. `room` is at least environment_room(envp) bytes,
+ * aligned for a pointer, and holds the result, which refers to envp's strings. Async-signal-safe. */
 bool environment_is_complete(char *const *envp);
 size_t environment_room(char *const *envp);
 char *const *environment_complete(char *const *envp, void *room);

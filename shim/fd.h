@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel can't tell about the program's TCP sockets: a cache beside the kernel, indexed by fd number.
+/* What the kernel can't tell about the program's TCP sockets: a cache beside the kernel, indexed by fd
+ * number.
  *
- * Async-signal-safe throughout, no lock, no malloc: entries live in pools that are never given back, so that a reader that
- * races with a close() (the program's own bug) reads something stale but never faults. A vfork child shares
- * its parent's memory, but not its fds: it changes nothing here. Errno is untouched. */
+ * Async-signal-safe throughout, no lock, no malloc: entries live in pools that are never given back, so that
+ * a reader that races with a close() (the program's own bug) reads something stale but never faults. A vfork
+ * child shares its parent's memory, but not its fds: it changes nothing here. Errno is untouched. */
 #ifndef IP2VSOCK_FD_H
 #define IP2VSOCK_FD_H
 
@@ -15,13 +16,13 @@
 #include <sys/types.h>
 
 enum sock_state {
-	STATE_IP,         /* still the INET socket that the program opened */
-	STATE_BOUND,      /* from here on the fd is a socket of our transport */
+	STATE_IP,    /* still the INET socket that the program opened */
+	STATE_BOUND, /* from here on the fd is a socket of our transport */
 	STATE_LISTENING,
 	STATE_CONNECTING, /* a connect() is under way, or its end was not yet seen by the program */
 	STATE_CONNECTED,
-	STATE_FAILED,     /* a connect() that was not waited for has failed, and the program knows */
-	STATE_FOREIGN,    /* an AF_VSOCK socket that the program itself opened: none of our business */
+	STATE_FAILED,  /* a connect() that was not waited for has failed, and the program knows */
+	STATE_FOREIGN, /* an AF_VSOCK socket that the program itself opened: none of our business */
 };
 
 /* An epoll registration of a socket that may yet be replaced. */
@@ -35,34 +36,34 @@ enum { REGISTRATIONS = 2 };
 
 /* One open file description of the program's, however many fds it has here. */
 struct sock {
-	_Atomic uint32_t link;       /* pool.h's */
-	uint32_t number;             /* of this record in its pool */
+	_Atomic uint32_t link;	     /* pool.h's */
+	uint32_t number;	     /* of this record in its pool */
 	_Atomic uint32_t references; /* fds of this process, and calls that are under way */
-	uint8_t family;              /* what the program believes in: AF_INET or AF_INET6 */
+	uint8_t family;		     /* what the program believes in: AF_INET or AF_INET6 */
 	_Atomic uint8_t state;
-	bool bound;        /* the program gave it a local address */
-	bool accepted;     /* it came from accept() */
-	bool shut_listen;  /* shutdown() of a listener */
+	bool bound;			    /* the program gave it a local address */
+	bool accepted;			    /* it came from accept() */
+	bool shut_listen;		    /* shutdown() of a listener */
 	_Atomic bool attempting, cancelled; /* a thread waits in connect(); shutdown() has ended that */
-	_Atomic uint16_t accepting; /* threads of this process in accept() */
-	bool shut_read, shut_write; /* shutdown() of a connection */
-	bool keep_read;    /* SHUT_RD that our transport wasn't told */
-	bool shares;       /* its description also belongs to another sock: a second listener on one port */
-	bool used;         /* as an INET socket it was connected, or inherited: ask the kernel what it is */
-	bool told_closed;  /* something was sent to a peer that had closed */
-	bool abort_once;   /* connect() after an attempt whose failure SO_ERROR has told says so, once */
-	bool report_once;  /* connect() of a non-blocking socket reports its success once, as TCP does */
-	int refused;       /* the errno of an attempt that failed at once, to be told as SO_ERROR */
-	bool overflowed;   /* it has more epoll registrations than are kept here */
-	bool owner;        /* F_SETOWN or its kin was used */
+	_Atomic uint16_t accepting;	    /* threads of this process in accept() */
+	bool shut_read, shut_write;	    /* shutdown() of a connection */
+	bool keep_read;			    /* SHUT_RD that our transport wasn't told */
+	bool shares;	  /* its description also belongs to another sock: a second listener on one port */
+	bool used;	  /* as an INET socket it was connected, or inherited: ask the kernel what it is */
+	bool told_closed; /* something was sent to a peer that had closed */
+	bool abort_once;  /* connect() after an attempt whose failure SO_ERROR has told says so, once */
+	bool report_once; /* connect() of a non-blocking socket reports its success once, as TCP does */
+	int refused;	  /* the errno of an attempt that failed at once, to be told as SO_ERROR */
+	bool overflowed;  /* it has more epoll registrations than are kept here */
+	bool owner;	  /* F_SETOWN or its kin was used */
 	struct options options;
 	const struct rule *rule;
 	const struct transport *transport;
 	struct endpoint local, peer;
 	struct address name;  /* the local IP address: what bind() asked for */
 	struct address asked; /* the remote one: what connect() asked for */
-	uint32_t scope;       /* sin6_scope_id of it */
-	uint16_t tried;       /* the port of the last attempt to connect: TCP goes on showing it */
+	uint32_t scope;	      /* sin6_scope_id of it */
+	uint16_t tried;	      /* the port of the last attempt to connect: TCP goes on showing it */
 	struct registration registrations[REGISTRATIONS];
 };
 
@@ -76,15 +77,17 @@ static inline bool fd_tracked(int fd)
 	return (unsigned)fd < FD_LIMIT && atomic_load_explicit(&fd_index[fd], memory_order_relaxed) != 0;
 }
 
-struct sock *fd_sock(int fd);           /* NULL: not tracked */
-struct sock *fd_open(int fd, int family); /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
-void fd_open_foreign(int fd);            /* the program's own AF_VSOCK socket */
+struct sock *fd_sock(int fd); /* NULL: not tracked */
+struct sock *fd_open(
+	int fd, int family);  /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
+void fd_open_foreign(int fd); /* the program's own AF_VSOCK socket */
 bool fd_is_foreign(int fd);
-/* Keeps a sock while a call on its fd waits, though another thread may close that. false: it is gone already. */
+/* Keeps a sock while a call on its fd waits, though another thread may close that. false: it is gone already.
+ */
 bool fd_hold(int fd, struct sock *sock);
 void fd_release(struct sock *sock);
-void fd_alias(int fd, int number);      /* number is now a dup of fd */
-void fd_forget(int fd);                 /* about to be closed, or found stale */
+void fd_alias(int fd, int number); /* number is now a dup of fd */
+void fd_forget(int fd);		   /* about to be closed, or found stale */
 
 /* Calls visit for each fd of this process that has this sock (NULL: any). */
 void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context);

@@ -18,11 +18,11 @@ static void resolve(void *entry, const char *name)
 	__atomic_store_n((void **)entry, found, __ATOMIC_RELAXED);
 }
 
-#define HOOK(result, name, parameters, arguments) \
-	static result first_##name parameters \
-	{ \
-		resolve(&libc.name, #name); \
-		return libc.name arguments; \
+#define HOOK(result, name, parameters, arguments)                                                            \
+	static result first_##name parameters                                                                \
+	{                                                                                                    \
+		resolve(&libc.name, #name);                                                                  \
+		return libc.name arguments;                                                                  \
 	}
 #include "symbols.h"
 

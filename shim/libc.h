@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The real functions, and the declarations of the hooks that stand in front of them.
  *
- * libc.connect(…) is the next connect() in the search order behind us: libc's, or that of another preloaded library.
- * Each entry starts as a resolver that finds the function on first use, so the table works before any constructor
- * has run and costs a look-up only for what is used; libc_resolve_signal_safe() finds beforehand what may be called in
- * signal handlers. A hook is defined as hook_connect and exported as connect: no clash with libc's own prototypes, which
- * promise the compiler things (non-null, no throw, variadic) that a caller of ours may not keep. */
+ * libc.connect(…) is the next connect() in the search order behind us: libc's, or that of another preloaded
+ * library. Each entry starts as a resolver that finds the function on first use, so the table works before
+ * any constructor has run and costs a look-up only for what is used; libc_resolve_signal_safe() finds
+ * beforehand what may be called in signal handlers. A hook is defined as hook_connect and exported as
+ * connect: no clash with libc's own prototypes, which promise the compiler things (non-null, no throw,
+ * variadic) that a caller of ours may not keep. */
 #ifndef IP2VSOCK_LIBC_H
 #define IP2VSOCK_LIBC_H
 
@@ -24,7 +25,7 @@ struct libc {
 
 extern struct libc libc;
 
-#define HOOK(result, name, parameters, arguments) \
+#define HOOK(result, name, parameters, arguments)                                                            \
 	result hook_##name parameters __asm__(#name) __attribute__((visibility("default")));
 #include "symbols.h"
 

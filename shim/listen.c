@@ -15,14 +15,18 @@
 
 static bool both_set(const struct sock *first, const struct sock *second, int name)
 {
-	return options_int(&first->options, SOL_SOCKET, name, 0) && options_int(&second->options, SOL_SOCKET, name, 0);
+	return options_int(&first->options, SOL_SOCKET, name, 0) &&
+	       options_int(&second->options, SOL_SOCKET, name, 0);
 }
 
-/* Two sockets of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::),
- * SO_REUSEPORT on both, or SO_REUSEADDR while none listens. CID any takes a port whole, so the second is a dup of the first. */
+/* Two sockets of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only
+ * ::), SO_REUSEPORT on both, or SO_REUSEADDR while none listens. CID any takes a port whole, so the second is
+ * a dup of the first. */
 static bool may_share(const struct sock *first, const struct sock *second, const struct address *wanted)
 {
-	const struct sock *six = first->family == AF_INET6 ? first : second->family == AF_INET6 ? second : NULL;
+	const struct sock *six = first->family == AF_INET6    ? first
+				 : second->family == AF_INET6 ? second
+							      : NULL;
 	if (both_set(first, second, SO_REUSEPORT))
 		return true;
 	if (both_set(first, second, SO_REUSEADDR) && state_of(first) != STATE_LISTENING &&
@@ -31,7 +35,7 @@ static bool may_share(const struct sock *first, const struct sock *second, const
 	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return true;
 	return !address_is_wildcard(&first->name) && !address_is_wildcard(wanted) &&
-		memcmp(first->name.ip, wanted->ip, sizeof wanted->ip) != 0;
+	       memcmp(first->name.ip, wanted->ip, sizeof wanted->ip) != 0;
 }
 
 struct sharing {
@@ -46,9 +50,10 @@ static bool shares(const struct sock *first, const void *context)
 	const struct sharing *sharing = context;
 	enum sock_state state = state_of(first);
 	return first != sharing->second && (state == STATE_BOUND || state == STATE_LISTENING) &&
-		first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
-		first->rule->target.kind == sharing->rule->target.kind && first->name.port == sharing->wanted->port &&
-		may_share(first, sharing->second, sharing->wanted);
+	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
+	       first->rule->target.kind == sharing->rule->target.kind &&
+	       first->name.port == sharing->wanted->port &&
+	       may_share(first, sharing->second, sharing->wanted);
 }
 
 static int share(struct sock *sock, const struct rule *rule, const struct address *wanted,
@@ -63,8 +68,8 @@ static int share(struct sock *sock, const struct rule *rule, const struct addres
 }
 
 /* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program is told. */
-static int bind_fresh(struct sock *sock, const struct rule *rule, int flags, struct address *wanted,
-	struct endpoint *local)
+static int bind_fresh(
+	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct endpoint *local)
 {
 	const struct transport *transport = transport_of(rule);
 	bool any = wanted->port == 0;
@@ -105,7 +110,8 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	sock->name = *wanted;
 	sock->bound = true;
 	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
-		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int)); /* as inet6_bind() */
+		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
+			sizeof(int)); /* as inet6_bind() */
 	set_state(sock, STATE_BOUND);
 	if (swap_in(fd, sock, fresh) < 0) {
 		sock->bound = false;
@@ -130,6 +136,8 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 {
 	enum sock_state state = state_of(sock);
 	struct address wanted;
+	if (state == STATE_CONNECTED && stream_closed_both_ways(fd, sock) && stream_to_ip(fd, sock) == 0)
+		state = STATE_IP;
 	if (length > sizeof(struct sockaddr_storage) || (state != STATE_IP && state != STATE_FAILED))
 		return fail(EINVAL);
 	struct sockaddr_in plain;
@@ -139,7 +147,8 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 		if (plain.sin_addr.s_addr == INADDR_ANY)
 			address = (struct sockaddr *)&plain;
 	}
-	if (!address || address->sa_family != sock->family || !address_from_sockaddr(&wanted, address, length))
+	if (!address || address->sa_family != sock->family ||
+		!address_from_sockaddr(&wanted, address, length))
 		return libc.bind(fd, address, length);
 	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
 	if (!rule || rule->target.kind == TARGET_DIRECT) {
@@ -160,8 +169,8 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 	return bind_mapped(fd, sock, rule, &wanted);
 }
 
-/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which means any free
- * port of every address, or one that a failed connect() has left as IP's. */
+/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
+ * means any free port of every address, or one that a failed connect() has left as IP's. */
 static int bind_by_map(int fd, struct sock *sock)
 {
 	struct sockaddr_storage name;
@@ -185,7 +194,7 @@ static bool conflicts(const struct sock *other, const void *context)
 {
 	const struct sock *sock = context;
 	return other != sock && state_of(other) == STATE_LISTENING && other->local.cid == sock->local.cid &&
-		other->local.port == sock->local.port && !may_share(other, sock, &sock->name);
+	       other->local.port == sock->local.port && !may_share(other, sock, &sock->name);
 }
 
 static bool listens_elsewhere(const struct sock *sock)
@@ -230,9 +239,9 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 	return rule->allow_count == 0;
 }
 
-/* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both families has IPv6
- * sockets with IPv4 addresses; where a second listener takes the IPv4 clients, their connections are IPv4's, whichever of
- * the two epoll has woken. */
+/* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
+ * families has IPv6 sockets with IPv4 addresses; where a second listener takes the IPv4 clients, their
+ * connections are IPv4's, whichever of the two epoll has woken. */
 static int family_of_peer(const struct sock *listener, const struct endpoint *peer, int *shown_in)
 {
 	bool only_six = options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
@@ -271,14 +280,15 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 	set_state(sock, STATE_CONNECTED);
 }
 
-/* The kernel writes to the program's own buffer where that is large enough for the carrier's address: so it finds fault
- * with the pointers that TCP would find fault with. */
-static int accept_peer(int fd, const struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
-	struct endpoint *peer)
+/* The kernel writes to the program's own buffer where that is large enough for the carrier's address: so it
+ * finds fault with the pointers that TCP would find fault with. */
+static int accept_peer(int fd, const struct sock *sock, struct sockaddr *address, socklen_t *length,
+	int flags, struct endpoint *peer)
 {
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
-	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) && sock->transport == &transport_vsock;
+	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
+		      sock->transport == &transport_vsock;
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
@@ -336,9 +346,10 @@ static void knock(const struct sock *sock)
 	libc.close(hand);
 }
 
-/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients are refused,
- * poll() says HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is all that. Threads that
- * sleep in accept() still hold the old socket, and are woken; where another process holds it too, that goes on accepting. */
+/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients
+ * are refused, poll() says HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is
+ * all that. Threads that sleep in accept() still hold the old socket, and are woken; where another process
+ * holds it too, that goes on accepting. */
 static int shutdown_listener(int fd, struct sock *sock, int how)
 {
 	enum { KNOCKS = 256 };
@@ -365,7 +376,8 @@ bool stream_closed_both_ways(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	int saved = errno;
-	bool closed = sock->shut_write && !sock->shut_read && poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	bool closed = sock->shut_write && !sock->shut_read && poll(&peer, 1, 0) > 0 &&
+		      peer.revents & (POLLRDHUP | POLLHUP);
 	errno = saved;
 	return closed;
 }
@@ -385,8 +397,9 @@ static bool readable(int fd)
 	return poll(&queue, 1, 0) != 0;
 }
 
-/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer, whose send() fails,
- * and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that may sleep in recv(). */
+/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
+ * whose send() fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that
+ * may sleep in recv(). */
 static bool reader_may_sleep(int fd)
 {
 #if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
@@ -412,6 +425,7 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
+	sock->report_once = false;
 	if (how == SHUT_RD && !sock->shut_write && !reader_may_sleep(fd)) {
 		sock->keep_read = true;
 		return 0;

@@ -28,7 +28,7 @@ static bool stderr_is_as_it_was(void)
 {
 	struct stat now;
 	return at_start.st_ino && fstat(STDERR_FILENO, &now) == 0 && now.st_ino == at_start.st_ino &&
-		now.st_dev == at_start.st_dev;
+	       now.st_dev == at_start.st_dev;
 }
 
 void log_write(const char *first, ...)
@@ -60,8 +60,8 @@ void log_write(const char *first, ...)
 
 const char *log_errno(int error)
 {
-#define NAMED(name) \
-	case name: \
+#define NAMED(name)                                                                                          \
+	case name:                                                                                           \
 		return #name;
 	switch (error) {
 		NAMED(EACCES)

@@ -9,10 +9,12 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-enum { VALUE_LIMIT = 20 }; /* a struct timeval is 16; longer ones (filters, keys) act while the socket is TCP's only */
+enum {
+	VALUE_LIMIT = 20
+}; /* a struct timeval is 16; longer ones (filters, keys) act while the socket is TCP's only */
 
-/* Several threads may set options of one socket while others read them, and none may wait: a record is linked in once and
- * stays as long as the socket; setting the same option again overwrites its value. */
+/* Several threads may set options of one socket while others read them, and none may wait: a record is linked
+ * in once and stays as long as the socket; setting the same option again overwrites its value. */
 struct option {
 	uint32_t next;
 	uint16_t level, name;
@@ -149,7 +151,8 @@ void options_forget(struct options *options)
 }
 
 /* Calls visit for each, in the order in which they were set last. There are few. */
-static void in_order(const struct options *options, void (*visit)(const struct option *option, void *context), void *context)
+static void in_order(const struct options *options, void (*visit)(const struct option *option, void *context),
+	void *context)
 {
 	uint32_t last = 0;
 	for (bool began = false;; began = true) {
@@ -176,7 +179,8 @@ static void copy(const struct option *option, void *to)
 void options_copy(struct options *to, const struct options *from)
 {
 	in_order(from, copy, to);
-	if (find(to, SOL_SOCKET, SO_PRIORITY) || find(to, IPPROTO_IP, IP_TOS)) /* the one thing that isn't inherited */
+	if (find(to, SOL_SOCKET, SO_PRIORITY) ||
+		find(to, IPPROTO_IP, IP_TOS)) /* the one thing that isn't inherited */
 		options_remember(to, SOL_SOCKET, SO_PRIORITY, &(int){0}, sizeof(int));
 }
 
@@ -253,7 +257,8 @@ static void apply(const struct option *option, void *context)
 	struct value value = value_of(option);
 	if (options_universal(option->level, option->name)) {
 		libc.setsockopt(carrier->fd, SOL_SOCKET, option->name, value.bytes, value.length);
-	} else if (option->level == SOL_SOCKET && option->name == SO_RCVLOWAT && value.length >= sizeof(int)) {
+	} else if (option->level == SOL_SOCKET && option->name == SO_RCVLOWAT &&
+		   value.length >= sizeof(int)) {
 		int least; /* above its buffer size AF_VSOCK says EINVAL */
 		memcpy(&least, value.bytes, sizeof least);
 		if (carrier->buffer && least > (int)carrier->buffer)
@@ -315,9 +320,10 @@ static void close_quietly(int fd)
 	errno = saved;
 }
 
-/* 0: TCP takes it, or can't be asked since this process has no fd left. It says what it made of a lingering time. */
-static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value, socklen_t length,
-	struct linger *linger)
+/* 0: TCP takes it, or can't be asked since this process has no fd left. It says what it made of a lingering
+ * time. */
+static int try_on_tcp(const struct options *options, int family, int level, int name, const void *value,
+	socklen_t length, struct linger *linger)
 {
 	int fd = options_scratch(options, family);
 	if (fd < 0)
@@ -352,7 +358,8 @@ static int give(const struct option *option, void *value, socklen_t *length)
 	return 0;
 }
 
-int options_get(const struct options *options, int family, int level, int name, void *value, socklen_t *length)
+int options_get(
+	const struct options *options, int family, int level, int name, void *value, socklen_t *length)
 {
 	const struct option *option = find(options, level, name);
 	bool answerable = option && value && length && (int)*length >= 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Socket options of a program that believes in TCP.
  *
- * What it sets is remembered, and the oracle for everything else is TCP itself: a scratch TCP socket, given the same history,
- * knows every default, limit and error, and is closed again. Async-signal-safe; errno as setsockopt(2), getsockopt(2). */
+ * What it sets is remembered, and the oracle for everything else is TCP itself: a scratch TCP socket, given
+ * the same history, knows every default, limit and error, and is closed again. Async-signal-safe; errno as
+ * setsockopt(2), getsockopt(2). */
 #ifndef IP2VSOCK_OPTIONS_H
 #define IP2VSOCK_OPTIONS_H
 
@@ -17,7 +18,8 @@ struct options {
 };
 
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length);
-/* Remembers what a TCP socket has that was opened elsewhere, as far as servers and clients commonly set it. */
+/* Remembers what a TCP socket has that was opened elsewhere, as far as servers and clients commonly set it.
+ */
 void options_learn(struct options *options, int fd);
 void options_forget(struct options *options);
 /* All that an accepted connection inherits from its listener. */
@@ -30,18 +32,23 @@ int options_time(const struct options *options, int name);
 
 /* Sets all of them on a TCP socket. */
 void options_replay(const struct options *options, int fd);
-/* Sets those that act on a carrier too: the universal ones and SO_RCVLOWAT (at most `buffer`). errno is untouched. */
+/* Sets those that act on a carrier too: the universal ones and SO_RCVLOWAT (at most `buffer`). errno is
+ * untouched. */
 void options_apply(const struct options *options, int fd, uint32_t buffer);
 
 /* The same for the one of SOL_SOCKET that was just set. */
 void options_apply_one(const struct options *options, int name, int fd, uint32_t buffer);
 
-/* Is it one that means the same on every socket? The kernel then keeps it with ours, for all processes that share it. */
+/* Is it one that means the same on every socket? The kernel then keeps it with ours, for all processes that
+ * share it. */
 bool options_universal(int level, int name);
 
 /* As setsockopt(2) and getsockopt(2) on a TCP socket of that family with that history; setting remembers. */
-int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length);
-int options_scratch(const struct options *options, int family); /* such a socket, for the caller to close; -1 */
-int options_get(const struct options *options, int family, int level, int name, void *value, socklen_t *length);
+int options_set(
+	struct options *options, int family, int level, int name, const void *value, socklen_t length);
+int options_scratch(
+	const struct options *options, int family); /* such a socket, for the caller to close; -1 */
+int options_get(
+	const struct options *options, int family, int level, int name, void *value, socklen_t *length);
 
 #endif

@@ -14,7 +14,8 @@ static bool have_chunk(struct pool *pool, uint32_t which)
 		return true;
 	size_t size = (size_t)pool->chunk * pool->size;
 	int saved = errno;
-	void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *none = NULL;
+	void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+	     *none = NULL;
 	if (fresh == MAP_FAILED)
 		fresh = NULL;
 	else if (!atomic_compare_exchange_strong(&pool->chunks[which], &none, fresh))
@@ -23,8 +24,8 @@ static bool have_chunk(struct pool *pool, uint32_t which)
 	return fresh != NULL;
 }
 
-/* The link of a free record. Another thread may take the record while this one reads it; the count in free_top
- * then makes the exchange fail, but the read must be whole. */
+/* The link of a free record. Another thread may take the record while this one reads it; the count in
+ * free_top then makes the exchange fail, but the read must be whole. */
 static _Atomic uint32_t *link_of(struct pool *pool, uint32_t number)
 {
 	return pool_at(pool, number);

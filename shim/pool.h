@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Fixed-size records by number, from 1; 0 is none. Taken and given back without locks or malloc, so in signal handlers
- * too; memory grows by chunks and is never unmapped, so a late reader sees something stale but never faults. */
+/* Fixed-size records by number, from 1; 0 is none. Taken and given back without locks or malloc, so in signal
+ * handlers too; memory grows by chunks and is never unmapped, so a late reader sees something stale but never
+ * faults. */
 #ifndef IP2VSOCK_POOL_H
 #define IP2VSOCK_POOL_H
 
@@ -11,7 +12,8 @@
 enum { POOL_CHUNKS = 4096 };
 
 struct pool {
-	uint32_t size;  /* bytes of a record; it begins with a uint32_t that the pool may use while the record is free */
+	uint32_t size;	/* bytes of a record; it begins with a uint32_t that the pool may use while the record
+			   is free */
 	uint32_t chunk; /* records that are mapped at a time */
 	_Atomic uint32_t used;
 	_Atomic uint64_t free_top; /* the number of the top of the free list, above it a count against ABA */

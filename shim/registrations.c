@@ -78,7 +78,8 @@ static bool read_instance(struct sock *sock, int epfd, struct suspended *suspend
 		text[have] = '\0';
 		char *line = text, *end;
 		for (; (end = strchr(line, '\n')); line = end + 1) {
-			char *tfd = strstr(line, "tfd:"), *events = strstr(line, "events:"), *data = strstr(line, "data:");
+			char *tfd = strstr(line, "tfd:"), *events = strstr(line, "events:"),
+			     *data = strstr(line, "data:");
 			if (!tfd || !events || !data || data > end)
 				continue;
 			int fd = (int)strtol(tfd + 4, NULL, 10);

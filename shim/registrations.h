@@ -6,15 +6,16 @@
 
 #include "fd.h"
 
-/* The process may register fds in ways that no hook sees: io_uring (libuv 1.45 does). The kernel is asked from then on. */
+/* The process may register fds in ways that no hook sees: io_uring (libuv 1.45 does). The kernel is asked
+ * from then on. */
 extern _Atomic bool registrations_unseen;
 
 /* epoll_ctl() did this. */
 void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event);
 
-/* Takes the sock's fds out of every epoll instance of this process, and puts them back with the same events and data:
- * what stands between the two replaces the description. false with errno: the kernel can't be asked, and nothing
- * was taken out. */
+/* Takes the sock's fds out of every epoll instance of this process, and puts them back with the same events
+ * and data: what stands between the two replaces the description. false with errno: the kernel can't be
+ * asked, and nothing was taken out. */
 struct suspended {
 	struct registration list[16];
 	int count;

@@ -24,7 +24,10 @@ static int port_of(const char *service, const struct addrinfo *hints)
 	unsigned long number = strtoul(service, &end, 10);
 	if (!*end)
 		return number <= UINT16_MAX ? (int)number : -2;
-	struct addrinfo numeric = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found;
+	struct addrinfo numeric = {.ai_family = AF_INET,
+				.ai_socktype = SOCK_STREAM,
+				.ai_flags = AI_NUMERICHOST},
+			*found;
 	if (hints && hints->ai_flags & AI_NUMERICSERV)
 		return -2;
 	if (libc.getaddrinfo("127.0.0.1", service, &numeric, &found) != 0)
@@ -49,13 +52,15 @@ static int as_numeric(const struct address *address, const char *name, const cha
 	address_format(address, text, sizeof text);
 	if (hints) {
 		numeric = *hints;
-		numeric.ai_flags &= ~(AI_CANONNAME | AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is lacking */
+		numeric.ai_flags &=
+			~(AI_CANONNAME | AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is lacking */
 	}
 	numeric.ai_family = address_is_ipv4(address) ? AF_INET : AF_INET6;
 	numeric.ai_flags |= AI_NUMERICHOST;
 	int error = libc.getaddrinfo(text, service, &numeric, result);
 	if (!error && hints && hints->ai_flags & AI_CANONNAME) {
-		(*result)->ai_canonname = strdup(name); /* glibc's freeaddrinfo() frees it, musl's leaves it */
+		(*result)->ai_canonname =
+			strdup(name); /* glibc's freeaddrinfo() frees it, musl's leaves it */
 		if (!(*result)->ai_canonname) {
 			freeaddrinfo(*result);
 			return EAI_MEMORY;
@@ -64,11 +69,13 @@ static int as_numeric(const struct address *address, const char *name, const cha
 	return error;
 }
 
-int resolve_addrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+int resolve_addrinfo(
+	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
 	struct address ipv4, ipv6;
 	int family = hints ? hints->ai_family : AF_UNSPEC;
-	if ((hints && hints->ai_flags & AI_NUMERICHOST) || (family != AF_UNSPEC && family != AF_INET && family != AF_INET6))
+	if ((hints && hints->ai_flags & AI_NUMERICHOST) ||
+		(family != AF_UNSPEC && family != AF_INET && family != AF_INET6))
 		return libc.getaddrinfo(host, service, hints, result);
 	switch (names_address(shim.map, host, -1, &ipv4, &ipv6)) {
 	case NAMES_FULL:
@@ -103,8 +110,8 @@ bool resolve_is_ours(const struct sockaddr *address, socklen_t length)
 	return address && address_from_sockaddr(&ip, address, length) && ranges_reserve(&shim.ranges, &ip);
 }
 
-int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
-	socklen_t service_size, int flags)
+int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
+	char *service, socklen_t service_size, int flags)
 {
 	struct address ip;
 	char name[NAME_TEXT];
@@ -120,7 +127,9 @@ int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *hos
 	if (strlen(name) >= host_size)
 		return EAI_OVERFLOW;
 	strcpy(host, name);
-	return error == EAI_OVERFLOW ? libc.getnameinfo(address, length, NULL, 0, service, service_size, flags) : error;
+	return error == EAI_OVERFLOW
+		       ? libc.getnameinfo(address, length, NULL, 0, service, service_size, flags)
+		       : error;
 }
 
 bool resolve_takes(const char *name)
@@ -130,11 +139,12 @@ bool resolve_takes(const char *name)
 }
 
 /* A hostent with one name and one address (none: NULL), in the caller's buffer. */
-static int fill(const char *name, const struct address *address, int family, struct hostent *entry, char *buffer,
-	size_t size, struct hostent **result, int *error)
+static int fill(const char *name, const struct address *address, int family, struct hostent *entry,
+	char *buffer, size_t size, struct hostent **result, int *error)
 {
 	size_t length = family == AF_INET6 ? 16 : 4, name_size = strlen(name) + 1;
-	size_t skip = -(uintptr_t)buffer & (sizeof(char *) - 1), need = skip + 3 * sizeof(char *) + length + name_size;
+	size_t skip = -(uintptr_t)buffer & (sizeof(char *) - 1),
+	       need = skip + 3 * sizeof(char *) + length + name_size;
 	*result = NULL;
 	if (size < need) {
 		*error = NETDB_INTERNAL;
@@ -188,7 +198,8 @@ static bool address_of_ip(const void *bytes, socklen_t length, int family, struc
 bool resolve_is_our_ip(const void *bytes, socklen_t length, int family)
 {
 	struct address address;
-	return bytes && address_of_ip(bytes, length, family, &address) && ranges_reserve(&shim.ranges, &address);
+	return bytes && address_of_ip(bytes, length, family, &address) &&
+	       ranges_reserve(&shim.ranges, &address);
 }
 
 int resolve_address(const void *bytes, int family, struct hostent *entry, char *buffer, size_t size,

@@ -8,16 +8,18 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* getaddrinfo(3), for a host that isn't NULL: answered from the map if that takes the name (for the service asked, if
- * one is), else by libc. The result is libc's to free. */
-int resolve_addrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result);
+/* getaddrinfo(3), for a host that isn't NULL: answered from the map if that takes the name (for the service
+ * asked, if one is), else by libc. The result is libc's to free. */
+int resolve_addrinfo(
+	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result);
 
 /* getnameinfo(3), for an address of a reserved range (resolve_is_ours): at once, by name if that is known. */
 bool resolve_is_ours(const struct sockaddr *address, socklen_t length);
-int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
-	socklen_t service_size, int flags);
+int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
+	char *service, socklen_t service_size, int flags);
 
-/* gethostbyname2_r(3) for a name that the map takes (resolve_takes), or the machine's own that libc doesn't know. */
+/* gethostbyname2_r(3) for a name that the map takes (resolve_takes), or the machine's own that libc doesn't
+ * know. */
 bool resolve_takes(const char *name);
 int resolve_host(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
 	struct hostent **result, int *error);

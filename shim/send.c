@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending where our transports say something else than TCP: to a peer that has closed, and without a connection.
- * MSG_NOSIGNAL always, so that SIGPIPE comes when TCP would send it: Unix sockets raise it at the first write, AF_VSOCK
- * not at all before Linux 6.9. */
+/* Sending where our transports say something else than TCP: to a peer that has closed, and without a
+ * connection. MSG_NOSIGNAL always, so that SIGPIPE comes when TCP would send it: Unix sockets raise it at the
+ * first write, AF_VSOCK not at all before Linux 6.9. */
 #include "stream_internal.h"
 
 #include <fcntl.h>
@@ -17,17 +17,19 @@ static bool peer_closed(int fd)
 	return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
 }
 
-/* TCP takes the first bytes for a peer that has closed, and learns only from its answer that nobody wants them: a client
- * that writes first and then reads finds what the server had said before it hung up. */
+/* TCP takes the first bytes for a peer that has closed, and learns only from its answer that nobody wants
+ * them: a client that writes first and then reads finds what the server had said before it hung up. */
 static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 {
 	if (sock->refused)
 		return fail(stream_take_error(fd, sock));
 	int domain = 0;
 	socklen_t length = sizeof domain;
-	if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || domain != sock->transport->family)
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ||
+		domain != sock->transport->family)
 		return fail(EPIPE); /* closed behind our back: this is another socket */
-	if (sock->shut_write || sock->told_closed || !peer_closed(fd) || stream_settle(fd, sock) != STATE_CONNECTED) {
+	if (sock->shut_write || sock->told_closed || !peer_closed(fd) ||
+		stream_settle(fd, sock) != STATE_CONNECTED) {
 		if (!(flags & MSG_NOSIGNAL))
 			raise(SIGPIPE);
 		return fail(EPIPE);

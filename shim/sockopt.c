@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Socket options and ioctls of a mapped socket. What is set is remembered; what TCP would answer, TCP is asked
- * (options.h); what depends on the connection is told from what is known of it. */
+/* Socket options and ioctls of a mapped socket. What is set is remembered; what TCP would answer, TCP is
+ * asked (options.h); what depends on the connection is told from what is known of it. */
 #include "stream_internal.h"
 
 #include <linux/sockios.h>
@@ -41,26 +41,30 @@ static int become_ipv4(struct sock *sock, const void *value, socklen_t length)
 int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
 	enum sock_state state = stream_settle(fd, sock);
-	if (level == SOL_SOCKET && name == SO_ZEROCOPY) /* nobody would report its end; as TCP before Linux 4.14 */
+	if (level == SOL_SOCKET &&
+		name == SO_ZEROCOPY) /* nobody would report its end; as TCP before Linux 4.14 */
 		return fail(EOPNOTSUPP);
 	if (state == STATE_IP) {
 		int result = libc.setsockopt(fd, level, name, value, length);
 		struct linger linger;
 		socklen_t size = sizeof linger;
 		if (result == 0 && level == SOL_SOCKET && name == SO_LINGER &&
-			libc.getsockopt(fd, level, name, &linger, &size) == 0) /* which it may have completed */
+			libc.getsockopt(fd, level, name, &linger, &size) ==
+				0) /* which it may have completed */
 			options_remember(&sock->options, level, name, &linger, size);
 		else if (result == 0 && value)
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
-	if (level == IPPROTO_TCP && name == TCP_ULP) /* kernel TLS on something that isn't TCP would be a lie */
+	if (level == IPPROTO_TCP &&
+		name == TCP_ULP) /* kernel TLS on something that isn't TCP would be a lie */
 		return fail(state == STATE_CONNECTED ? ENOENT : ENOTCONN);
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && sock->family == AF_INET6 && length >= sizeof(int))
 		return fail(EINVAL); /* has an address, or a connection */
 	if (level == IPPROTO_TCP && name == TCP_FASTOPEN && state == STATE_CONNECTED)
 		return fail(EINVAL);
-	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED && address_is_ipv4(&sock->asked))
+	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED &&
+		address_is_ipv4(&sock->asked))
 		return become_ipv4(sock, value, length);
 	if (options_universal(level, name)) {
 		int result = libc.setsockopt(fd, level, name, value, length);
@@ -68,8 +72,10 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
-	/* An option without effect lets the kernel look at the pointer: some of TCP's are taken without asking it. */
-	if (level == IPPROTO_TCP && libc.setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, value, length) < 0 && errno == EFAULT)
+	/* An option without effect lets the kernel look at the pointer: some of TCP's are taken without
+	 * asking it. */
+	if (level == IPPROTO_TCP && libc.setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, value, length) < 0 &&
+		errno == EFAULT)
 		return -1;
 	if (options_set(&sock->options, sock->family, level, name, value, length) < 0)
 		return -1;
@@ -123,9 +129,8 @@ static int tcp_info(int fd, const struct sock *sock, enum sock_state state, void
 
 static bool answered_here(int level, int name)
 {
-	return level == SOL_SOCKET &&
-		(name == SO_ERROR || name == SO_LINGER || name == SO_ACCEPTCONN || name == SO_DOMAIN ||
-			name == SO_TYPE || name == SO_PROTOCOL);
+	return level == SOL_SOCKET && (name == SO_ERROR || name == SO_LINGER || name == SO_ACCEPTCONN ||
+					      name == SO_DOMAIN || name == SO_TYPE || name == SO_PROTOCOL);
 }
 
 int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length)
@@ -175,8 +180,8 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	return options_get(&sock->options, sock->family, level, name, value, length);
 }
 
-/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't know it for
- * AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
+/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't
+ * know it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
 static int unread(int fd, struct sock *sock, int *count)
 {
 	if (state_of(sock) == STATE_LISTENING)

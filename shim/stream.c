@@ -57,11 +57,13 @@ int stream_to_ip(int fd, struct sock *sock)
 	if (sock->bound) {
 		struct sockaddr_storage name;
 		socklen_t length = address_to_sockaddr(&sock->name, sock->family, &name);
-		libc.bind(fresh, (struct sockaddr *)&name, length); /* if IP has that address; we remember it anyhow */
+		libc.bind(fresh, (struct sockaddr *)&name,
+			length); /* if IP has that address; we remember it anyhow */
 	}
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
-	sock->report_once = sock->shut_listen = sock->keep_read = sock->shut_read = sock->shut_write = sock->shares = sock->accepted = false;
+	sock->report_once = sock->abort_once = sock->shut_listen = sock->keep_read = sock->shut_read =
+		sock->shut_write = sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);
 	return 0;
 }
@@ -87,7 +89,8 @@ void stream_log(const char *what, const struct address *address, const struct ru
 {
 	if (log_limit < (rule ? LOG_CONNECT : LOG_DEBUG))
 		return;
-	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160], where[ENDPOINT_TEXT] = "";
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160],
+				      where[ENDPOINT_TEXT] = "";
 	bool cid = endpoint && rule->target.kind == TARGET_CID;
 	if (cid)
 		endpoint_format(endpoint, where, sizeof where);
@@ -106,8 +109,8 @@ void stream_log(const char *what, const struct address *address, const struct ru
 	size_t size = rule->text_length < sizeof quoted ? rule->text_length : sizeof quoted - 1;
 	memcpy(quoted, rule->text, size);
 	quoted[size] = '\0';
-	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", cid ? " = CID " : "", where, ": ", outcome,
-		" [", rule->source, ", rule ", digit, ": ", quoted, "]");
+	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", cid ? " = CID " : "", where,
+		": ", outcome, " [", rule->source, ", rule ", digit, ": ", quoted, "]");
 }
 
 int stream_unreachable(const struct address *address)
@@ -116,8 +119,10 @@ int stream_unreachable(const struct address *address)
 	bool pattern;
 	address_port_format(address, text, sizeof text);
 	if (names_host(shim.map, address, host, &pattern))
-		log_error(text, " is ", host, ": no rule of the map takes it with this port, and it never goes over IP");
+		log_error(text, " is ", host,
+			": no rule of the map takes it with this port, and it never goes over IP");
 	else
-		log_error(text, ": no rule takes this address of the reserved ranges, and it never goes over IP");
+		log_error(text,
+			": no rule takes this address of the reserved ranges, and it never goes over IP");
 	return fail(EHOSTUNREACH);
 }

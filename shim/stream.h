@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What a mapped socket does where a TCP socket would: the system calls of a TCP stream, on one of our transports.
+/* What a mapped socket does where a TCP socket would: the system calls of a TCP stream, on one of our
+ * transports.
  *
- * Each function is its system call: the same arguments, return value and errno as TCP gives (where it can't be, the list
- * of differences in docs says so). Async-signal-safe, and safe in any thread; no lock is held across a system call.
- * `sock` is the fd's entry. */
+ * Each function is its system call: the same arguments, return value and errno as TCP gives (where it can't
+ * be, the list of differences in docs says so). Async-signal-safe, and safe in any thread; no lock is held
+ * across a system call. `sock` is the fd's entry. */
 #ifndef IP2VSOCK_STREAM_H
 #define IP2VSOCK_STREAM_H
 
@@ -11,8 +12,8 @@
 
 #include <netinet/in.h>
 
-/* The TCP socket behind an fd: what was opened here, or inherited (over exec, by SCM_RIGHTS) and found out now.
- * NULL: something else. errno is untouched. */
+/* The TCP socket behind an fd: what was opened here, or inherited (over exec, by SCM_RIGHTS) and found out
+ * now. NULL: something else. errno is untouched. */
 struct sock *stream_of(int fd);
 /* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
 struct sock *stream_replaced(int fd);
@@ -25,8 +26,9 @@ static inline bool stream_is_tcp_protocol(int protocol)
 	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
 }
 
-/* The process has put itself under a seccomp filter, which lets through what it calls by itself: from then on the data path
- * makes no other system calls than the program's own. (sshd's pre-authentication child may write(), but not sendto().) */
+/* The process has put itself under a seccomp filter, which lets through what it calls by itself: from then on
+ * the data path makes no other system calls than the program's own. (sshd's pre-authentication child may
+ * write(), but not sendto().) */
 extern _Atomic bool stream_filtered;
 
 /* Is it one of ours, without asking the kernel? What the data path does with an fd. */
@@ -35,7 +37,8 @@ static inline struct sock *stream_known(int fd)
 	if (!fd_tracked(fd))
 		return NULL;
 	struct sock *sock = fd_sock(fd);
-	enum sock_state state = sock ? (enum sock_state)atomic_load_explicit(&sock->state, memory_order_relaxed) : STATE_IP;
+	enum sock_state state =
+		sock ? (enum sock_state)atomic_load_explicit(&sock->state, memory_order_relaxed) : STATE_IP;
 	bool passive = atomic_load_explicit(&stream_filtered, memory_order_relaxed);
 	return state != STATE_IP && state != STATE_FOREIGN && !passive ? sock : NULL;
 }

@@ -40,26 +40,27 @@ static inline void close_quietly(int fd)
 enum sock_state stream_settle(int fd, struct sock *sock);
 
 /* Gives an address back as the kernel does: its whole length told, the shorter of the two copied. */
-int stream_answer(int family, const struct address *told, uint32_t scope, struct sockaddr *address,
-	socklen_t *length);
+int stream_answer(
+	int family, const struct address *told, uint32_t scope, struct sockaddr *address, socklen_t *length);
 
-/* Leaves on the socket itself what a program that inherits it must know: the family and the address that this one
- * believes in. */
+/* Leaves on the socket itself what a program that inherits it must know: the family and the address that this
+ * one believes in. */
 void stream_mark(int fd, const struct sock *sock);
 
 /* The connection as TCP would have it: both ends said SHUT_WR; the TCP state (netinet/tcp.h). */
 bool stream_closed_both_ways(int fd, const struct sock *sock);
 uint8_t stream_tcp_state(int fd, const struct sock *sock);
 
-/* Where a rule leads for this IP address: fills in place and endpoint (of a `unix:` target: local). false with errno. */
+/* Where a rule leads for this IP address: fills in place and endpoint (of a `unix:` target: local). false
+ * with errno. */
 bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint);
 
 /* The transport's socket gives way to a fresh INET one, with all that the program had set. */
 int stream_to_ip(int fd, struct sock *sock);
 
-/* One line a connection, if that is wanted: what was done, with which address, by which rule (NULL: none, which only
- * LOG_DEBUG tells), at which endpoint (NULL: none), and what came of it. */
+/* One line a connection, if that is wanted: what was done, with which address, by which rule (NULL: none,
+ * which only LOG_DEBUG tells), at which endpoint (NULL: none), and what came of it. */
 void stream_log(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome);
 

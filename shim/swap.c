@@ -41,14 +41,16 @@ struct dups {
 	struct stat of_old;
 };
 
-/* A dup of the program's. One that libc closed behind our back, and whose number is another file's by now, stays. */
+/* A dup of the program's. One that libc closed behind our back, and whose number is another file's by now,
+ * stays. */
 static void put_dup(int dup, void *context)
 {
 	const struct dups *dups = context;
 	struct stat now;
 	if (dup == dups->fd)
 		return;
-	bool same = fstat(dup, &now) == 0 && now.st_ino == dups->of_old.st_ino && now.st_dev == dups->of_old.st_dev;
+	bool same = fstat(dup, &now) == 0 && now.st_ino == dups->of_old.st_ino &&
+		    now.st_dev == dups->of_old.st_dev;
 	if (!same || !put(dups->fresh, dup))
 		fd_forget(dup);
 }

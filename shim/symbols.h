@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Every function that the library takes the place of, and the only list of them: it makes the declarations of the
- * hooks and the table of the real functions (libc.h), the resolver (libc.c), the export map (Makefile.am), and the test
- * that the library exports these and nothing else. HOOK(result, name, parameters, arguments);
- * HOOK_ONLY(name) is one whose real function isn't called: it has variable arguments, or is no C function. */
+/* Every function that the library takes the place of, and the only list of them: it makes the declarations of
+ * the hooks and the table of the real functions (libc.h), the resolver (libc.c), the export map
+ * (Makefile.am), and the test that the library exports these and nothing else. HOOK(result, name, parameters,
+ * arguments); HOOK_ONLY(name) is one whose real function isn't called: it has variable arguments, or is no C
+ * function. */
 #ifndef HOOK_ONLY
 #define HOOK_ONLY(name)
 #endif
@@ -12,10 +13,12 @@ HOOK(int, connect, (int fd, const struct sockaddr *address, socklen_t length), (
 HOOK(int, bind, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length))
 HOOK(int, listen, (int fd, int backlog), (fd, backlog))
 HOOK(int, accept, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
-HOOK(int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags), (fd, address, length, flags))
+HOOK(int, accept4, (int fd, struct sockaddr *address, socklen_t *length, int flags),
+	(fd, address, length, flags))
 HOOK(int, getsockname, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
 HOOK(int, getpeername, (int fd, struct sockaddr *address, socklen_t *length), (fd, address, length))
-HOOK(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *length), (fd, level, name, value, length))
+HOOK(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *length),
+	(fd, level, name, value, length))
 HOOK(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),
 	(fd, level, name, value, length))
 HOOK(int, shutdown, (int fd, int how), (fd, how))
@@ -26,16 +29,19 @@ HOOK(ssize_t, sendto,
 	(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length),
 	(fd, data, size, flags, address, length))
 HOOK(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
-HOOK(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned int count, int flags), (fd, messages, count, flags))
+HOOK(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned int count, int flags),
+	(fd, messages, count, flags))
 HOOK(ssize_t, recv, (int fd, void *data, size_t size, int flags), (fd, data, size, flags))
 HOOK(ssize_t, recvfrom,
 	(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length),
 	(fd, data, size, flags, address, length))
 HOOK(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 #ifdef __GLIBC__
-HOOK(ssize_t, __recv_chk, (int fd, void *data, size_t size, size_t room, int flags), (fd, data, size, room, flags))
+HOOK(ssize_t, __recv_chk, (int fd, void *data, size_t size, size_t room, int flags),
+	(fd, data, size, room, flags))
 HOOK(ssize_t, __recvfrom_chk,
-	(int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address, socklen_t *length),
+	(int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address,
+		socklen_t *length),
 	(fd, data, size, room, flags, address, length))
 #endif
 
@@ -46,7 +52,8 @@ HOOK(int, fcntl, (int fd, int command, void *argument), (fd, command, argument))
 #ifdef __GLIBC__
 HOOK(int, fcntl64, (int fd, int command, void *argument), (fd, command, argument))
 #endif
-HOOK(int, epoll_ctl, (int epfd, int operation, int fd, struct epoll_event *event), (epfd, operation, fd, event))
+HOOK(int, epoll_ctl, (int epfd, int operation, int fd, struct epoll_event *event),
+	(epfd, operation, fd, event))
 HOOK(int, dup, (int fd), (fd))
 HOOK(int, dup2, (int fd, int number), (fd, number))
 HOOK(int, dup3, (int fd, int number, int flags), (fd, number, flags))
@@ -60,7 +67,8 @@ HOOK(FILE *, freopen, (const char *path, const char *mode, FILE *stream), (path,
 #ifdef __GLIBC__
 HOOK(FILE *, freopen64, (const char *path, const char *mode, FILE *stream), (path, mode, stream))
 #endif
-HOOK(int, prctl, (int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d), (option, a, b, c, d))
+HOOK(int, prctl, (int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
+	(option, a, b, c, d))
 HOOK(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
 
 HOOK_ONLY(vfork)
@@ -79,12 +87,12 @@ HOOK(int, execveat, (int directory, const char *path, char *const *argv, char *c
 HOOK(int, system, (const char *command), (command))
 HOOK(FILE *, popen, (const char *command, const char *mode), (command, mode))
 HOOK(int, posix_spawn,
-	(pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
-		char *const *argv, char *const *envp),
+	(pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attributes, char *const *argv, char *const *envp),
 	(pid, path, actions, attributes, argv, envp))
 HOOK(int, posix_spawnp,
-	(pid_t * pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
-		char *const *argv, char *const *envp),
+	(pid_t * pid, const char *file, const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attributes, char *const *argv, char *const *envp),
 	(pid, file, actions, attributes, argv, envp))
 
 HOOK(int, getaddrinfo,
@@ -97,13 +105,15 @@ HOOK(int, getnameinfo,
 HOOK(struct hostent *, gethostbyname, (const char *name), (name))
 HOOK(struct hostent *, gethostbyname2, (const char *name, int family), (name, family))
 HOOK(int, gethostbyname_r,
-	(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result, int *error),
+	(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
+		int *error),
 	(name, entry, buffer, size, result, error))
 HOOK(int, gethostbyname2_r,
-	(const char *name, int family, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
-		int *error),
+	(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
+		struct hostent **result, int *error),
 	(name, family, entry, buffer, size, result, error))
-HOOK(struct hostent *, gethostbyaddr, (const void *address, socklen_t length, int family), (address, length, family))
+HOOK(struct hostent *, gethostbyaddr, (const void *address, socklen_t length, int family),
+	(address, length, family))
 HOOK(int, gethostbyaddr_r,
 	(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer, size_t size,
 		struct hostent **result, int *error),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What carries a mapped connection: kernel vsock, or Unix sockets (emulated CIDs, and `unix:` targets).
  *
- * All functions are async-signal-safe, return -1 with an errno that TCP would give, and keep no state of their own
- * besides what transport_start() sets once. */
+ * All functions are async-signal-safe, return -1 with an errno that TCP would give, and keep no state of
+ * their own besides what transport_start() sets once. */
 #ifndef IP2VSOCK_TRANSPORT_H
 #define IP2VSOCK_TRANSPORT_H
 
@@ -20,8 +20,8 @@ struct place {
 struct transport {
 	const char *name;
 	int family;
-	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the socket is
-	 * bound or connected, since the peer learns it then. */
+	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the
+	 * socket is bound or connected, since the peer learns it then. */
 	int (*open)(int flags, uint32_t buffer);
 	/* The same for a connection that accept() gave, where it doesn't inherit that. errno is untouched. */
 	void (*size)(int fd, uint32_t buffer);
@@ -35,7 +35,8 @@ struct transport {
 	int (*connect)(int fd, const struct place *place, uint32_t timeout_ms);
 	/* What an errno of this carrier means in TCP, for a connection under way. */
 	int (*connect_error)(int error);
-	/* The endpoint that a sockaddr of this carrier tells. A peer that doesn't say is local, with a made-up port. */
+	/* The endpoint that a sockaddr of this carrier tells. A peer that doesn't say is local, with a
+	 * made-up port. */
 	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);
 	/* This end's own CID, as `peer` sees it. CID_ANY if it can't be known. */
 	uint32_t (*own_cid)(uint32_t peer_cid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Servers are bound to DIR/CID.PORT. Clients are bound to an abstract name that says who they are,
- * "\0ip2vsock/CID.PORT/…", so that both ends see true addresses; abstract names end with their socket, so nothing is
- * left behind. A server's file stays when it ends (whoever binds next replaces it), as unlinking one could unlink a
- * successor's. */
+ * "\0ip2vsock/CID.PORT/…", so that both ends see true addresses; abstract names end with their socket, so
+ * nothing is left behind. A server's file stays when it ends (whoever binds next replaces it), as unlinking
+ * one could unlink a successor's. */
 #include "transport_unix.h"
 
 #include "libc.h"
@@ -100,23 +100,25 @@ static void unix_place(const struct endpoint *endpoint, struct place *place)
 	transport_unix_path(path, place);
 }
 
-/* A socket file whose socket is gone refuses; one in use, of another type than SOCK_DGRAM, is EPROTOTYPE (Linux 5.10
- * to 6.18); asking so wakes no accept(). */
+/* A socket file whose socket is gone refuses; one in use, of another type than SOCK_DGRAM, is EPROTOTYPE
+ * (Linux 5.10 to 6.18); asking so wakes no accept(). */
 static bool stale(const struct place *place)
 {
 	struct stat file; /* what isn't a socket refuses too */
-	if (lstat(((const struct sockaddr_un *)&place->sockaddr)->sun_path, &file) < 0 || !S_ISSOCK(file.st_mode))
+	if (lstat(((const struct sockaddr_un *)&place->sockaddr)->sun_path, &file) < 0 ||
+		!S_ISSOCK(file.st_mode))
 		return false;
 	int probe = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (probe < 0)
 		return false;
 	bool dead = libc.connect(probe, (const struct sockaddr *)&place->sockaddr, place->length) < 0 &&
-		errno == ECONNREFUSED;
+		    errno == ECONNREFUSED;
 	libc.close(probe);
 	return dead;
 }
 
-/* Ports belong to no user; who may connect is the directory's permissions' to say. Where that fails, others can't. */
+/* Ports belong to no user; who may connect is the directory's permissions' to say. Where that fails, others
+ * can't. */
 static void open_to_all(const struct place *place)
 {
 	int saved = errno;
@@ -124,8 +126,8 @@ static void open_to_all(const struct place *place)
 	errno = saved;
 }
 
-/* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The kernel goes
- * on naming the socket as it was bound, so the name must tell the endpoint too. */
+/* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The
+ * kernel goes on naming the socket as it was bound, so the name must tell the endpoint too. */
 static int bind_over(int fd, const struct place *place)
 {
 	const struct sockaddr_un *wanted = (const struct sockaddr_un *)&place->sockaddr;
@@ -180,7 +182,8 @@ static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 	bool local = peer->cid == CID_LOCAL || peer->cid == own;
 	char *at = put_text(address.sun_path + 1, CLIENT);
 	at = put_endpoint(at, local ? CID_LOCAL : own, port);
-	/* Names are the whole network namespace's, and CIDs a directory's: the directory's name tells them apart. */
+	/* Names are the whole network namespace's, and CIDs a directory's: the directory's name tells them
+	 * apart. */
 	uint32_t hash = 2166136261u;
 	for (const char *c = directory ? directory : ""; *c; c++)
 		hash = (hash ^ (uint8_t)*c) * 16777619u;
@@ -207,7 +210,8 @@ static int unix_connect_error(int error)
 
 static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
-	/* An attempt ends at once, or waits for a place in the backlog, which SO_SNDTIMEO limits: the program's, or the rule's. */
+	/* An attempt ends at once, or waits for a place in the backlog, which SO_SNDTIMEO limits: the
+	 * program's, or the rule's. */
 	struct timeval of_program, limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 	socklen_t length = sizeof of_program;
 	bool limited = timeout_ms && libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, &length) == 0;
@@ -225,7 +229,8 @@ static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 
 bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length)
 {
-	if (!directory || address->sa_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path) + 1)
+	if (!directory || address->sa_family != AF_UNIX ||
+		length <= offsetof(struct sockaddr_un, sun_path) + 1)
 		return false;
 	const char *path = ((const struct sockaddr_un *)address)->sun_path;
 	size_t size = length - offsetof(struct sockaddr_un, sun_path), prefix = strlen(directory);
@@ -261,7 +266,8 @@ int transport_unix_refused(int flags)
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | flags, 0, pair) < 0)
 		return -1;
-	/* An end that closes with unread data resets the other: IN OUT ERR HUP RDHUP, as TCP after a refusal. */
+	/* An end that closes with unread data resets the other: IN OUT ERR HUP RDHUP, as TCP after a refusal.
+	 */
 	ssize_t sent = libc.sendto(pair[0], "", 1, MSG_NOSIGNAL, NULL, 0);
 	(void)sent;
 	libc.close(pair[1]);

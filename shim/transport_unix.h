@@ -10,8 +10,8 @@ void transport_unix_start(const struct settings *settings);
 void transport_unix_path(const char *path, struct place *place);
 /* Is this the name of an emulated endpoint, a client's or a server's? */
 bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length);
-/* Makes fd what a TCP socket is whose connection attempt has just failed: readable, writable, hung up, in error.
- * Returns a new socket with `flags`, or -1. */
+/* Makes fd what a TCP socket is whose connection attempt has just failed: readable, writable, hung up, in
+ * error. Returns a new socket with `flags`, or -1. */
 int transport_unix_refused(int flags);
 
 #endif

@@ -63,7 +63,7 @@ static int vsock_connect_error(int error)
 {
 	switch (error) {
 	case ECONNRESET: /* nobody listens, or the backlog is full */
-	case EPROTO:     /* to itself */
+	case EPROTO:	 /* to itself */
 		return ECONNREFUSED;
 	case ENODEV: /* no transport reaches that CID */
 		return EHOSTUNREACH;

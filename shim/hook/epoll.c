@@ -13,5 +13,6 @@ __attribute__((noinline)) static int register_ours(int epfd, int operation, int 
 
 int hook_epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	return fd_tracked(fd) ? register_ours(epfd, operation, fd, event) : libc.epoll_ctl(epfd, operation, fd, event);
+	return fd_tracked(fd) ? register_ours(epfd, operation, fd, event)
+			      : libc.epoll_ctl(epfd, operation, fd, event);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that was started under the map keeps its children under it, also where it clears or rebuilds their
- * environment (IP2VSOCK_FOLLOW=0: not). The environment is completed on the stack: these functions may be
- * called in a vfork child or a signal handler, where there is no malloc. */
+/* A program that was started under the map keeps its children under it, also where it clears or rebuilds
+ * their environment (IP2VSOCK_FOLLOW=0: not). The environment is completed on the stack: these functions may
+ * be called in a vfork child or a signal handler, where there is no malloc. */
 #include "../environment.h"
 #include "../libc.h"
 #include "../stream.h"
@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 /* The environment `envp`, completed: on the caller's stack, so this can't be a function. */
-#define FOLLOWED(envp) \
-	environment_complete(envp, alloca(environment_room(envp)))
+#define FOLLOWED(envp) environment_complete(envp, alloca(environment_room(envp)))
 
 int hook_execve(const char *path, char *const *argv, char *const *envp)
 {
@@ -51,25 +50,29 @@ int hook_execveat(int directory, const char *path, char *const *argv, char *cons
 }
 #endif
 
-/* execl and its kin gather their arguments into an array; NULL ends them, and for execle the environment follows. */
-#define GATHER(argv, first, last) \
-	size_t count = 1; \
-	va_list list; \
-	va_start(list, first); \
-	while (va_arg(list, char *)) \
-		count++; \
-	va_end(list); \
-	char **argv = alloca((count + 1) * sizeof *argv); \
-	va_start(list, first); \
-	argv[0] = (char *)first; \
-	for (size_t i = 1; i <= count; i++) \
-		argv[i] = va_arg(list, char *); \
-	last; \
+/* execl and its kin gather their arguments into an array; NULL ends them, and for execle the environment
+ * follows. */
+#define GATHER(argv, first, last)                                                                            \
+	size_t count = 1;                                                                                    \
+	va_list list;                                                                                        \
+	va_start(list, first);                                                                               \
+	while (va_arg(list, char *))                                                                         \
+		count++;                                                                                     \
+	va_end(list);                                                                                        \
+	char **argv = alloca((count + 1) * sizeof *argv);                                                    \
+	va_start(list, first);                                                                               \
+	argv[0] = (char *)first;                                                                             \
+	for (size_t i = 1; i <= count; i++)                                                                  \
+		argv[i] = va_arg(list, char *);                                                              \
+	last;                                                                                                \
 	va_end(list)
 
-int hook_execl(const char *path, const char *first, ...) __asm__("execl") __attribute__((visibility("default")));
-int hook_execlp(const char *file, const char *first, ...) __asm__("execlp") __attribute__((visibility("default")));
-int hook_execle(const char *path, const char *first, ...) __asm__("execle") __attribute__((visibility("default")));
+int hook_execl(const char *path, const char *first, ...) __asm__("execl")
+	__attribute__((visibility("default")));
+int hook_execlp(const char *file, const char *first, ...) __asm__("execlp")
+	__attribute__((visibility("default")));
+int hook_execle(const char *path, const char *first, ...) __asm__("execle")
+	__attribute__((visibility("default")));
 
 int hook_execl(const char *path, const char *first, ...)
 {
@@ -104,26 +107,28 @@ int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actio
 	return libc.posix_spawnp(pid, file, actions, attributes, argv, FOLLOWED(envp));
 }
 
-/* libc starts the shell with its own posix_spawn() and the process's environment: where that has been cleared, it is
- * completed for the time of the call. */
-#define WITH_ENVIRONMENT(call) \
-	({ \
-		char **before = environ, **during = (char **)FOLLOWED(environ); \
-		environ = during; \
-		__auto_type call_result = (call); \
-		if (environ == during) \
-			environ = before; \
-		call_result; \
+/* libc starts the shell with its own posix_spawn() and the process's environment: where that has been
+ * cleared, it is completed for the time of the call. */
+#define WITH_ENVIRONMENT(call)                                                                               \
+	({                                                                                                   \
+		char **before = environ, **during = (char **)FOLLOWED(environ);                              \
+		environ = during;                                                                            \
+		__auto_type call_result = (call);                                                            \
+		if (environ == during)                                                                       \
+			environ = before;                                                                    \
+		call_result;                                                                                 \
 	})
 
 int hook_system(const char *command)
 {
 	stream_mark_inherited();
-	return environment_is_complete(environ) ? libc.system(command) : WITH_ENVIRONMENT(libc.system(command));
+	return environment_is_complete(environ) ? libc.system(command)
+						: WITH_ENVIRONMENT(libc.system(command));
 }
 
 FILE *hook_popen(const char *command, const char *mode)
 {
 	stream_mark_inherited();
-	return environment_is_complete(environ) ? libc.popen(command, mode) : WITH_ENVIRONMENT(libc.popen(command, mode));
+	return environment_is_complete(environ) ? libc.popen(command, mode)
+						: WITH_ENVIRONMENT(libc.popen(command, mode));
 }

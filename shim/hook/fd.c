@@ -121,7 +121,8 @@ OURS int dup3_ours(int fd, int number, int flags)
 
 int hook_dup3(int fd, int number, int flags)
 {
-	return fd_tracked(fd) || fd_tracked(number) ? dup3_ours(fd, number, flags) : libc.dup3(fd, number, flags);
+	return fd_tracked(fd) || fd_tracked(number) ? dup3_ours(fd, number, flags)
+						    : libc.dup3(fd, number, flags);
 }
 
 OURS int fcntl_ours(int fd, int command, void *argument)
@@ -132,7 +133,7 @@ OURS int fcntl_ours(int fd, int command, void *argument)
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		fd_alias(fd, result);
 	else if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
-		(command == F_SETFL && (long)argument & O_ASYNC))
+		 (command == F_SETFL && (long)argument & O_ASYNC))
 		fd_sock(fd)->owner = true;
 	return result;
 }
@@ -143,7 +144,8 @@ int hook_fcntl(int fd, int command, void *argument)
 }
 
 #ifdef __GLIBC__
-int hook_fcntl64(int fd, int command, void *argument) /* they differ in the locks of files, which sockets don't have */
+int hook_fcntl64(
+	int fd, int command, void *argument) /* they differ in the locks of files, which sockets don't have */
 {
 	return fd_tracked(fd) ? fcntl_ours(fd, command, argument) : libc.fcntl64(fd, command, argument);
 }
@@ -152,7 +154,8 @@ int hook_fcntl64(int fd, int command, void *argument) /* they differ in the lock
 int hook_ioctl(int fd, unsigned long request, void *argument)
 {
 	struct sock *sock = NULL;
-	if (shim_active() && (fd_tracked(fd) || request == FIONREAD)) /* which programs ask of inherited sockets too */
+	if (shim_active() &&
+		(fd_tracked(fd) || request == FIONREAD)) /* which programs ask of inherited sockets too */
 		sock = stream_replaced(fd);
 	if ((request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) && fd_tracked(fd))
 		fd_sock(fd)->owner = true;

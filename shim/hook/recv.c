@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for the sender's
- * address, are looked at, and of those only the ones on an fd of ours. */
+/* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for
+ * the sender's address, are looked at, and of those only the ones on an fd of ours. */
 #include "../libc.h"
 #include "../stream.h"
 
@@ -22,7 +22,8 @@ ssize_t hook_recv(int fd, void *data, size_t size, int flags)
 	return looked_at(fd, flags) ? recv_ours(fd, data, size, flags) : libc.recv(fd, data, size, flags);
 }
 
-OURS ssize_t recvfrom_ours(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
+OURS ssize_t recvfrom_ours(
+	int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = stream_known(fd);
 	if (!sock)
@@ -35,8 +36,9 @@ OURS ssize_t recvfrom_ours(int fd, void *data, size_t size, int flags, struct so
 
 ssize_t hook_recvfrom(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
-	return looked_at(fd, flags) || (address && fd_tracked(fd)) ? recvfrom_ours(fd, data, size, flags, address, length)
-								   : libc.recvfrom(fd, data, size, flags, address, length);
+	return looked_at(fd, flags) || (address && fd_tracked(fd))
+		       ? recvfrom_ours(fd, data, size, flags, address, length)
+		       : libc.recvfrom(fd, data, size, flags, address, length);
 }
 
 OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
@@ -47,8 +49,9 @@ OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	return looked_at(fd, flags) || (message && message->msg_name && fd_tracked(fd)) ? recvmsg_ours(fd, message, flags)
-											: libc.recvmsg(fd, message, flags);
+	return looked_at(fd, flags) || (message && message->msg_name && fd_tracked(fd))
+		       ? recvmsg_ours(fd, message, flags)
+		       : libc.recvmsg(fd, message, flags);
 }
 
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */
@@ -57,8 +60,8 @@ ssize_t hook___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 	return size <= room ? hook_recv(fd, data, size, flags) : libc.__recv_chk(fd, data, size, room, flags);
 }
 
-ssize_t hook___recvfrom_chk(int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address,
-	socklen_t *length)
+ssize_t hook___recvfrom_chk(
+	int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address, socklen_t *length)
 {
 	return size <= room ? hook_recvfrom(fd, data, size, flags, address, length)
 			    : libc.__recvfrom_chk(fd, data, size, room, flags, address, length);

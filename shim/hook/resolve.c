@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that the map takes resolve without any name server, and our addresses back without asking one. */
-#include "../libc.h"
 #include "../resolve.h"
+#include "../libc.h"
 #include "../shim.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
-int hook_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+int hook_getaddrinfo(
+	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
 	return shim_active() && host ? resolve_addrinfo(host, service, hints, result)
 				     : libc.getaddrinfo(host, service, hints, result);
 }
 
-int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
-	socklen_t service_size, int flags)
+int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
+	char *service, socklen_t service_size, int flags)
 {
 	if (shim_active() && resolve_is_ours(address, length))
 		return resolve_nameinfo(address, length, host, host_size, service, service_size, flags);
@@ -53,8 +54,8 @@ int hook_gethostbyname2_r(const char *name, int family, struct hostent *into, ch
 	return resolve_host(name, family, into, room, size, result, error);
 }
 
-int hook_gethostbyname_r(const char *name, struct hostent *into, char *room, size_t size, struct hostent **result,
-	int *error)
+int hook_gethostbyname_r(
+	const char *name, struct hostent *into, char *room, size_t size, struct hostent **result, int *error)
 {
 	if (!shim_active() || !name || !resolve_takes(name))
 		return libc.gethostbyname_r(name, into, room, size, result, error);
@@ -73,8 +74,8 @@ struct hostent *hook_gethostbyaddr(const void *address, socklen_t length, int fa
 	return result;
 }
 
-int hook_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *into, char *room, size_t size,
-	struct hostent **result, int *error)
+int hook_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *into, char *room,
+	size_t size, struct hostent **result, int *error)
 {
 	if (!shim_active() || !resolve_is_our_ip(address, length, family))
 		return libc.gethostbyaddr_r(address, length, family, into, room, size, result, error);

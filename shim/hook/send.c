@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending. On an fd that isn't ours each costs one load and one branch. With an address: on TCP it is ignored once there's
- * a connection, and with MSG_FASTOPEN it makes one; a datagram to one of our ranges stays here. */
+/* Sending. On an fd that isn't ours each costs one load and one branch. With an address: on TCP it is ignored
+ * once there's a connection, and with MSG_FASTOPEN it makes one; a datagram to one of our ranges stays here.
+ */
 #include "../libc.h"
 #include "../shim.h"
 #include "../stream.h"
@@ -16,7 +17,8 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 	struct address wanted;
 	struct sock *sock = fd_tracked(fd) || *flags & MSG_FASTOPEN ? stream_of(fd) : NULL;
 	if (!sock) {
-		if (!address_from_sockaddr(&wanted, address, length) || !ranges_reserve(&shim.ranges, &wanted))
+		if (!address_from_sockaddr(&wanted, address, length) ||
+			!ranges_reserve(&shim.ranges, &wanted))
 			return PASS;
 		stream_unreachable(&wanted);
 		return FAILED;
@@ -34,8 +36,8 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }
 
-/* What follows on a tracked fd, or with an address, stands in functions of its own, which keeps the way of all others
- * short. */
+/* What follows on a tracked fd, or with an address, stands in functions of its own, which keeps the way of
+ * all others short. */
 #define OURS __attribute__((noinline)) static
 
 OURS ssize_t send_ours(int fd, const void *data, size_t size, int flags)
@@ -82,8 +84,8 @@ ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 	return fd_tracked(fd) ? writev_ours(fd, parts, count) : libc.writev(fd, parts, count);
 }
 
-OURS ssize_t sendto_address(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
-	socklen_t length)
+OURS ssize_t sendto_address(
+	int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
 	switch (judge(fd, address, length, &flags)) {
 	case FAILED:
@@ -95,7 +97,8 @@ OURS ssize_t sendto_address(int fd, const void *data, size_t size, int flags, co
 	}
 }
 
-ssize_t hook_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
+ssize_t hook_sendto(
+	int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
 	if (address && shim_active())
 		return sendto_address(fd, data, size, flags, address, length);

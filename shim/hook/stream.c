@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls of a TCP socket. */
+#include "../stream.h"
 #include "../libc.h"
 #include "../shim.h"
-#include "../stream.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 
 /* A call that works leaves errno as it was, whatever was tried on the way. */
-#define KEEPING_ERRNO(call) \
-	({ \
-		int errno_before = errno; \
-		int call_result = (call); \
-		if (call_result >= 0) \
-			errno = errno_before; \
-		call_result; \
+#define KEEPING_ERRNO(call)                                                                                  \
+	({                                                                                                   \
+		int errno_before = errno;                                                                    \
+		int call_result = (call);                                                                    \
+		if (call_result >= 0)                                                                        \
+			errno = errno_before;                                                                \
+		call_result;                                                                                 \
 	})
 
 /* A TCP socket that can't be kept track of could slip past the map. */
@@ -33,7 +33,8 @@ int hook_socket(int domain, int type, int protocol)
 	if (fd < 0 || !shim_active())
 		return fd;
 	bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
-	if ((domain == AF_INET || domain == AF_INET6) && stream && (protocol == 0 || stream_is_tcp_protocol(protocol)))
+	if ((domain == AF_INET || domain == AF_INET6) && stream &&
+		(protocol == 0 || stream_is_tcp_protocol(protocol)))
 		return with_entry(fd, domain);
 	if (domain == AF_VSOCK)
 		fd_open_foreign(fd);
@@ -43,7 +44,8 @@ int hook_socket(int domain, int type, int protocol)
 }
 
 /* Does this address go anywhere but to IP, so that it's worth finding out what fd is? */
-static bool concerns_us(enum side side, const struct sockaddr *address, socklen_t length, struct address *wanted)
+static bool concerns_us(
+	enum side side, const struct sockaddr *address, socklen_t length, struct address *wanted)
 {
 	if (!address || !address_from_sockaddr(wanted, address, length))
 		return false;
@@ -133,13 +135,15 @@ int hook_shutdown(int fd, int how)
 int hook_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
-	return sock ? KEEPING_ERRNO(stream_name(fd, sock, address, length)) : libc.getsockname(fd, address, length);
+	return sock ? KEEPING_ERRNO(stream_name(fd, sock, address, length))
+		    : libc.getsockname(fd, address, length);
 }
 
 int hook_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? KEEPING_ERRNO(stream_peer(fd, sock, address, length)) : libc.getpeername(fd, address, length);
+	return sock ? KEEPING_ERRNO(stream_peer(fd, sock, address, length))
+		    : libc.getpeername(fd, address, length);
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t length)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by number. */
+/* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by
+ * number. */
 #include "../libc.h"
 #include "../registrations.h"
 #include "../stream.h"
@@ -80,7 +81,8 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_execveat((int)a, (void *)b, (void *)c, (void *)d, (int)e);
 #endif
 	case SYS_prctl:
-		return hook_prctl((int)a, (unsigned long)b, (unsigned long)c, (unsigned long)d, (unsigned long)e);
+		return hook_prctl(
+			(int)a, (unsigned long)b, (unsigned long)c, (unsigned long)d, (unsigned long)e);
 	case SYS_seccomp: {
 		long result = libc.syscall(number, a, b, c, d, e, f);
 		if (result >= 0 && a != SECCOMP_GET_ACTION_AVAIL && a != SECCOMP_GET_NOTIF_SIZES)

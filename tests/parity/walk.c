@@ -289,14 +289,15 @@ static unsigned pick_option(int slot, char text[64])
 	return which;
 }
 
-/* Neither what lets two sockets share a port, nor what TCP tunes on a connection by itself. */
+/* Neither what lets two sockets share a port, nor what TCP tunes on a connection by itself; nor on a listener whose
+ * backlog holds connections that were made without it. */
 static void step_setsockopt(int slot)
 {
 	char text[64];
 	unsigned which = pick_option(slot, text);
 	int option = options[which].option;
 	bool tuned = option == SO_RCVBUF && slots[slot].of->state != FRESH;
-	if (!tuned && option != SO_REUSEADDR && option != IPV6_V6ONLY)
+	if (!tuned && !slots[slot].of->pending_count && option != SO_REUSEADDR && option != IPV6_V6ONLY)
 		do_setsockopt(text, slots[slot].fd, options[which].level, option, pick(options[which].below));
 }
 

@@ -26,7 +26,7 @@ else
 	client_address6=::1 server_address6=::1
 fi
 
-# die WHY: the runner shows the last such line.
+# die WHY: the runner shows the first such line.
 die() {
 	echo "FAILED: $*" >&2
 	exit 1
@@ -147,7 +147,7 @@ fetch() {
 	client "$1" -- curl --silent --show-error --fail --max-time 30 "${@:2}"
 }
 
-# same FILE...: all have the same bytes. One process, since in the bed each takes a tenth of a second.
+# same FILE...: all have the same bytes. One process, since in the bed each takes its time.
 same() {
 	[ "$(sha256sum -- "$@" | cut -d ' ' -f 1 | uniq | wc -l)" = 1 ] || die "not the same bytes: $*"
 }
