@@ -98,7 +98,7 @@ static int take_error(int fd)
 static int wait_for(int fd, const struct transport *transport, int limit_ms)
 {
 	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	int ready = poll(&wait, 1, limit_ms);
+	int ready = libc.poll(&wait, 1, limit_ms);
 	if (ready < 0)
 		return -1;
 	if (ready == 0)

@@ -52,6 +52,7 @@ void libc_resolve_signal_safe(void)
 	SIGNAL_SAFE(recv);
 	SIGNAL_SAFE(recvfrom);
 	SIGNAL_SAFE(recvmsg);
+	SIGNAL_SAFE(poll);
 	SIGNAL_SAFE(ioctl);
 	SIGNAL_SAFE(fcntl);
 	SIGNAL_SAFE(epoll_ctl);

@@ -11,6 +11,8 @@
 #define IP2VSOCK_LIBC_H
 
 #include <netdb.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>

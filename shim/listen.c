@@ -376,7 +376,7 @@ bool stream_closed_both_ways(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	int saved = errno;
-	bool closed = sock->shut_write && !sock->shut_read && poll(&peer, 1, 0) > 0 &&
+	bool closed = sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
 		      peer.revents & (POLLRDHUP | POLLHUP);
 	errno = saved;
 	return closed;
@@ -385,7 +385,7 @@ bool stream_closed_both_ways(int fd, const struct sock *sock)
 uint8_t stream_tcp_state(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
-	bool finished = poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	bool finished = libc.poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
 	if (sock->shut_write)
 		return finished ? TCP_CLOSE : TCP_FIN_WAIT2;
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
@@ -394,7 +394,7 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock)
 static bool readable(int fd)
 {
 	struct pollfd queue = {.fd = fd, .events = POLLIN};
-	return poll(&queue, 1, 0) != 0;
+	return libc.poll(&queue, 1, 0) != 0;
 }
 
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,

@@ -14,7 +14,7 @@ _Atomic bool stream_filtered;
 static bool peer_closed(int fd)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
-	return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	return libc.poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
 }
 
 /* TCP takes the first bytes for a peer that has closed, and learns only from its answer that nobody wants
@@ -50,7 +50,7 @@ static int without_connection(int fd, struct sock *sock, int flags)
 	if (flags & MSG_DONTWAIT || (mode >= 0 && mode & O_NONBLOCK))
 		return fail(EAGAIN);
 	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	return poll(&wait, 1, -1) < 0 ? -1 : 0;
+	return libc.poll(&wait, 1, -1) < 0 ? -1 : 0;
 }
 
 static size_t size_of(const struct msghdr *message)

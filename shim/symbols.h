@@ -46,6 +46,12 @@ HOOK(ssize_t, __recvfrom_chk,
 #endif
 
 HOOK(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))
+HOOK(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
+HOOK(int, ppoll, (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),
+	(fds, count, timeout, mask))
+#ifdef __GLIBC__
+HOOK(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t size), (fds, count, timeout, size))
+#endif
 HOOK(int, isatty, (int fd), (fd))
 HOOK(int, sockatmark, (int fd), (fd))
 HOOK(int, fcntl, (int fd, int command, void *argument), (fd, command, argument))

@@ -6,8 +6,13 @@
 
 static const struct transport *cid_transport = &transport_vsock;
 
+bool transport_unix_used;
+
 void transport_start(const struct settings *settings)
 {
+	transport_unix_used = settings->emulated != NULL;
+	for (uint32_t i = 0; !transport_unix_used && i < map_count(settings->map); i++)
+		transport_unix_used = map_rule(settings->map, i)->target.kind == TARGET_UNIX;
 	if (!settings->emulated)
 		return;
 	transport_unix_start(settings);

@@ -44,6 +44,8 @@ struct transport {
 
 extern const struct transport transport_vsock, transport_unix;
 
+extern bool transport_unix_used; /* by emulated CIDs, or a `unix:` target */
+
 /* Chooses the transport of CIDs: settings->emulated. Not async-signal-safe; once, at start. */
 void transport_start(const struct settings *settings);
 /* The carrier of a rule whose target is a CID or unix:. */

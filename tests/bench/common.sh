@@ -27,3 +27,9 @@ in_bed() {
 	progress 'booting the bed'
 	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 "$here/../bed/with-vsock" --ip "$0" "$@"
 }
+
+# in_enclave: the same on two kernels, the server's end in the enclave.
+in_enclave() {
+	progress 'booting the enclave bed'
+	ENCLAVE_BED_SECONDS=1800 "$here/../enclave/with-enclave" "$0 drive" "$0 serve"
+}

@@ -595,3 +595,36 @@ CASE(listen_shutdown_with_clients, "clients in the queue when a listener is shut
 	char byte;
 	VALUE(recv(c, &byte, 1, MSG_DONTWAIT) <= 0);
 }
+
+/* What the random walk found */
+
+CASE(listen_unbound_dup, "listen on one dup of a socket that nobody bound: the others listen too")
+{
+	int s = tcp(), d = dup(s), e = dup(s), c = tcp();
+	LISTEN(d, 5);
+	POLL(s);
+	struct addr at = address_of(e);
+	CONNECT(c, loopback(port_of(&at)));
+	ACCEPT(s);
+	SHUTDOWN(e, SHUT_RD);
+	POLL(d);
+}
+
+CASE(bind_ipv6_client, "an IPv6 client that was bound to port 0 is an IPv6 client to a dual-stack listener")
+{
+	int s = listener_at(ipv6("::", 0), 5), c = socket(AF_INET6, SOCK_STREAM, 0);
+	struct addr at = address_of(s);
+	BIND(c, ipv6("::1", 0));
+	CONNECT(c, ipv6("::1", port_of(&at)));
+	ACCEPT(s);
+}
+
+CASE(bind_when_both_have_ended, "a socket whose connection is over in both directions can be bound again")
+{
+	struct pair p = pair();
+	SHUTDOWN(p.client, SHUT_WR);
+	READ(p.server, 1);
+	CLOSE(p.server);
+	settle();
+	BIND(p.client, loopback(0));
+}

@@ -815,3 +815,57 @@ CASE(connect_syscall_failure, "a failed syscall(SYS_connect) sets errno and keep
 	finish(syscall(SYS_connect, c, sa(&at), at.length));
 	GETPEERNAME(c);
 }
+
+/* What the random walk found */
+
+/* A non-blocking attempt that was refused, and the program knows. */
+static int refused_socket(void)
+{
+	int c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	CONNECT(c, nobody());
+	do_poll("c", c, POLLOUT, 2000);
+	GETSOCKOPT(c, SOL_SOCKET, SO_ERROR);
+	return c;
+}
+
+CASE(connect_refused_then_bound, "a refused socket is bound: it can't listen before connect has said that it failed")
+{
+	int c = refused_socket();
+	BIND(c, loopback(0));
+	LISTEN(c, 5);
+	CONNECT(c, nobody());
+	LISTEN(c, 5);
+}
+
+CASE(connect_refused_then_dissolved, "AF_UNSPEC forgets that an attempt was refused: the bound socket listens")
+{
+	int c = refused_socket();
+	BIND(c, loopback(0));
+	CONNECT(c, unspecified());
+	LISTEN(c, 5);
+	int d = refused_socket();
+	CONNECT(d, unspecified());
+	CONNECT(d, nobody());
+}
+
+CASE(connect_refused_then_listening, "a socket bound to port 0 and refused listens where it says that it does")
+{
+	int c = tcp(), d = tcp();
+	BIND(c, wildcard(0));
+	CONNECT(c, nobody());
+	LISTEN(c, 5);
+	struct addr at = address_of(c);
+	CONNECT(d, loopback(port_of(&at)));
+	ACCEPT(c);
+}
+
+CASE(connect_nonblocking_again_after_shutdown, "SHUT_WR in between: the second connect says EISCONN at once")
+{
+	int s = listener(), c = tcp();
+	nonblocking(c);
+	CONNECT(c, address_of(s));
+	do_poll("c", c, POLLOUT, 2000);
+	GETSOCKOPT(c, SOL_SOCKET, SO_ERROR);
+	SHUTDOWN(c, SHUT_WR);
+	CONNECT(c, address_of(s));
+}

@@ -890,3 +890,17 @@ CASE(ioctl_unknown, "an unknown request is ENOTTY, a terminal's too")
 	begin("isatty");
 	finish(isatty(p.client) - 1);
 }
+
+/* What the random walk found */
+
+CASE(option_set_with_client_waiting, "what the listener sets while a client waits, that client's connection doesn't have")
+{
+	int s = listener(), c = tcp();
+	connect_to(c, address_of(s));
+	settle();
+	SETSOCKOPT(s, IPPROTO_TCP, TCP_NODELAY, 1);
+	SETSOCKOPT(s, SOL_SOCKET, SO_KEEPALIVE, 1);
+	int a = ACCEPT(s);
+	GETSOCKOPT(a, IPPROTO_TCP, TCP_NODELAY);
+	GETSOCKOPT(a, SOL_SOCKET, SO_KEEPALIVE);
+}

@@ -439,6 +439,7 @@ static void step_pair(int slot)
 			taken[found++] = i;
 	if (found < 3)
 		return;
+	family = AF_INET;
 	struct pair made = pair();
 	struct description *of[3];
 	int fds[3] = {made.listener, made.client, made.server};
