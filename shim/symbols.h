@@ -47,8 +47,6 @@ HOOK(ssize_t, __recvfrom_chk,
 
 HOOK(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))
 HOOK(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
-HOOK(int, ppoll, (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),
-	(fds, count, timeout, mask))
 #ifdef __GLIBC__
 HOOK(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t size), (fds, count, timeout, size))
 #endif

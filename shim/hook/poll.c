@@ -1,43 +1,82 @@
 /* SPDX-License-Identifier: MIT */
-/* A Unix socket says POLLHUP as soon as its peer has closed, with data still unread; TCP when both ends have. Programs that take
- * it for the end before they read lose the rest (stunnel). So the bit is taken out of what poll() found, where it
- * isn't all that it found; without Unix sockets as a carrier nothing is looked at. */
+/* A Unix socket says POLLHUP as soon as its peer has closed, with data still unread; TCP when both ends have.
+ * Programs that take it for the end before they read lose the rest (stunnel). So poll() leaves it out while
+ * only the peer has closed; without Unix sockets as a carrier nothing is looked at. */
 #include "../libc.h"
 #include "../stream.h"
 
-static bool is_connected(const struct sock *sock)
+#include <time.h>
+
+/* Entries of the program's array for which an early POLLHUP was all: they are turned over, so that poll()
+ * passes them by. */
+struct passed {
+	nfds_t entries[64];
+	unsigned count;
+};
+
+static bool hung_up_early(const struct pollfd *one)
 {
+	if (!(one->revents & POLLHUP) || one->revents & POLLERR)
+		return false;
+	const struct sock *sock = stream_known(one->fd);
+	if (!sock || sock->transport != &transport_unix || sock->shut_write)
+		return false;
 	enum sock_state state = (enum sock_state)atomic_load(&sock->state);
 	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->refused);
 }
 
-static int without_early_hangup(struct pollfd *fds, nfds_t count, int found)
+/* Returns how many entries have something left to tell. */
+static int strip(struct pollfd *fds, nfds_t count, int found, struct passed *passed)
 {
-	if (found <= 0 || !transport_unix_used)
-		return found;
-	for (nfds_t i = 0; i < count; i++) {
-		if (!(fds[i].revents & POLLHUP) || fds[i].revents == POLLHUP || fds[i].revents & POLLERR)
+	for (nfds_t i = 0; found > 0 && i < count; i++) {
+		bool only = fds[i].revents == POLLHUP,
+		     room = passed->count < sizeof passed->entries / sizeof(nfds_t);
+		if (!hung_up_early(&fds[i]) || (only && !room))
 			continue;
-		const struct sock *sock = stream_known(fds[i].fd);
-		if (sock && sock->transport == &transport_unix && is_connected(sock) && !sock->shut_write)
-			fds[i].revents &= (short)~POLLHUP;
+		fds[i].revents &= (short)~POLLHUP;
+		if (!only)
+			continue;
+		fds[i].fd = ~fds[i].fd;
+		passed->entries[passed->count++] = i;
+		found--;
 	}
+	return found;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+__attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count, int timeout)
+{
+	struct passed passed = {.count = 0};
+	int64_t deadline = timeout > 0 ? now_ms() + timeout : 0;
+	int found, left = timeout;
+	do {
+		if (timeout > 0) {
+			int64_t rest = deadline - now_ms();
+			left = rest > 0 ? (int)rest : 0;
+		}
+		found = libc.poll(fds, count, left);
+	} while (found > 0 && (found = strip(fds, count, found, &passed)) == 0 && left != 0);
+	for (unsigned i = 0; i < passed.count; i++)
+		fds[passed.entries[i]].fd = ~fds[passed.entries[i]].fd;
 	return found;
 }
 
 int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-	return without_early_hangup(fds, count, libc.poll(fds, count, timeout));
-}
-
-int hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
-{
-	return without_early_hangup(fds, count, libc.ppoll(fds, count, timeout, mask));
+	return transport_unix_used ? poll_unix(fds, count, timeout) : libc.poll(fds, count, timeout);
 }
 
 #ifdef __GLIBC__
 int hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 {
-	return without_early_hangup(fds, count, libc.__poll_chk(fds, count, timeout, size));
+	return transport_unix_used && count <= size / sizeof *fds
+		       ? poll_unix(fds, count, timeout)
+		       : libc.__poll_chk(fds, count, timeout, size);
 }
 #endif

@@ -2,7 +2,7 @@
 /* memory SIZES CYCLES: what a mapped connection costs in this process's memory. Opens pairs of connected fds (a client's
  * and an accepted one), as many fds as each of the comma-separated SIZES says, one size after the other and all closed in
  * between, and then CYCLES connections one at a time. The program touches no new memory by itself, so what its resident
- * memory grows by is the library's. Prints "CASE WAY BYTES" with tabs.
+ * memory grows by is the library's. Prints "CASE WAY BYTES" with tabs between.
  *
  * The map takes 127.0.0.1. */
 #define _GNU_SOURCE
@@ -70,7 +70,9 @@ int main(int count, char **arguments)
 	if (count != 3)
 		return 2;
 	memset(fds, -1, sizeof fds);
-	struct rlimit files = {LIMIT + 64, LIMIT + 64};
+	struct rlimit files;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
 	check("setrlimit", setrlimit(RLIMIT_NOFILE, &files));
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -80,13 +82,16 @@ int main(int count, char **arguments)
 	open_pair(fds);
 	close(fds[0]);
 	close(fds[1]);
+	static char buffer[BUFSIZ];
+	setvbuf(stdout, buffer, _IOLBF, sizeof buffer);
+	memset(buffer, 1, sizeof buffer);
 	memory();
-	printf(" "); /* stdio's buffer */
-	fflush(stdout);
 
 	for (char *size = strtok(arguments[1], ","); size; size = strtok(NULL, ","))
 		open_and_close(atoi(size));
 	long cycles = atol(arguments[2]), before = memory();
+	if (!cycles)
+		return 0;
 	for (long i = 0; i < cycles; i++) {
 		open_pair(fds);
 		close(fds[0]);

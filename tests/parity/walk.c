@@ -16,6 +16,7 @@ struct description {
 	int family, references;
 	bool nonblocking, ended, peer_ended; /* SHUT_WR here, SHUT_WR or close there */
 	bool waits;			     /* in a listener's backlog, even if it was closed meanwhile */
+	bool wide;			     /* bound to [::]: the family of its connection isn't known */
 	bool let_go;			     /* bound to port 0, then refused: TCP gives that port up */
 	bool refused;			     /* not waited for, since then neither connected nor listening */
 	struct description *peer;
@@ -151,15 +152,18 @@ static void step_bind(int slot)
 	if (of->ended && of->peer_ended)
 		return; /* TCP has forgotten its port by then, and binds it anew */
 	struct addr to = own_loopback(of, 0);
-	if (!pick(4))
+	bool wide = !pick(4);
+	if (wide)
 		to = of->family == AF_INET ? ipv4("0.0.0.0", 0) : ipv6("::", 0);
-	else if (!pick(3) && other && other->state == LISTENING && other->family == of->family)
+	else if (!pick(3) && other && other->state == LISTENING && other->family == of->family && !of->refused)
 		to = other->at;
 	else if (!pick(6))
 		to.length = pick(16);
 	begin("bind(%s, %s)", name(slot), addr_text(&to));
-	if (finish(bind(slots[slot].fd, sa(&to), to.length)) == 0)
+	if (finish(bind(slots[slot].fd, sa(&to), to.length)) == 0) {
 		of->state = BOUND;
+		of->wide = wide && of->family == AF_INET6;
+	}
 }
 
 static void step_listen(int slot)
@@ -188,6 +192,8 @@ static void step_connect(int slot)
 {
 	struct description *of = slots[slot].of, *listener = NULL;
 	struct addr to;
+	if (of->state == BOUND && of->wide)
+		return;
 	unsigned kind = pick(8), from = pick(SLOTS);
 	for (unsigned i = 0; i < SLOTS && !(listener && listener->state == LISTENING); i++)
 		listener = slots[(from + i) % SLOTS].of;
