@@ -291,8 +291,11 @@ static int connect_mapped(
 		outcome == EINPROGRESS ? "under way"
 		: outcome	       ? log_errno(outcome)
 				       : "connected");
-	if (fresh < 0)
+	if (fresh < 0) {
+		if (attempt.in_place)
+			take_error(fd); /* AF_VSOCK keeps it, up to Linux 6.1 at least, and accept() would tell it */
 		return fail(outcome);
+	}
 
 	enum sock_state before = state_of(sock);
 	sock->rule = rule;

@@ -5,6 +5,8 @@
  *   stream sink ADDRESS PORT SIZE SECONDS          prints MB/s of writes of SIZE bytes
  *   stream echo ADDRESS PORT CONNECTIONS SECONDS   prints microseconds a round trip of 64 bytes, all connections busy
  *   stream cycle ADDRESS PORT COUNT                prints microseconds a connect, one byte each way, and close
+ *   stream reach ADDRESS PORT                      only connects
+ *   stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
  *
  * ADDRESS is an IPv4 address, or vsock:CID. */
 #define _GNU_SOURCE
@@ -205,23 +207,36 @@ static void cycle(const union where *where, socklen_t length, int count)
 	printf("%.3f\n", (now() - began) / count * 1e6);
 }
 
+static void ask(const union where *where, socklen_t length, const char *question)
+{
+	int fd = connect_to(where, length);
+	ssize_t size;
+	check("send", send(fd, question, strlen(question), MSG_NOSIGNAL));
+	while ((size = check("recv", recv(fd, bytes, sizeof bytes, 0))) > 0)
+		check("write", write(STDOUT_FILENO, bytes, (size_t)size));
+}
+
 int main(int count, char **arguments)
 {
 	union where where;
-	const char *what = count > 4 ? arguments[1] : "";
+	const char *what = count > 3 ? arguments[1] : "";
 	bool server = strcmp(what, "serve") == 0;
-	if (count <= 4) {
+	if (count < 4 + server) {
 		fputs("usage: see the top of stream.c\n", stderr);
 		return 2;
 	}
 	socklen_t length = read_address(&where, arguments[2 + server], arguments[3 + server]);
 	if (server)
 		serve(arguments[2], &where, length);
+	else if (strcmp(what, "reach") == 0)
+		connect_to(&where, length);
 	else if (strcmp(what, "sink") == 0 && count == 6)
 		sink(&where, length, strtoul(arguments[4], NULL, 10), atof(arguments[5]));
 	else if (strcmp(what, "echo") == 0 && count == 6)
 		echo(&where, length, atoi(arguments[4]), atof(arguments[5]));
 	else if (strcmp(what, "cycle") == 0 && count == 5)
 		cycle(&where, length, atoi(arguments[4]));
+	else if (strcmp(what, "ask") == 0 && count == 5)
+		ask(&where, length, arguments[4]);
 	return 0;
 }

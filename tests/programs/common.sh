@@ -123,7 +123,10 @@ start() {
 says() {
 	local until=$((SECONDS + 30))
 	until grep -qE -- "$2" "$work/$1.log"; do
-		! gone "$pid" || die "$1 ended before it said '$2'"
+		if gone "$pid"; then
+			grep -qE -- "$2" "$work/$1.log" && return
+			die "$1 ended before it said '$2'"
+		fi
 		((SECONDS < until)) || die "$1 didn't say '$2' in 30 s"
 		sleep 0.1
 	done
