@@ -78,7 +78,8 @@ static int bind_fresh(
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		struct place place;
-		uint16_t port = any ? ports_next(PORT_OF_IPV4) : wanted->port;
+		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
+				    : wanted->port;
 		if (!stream_place(rule, wanted, port, &place, local))
 			break;
 		if (transport->bind(fresh, &place) == 0) {

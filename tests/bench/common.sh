@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the benches, which scripts/bench starts in the build directory. A bench prints its samples, one a line, and on
 # stderr what it is doing. What is compared takes turns, round by round.
+# shellcheck disable=SC2034 # variables for the benches
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 library=$PWD/.libs/libip2vsock.so
@@ -13,8 +14,31 @@ sample() {
 	printf '%s\t%s\t%s\t%s\n' "$@"
 }
 
+# about BED: which kernel this is, once a bed
+about() {
+	printf '%s\tkernel\t%s, %s CPU\n' "$1" "$(uname -r)" "$(nproc)"
+}
+
 progress() {
-	printf '\r\e[K   %s ' "$*" >&2
+	if [ -n "${BENCH_TERMINAL:-}" ]; then # in a bed, stderr is no terminal
+		printf '\r\e[K   %s ' "$*" >&2
+	else
+		printf '   %s\n' "$*" >&2
+	fi
+}
+
+# in_turn ROUND WAY...: the order of a round; every other one goes backwards, so that a drift favours nobody
+in_turn() {
+	local round=$1 way backwards=''
+	shift
+	for way; do
+		backwards="$way $backwards"
+	done
+	if ((round % 2)); then
+		echo "$*"
+	else
+		echo "$backwards"
+	fi
 }
 
 fail() {
@@ -26,6 +50,12 @@ fail() {
 in_bed() {
 	progress 'booting the bed'
 	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 "$here/../bed/with-vsock" --ip "$0" "$@"
+}
+
+# in_newer: on the kernel of a newer Debian, with real AF_VSOCK too
+in_newer() {
+	progress 'booting a newer kernel'
+	ENCLAVE_BED_SECONDS=1800 "$here/../enclave/with-enclave" --kernel trixie "$0 newer"
 }
 
 # in_enclave: the same on two kernels, the server's end in the enclave.

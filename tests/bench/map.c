@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* map ROUNDS: what a look-up costs, in maps of ten to a hundred thousand rules of one kind. All maps are there at once and
- * take turns; each is asked the same number of questions, drawn from all of its rules (hit) or of none (miss), once to
- * bring it back into the processor's cache and once for the clock. Prints a sample a line. */
+ * take turns, so that each finds the processor's cache full of the others. Each is asked for the same number of hosts,
+ * drawn from all of its rules (hit) or of none (miss): for the first time ("cold"), and then for the same ones again, as a
+ * program does that has its peers. Prints a sample a line. */
 #define _GNU_SOURCE
 #include "map.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { QUESTIONS = 1 << 14 };
+enum { QUESTIONS = 1 << 12 };
 static const int sizes[] = {10, 1000, 100000};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -110,7 +111,6 @@ static int ask(const struct subject *subject, bool miss)
 
 static double measure(const struct subject *subject, bool miss)
 {
-	ask(subject, miss);
 	double began = nanoseconds();
 	int found = ask(subject, miss);
 	double took = nanoseconds() - began;
@@ -119,6 +119,44 @@ static double measure(const struct subject *subject, bool miss)
 		exit(1);
 	}
 	return took / QUESTIONS;
+}
+
+static void measure_size(const struct kind *kind, const struct subject *subject, bool miss, int rules)
+{
+	double cold = measure(subject, miss), warm = measure(subject, miss);
+	const char *which = miss ? "miss" : "hit";
+	printf("%s, %s\t%d rules\t%.1f\n", kind->name, which, rules, warm);
+	printf("%s, %s, cold\t%d rules\t%.1f\n", kind->name, which, rules, cold);
+}
+
+/* What a read costs that waits for the one before it, over as much memory as the entries of so many rules take. */
+static double read_chain(int rules)
+{
+	enum { LINE = 64, READS = QUESTIONS };
+	static struct line {
+		struct line *next;
+		char rest[LINE - sizeof(struct line *)];
+	} *lines;
+	static int *order;
+	if (!lines && (!(lines = calloc((size_t)sizes[SIZES - 1], sizeof *lines)) ||
+			!(order = calloc((size_t)sizes[SIZES - 1], sizeof *order)))) {
+		fputs("map: out of memory\n", stderr);
+		exit(1);
+	}
+	for (int i = 0; i < rules; i++)
+		order[i] = i;
+	for (int i = rules - 1; i > 0; i--) {
+		int other = (int)(random() % i), last = order[i];
+		order[i] = order[other];
+		order[other] = last;
+	}
+	for (int i = 0; i < rules; i++)
+		lines[order[i]].next = &lines[order[(i + 1) % rules]];
+	struct line *volatile at = lines;
+	double began = nanoseconds();
+	for (int i = 0; i < READS; i++)
+		at = at->next;
+	return (nanoseconds() - began) / READS;
 }
 
 int main(int count, char **arguments)
@@ -131,11 +169,13 @@ int main(int count, char **arguments)
 	for (int kind = 0; kind < KINDS; kind++)
 		for (int size = 0; size < SIZES; size++)
 			prepare(&subjects[kind][size], &kinds[kind], sizes[size]);
-	for (int round = 0; round < rounds; round++)
+	for (int round = 0; round < rounds; round++) {
+		for (int size = 0; size < SIZES; size++)
+			printf("a read of memory\t%d rules\t%.1f\n", sizes[size], read_chain(sizes[size]));
 		for (int kind = 0; kind < KINDS; kind++)
 			for (int miss = 0; miss < 2; miss++)
 				for (int size = 0; size < SIZES; size++)
-					printf("%s, %s\t%d rules\t%.1f\n", kinds[kind].name, miss ? "miss" : "hit",
-						sizes[size], measure(&subjects[kind][size], miss));
+					measure_size(&kinds[kind], &subjects[kind][size], miss, sizes[size]);
+	}
 	return 0;
 }

@@ -5,8 +5,9 @@
 #   vsock     both speak AF_VSOCK by themselves
 #   relay     TCP programs with a socat at each end, which relays between TCP and AF_VSOCK
 #   tcp       TCP loopback
-# A bench defines `server ADDRESS PORT WAY`, which becomes the server, and `drive BED`, which measures. It runs on one kernel,
-# "bed", or on two, "enclave", where the server's end has the CID 16 and there is no TCP between them.
+# A bench defines `server ADDRESS PORT WAY`, which becomes the server, and `drive BED WAY...`, which measures. It runs on one
+# kernel, "bed" or "newer", or on two, "enclave", where the server's end has the CID 16 and there is no TCP between them.
+# shellcheck disable=SC2034,SC2153,SC2154 # variables of the benches
 
 declare -A first_port=([tcp]=7000 [ip2vsock]=7100 [relay]=7200 [vsock]=7300)
 cid=1
@@ -127,7 +128,7 @@ rate() {
 	until_connected "$way" 0
 	through "$way" load "$way" "$2" >/dev/null 2>>"$work/log" &
 	pid=$!
-	children+=($pid)
+	children+=("$pid")
 	until_connected "$way" "$2" $(($2 + 1))
 	sleep 0.3
 	read -r _ before < <(counters "$way")
@@ -135,8 +136,8 @@ rate() {
 	sleep "$seconds"
 	read -r _ after < <(counters "$way")
 	ended=${EPOCHREALTIME/./}
-	kill $pid
-	wait $pid 2>/dev/null || true
+	kill "$pid"
+	wait "$pid" 2>/dev/null || true
 	echo $(((after - before) * 1000000 / (ended - began)))
 }
 
@@ -147,7 +148,7 @@ measure_rates() {
 	[ "$bed" = bed ] || seconds=4 # of a slow machine
 	for round in {1..5}; do
 		for connections in 1 50; do
-			for way; do
+			for way in $(in_turn "$round" "$@"); do
 				progress "${0##*/}, $bed: $connections connections, $way, round $round"
 				sample "$bed" "$what, $connections" "$way" "$(rate "$way" $connections)"
 			done
@@ -159,13 +160,15 @@ measure_rates() {
 run_network() {
 	case ${1:-run} in
 	run)
-		in_bed both
-		[ -n "${BENCH_WITHOUT_ENCLAVE:-}" ] || [ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave
+		in_bed bed
+		[ -n "${BENCH_QUICK:-}" ] || [ -z "${NEWER:-}" ] || in_newer
+		[ -n "${BENCH_QUICK:-}" ] || [ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave
 		;;
-	both)
+	bed | newer)
+		about "$1"
 		serve "${WAYS[@]}" -- "${SERVERS[@]}"
 		reach "${WAYS[@]}" -- "${SERVERS[@]}"
-		drive bed "${WAYS[@]}"
+		drive "$1" "${WAYS[@]}"
 		;;
 	serve)
 		ip link set lo up # for the relay
@@ -173,6 +176,7 @@ run_network() {
 		wait
 		;;
 	drive)
+		about enclave
 		cid=16
 		reach "${ENCLAVE_WAYS[@]}" -- "${SERVERS[@]}"
 		drive enclave "${ENCLAVE_WAYS[@]}"

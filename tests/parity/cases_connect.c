@@ -656,6 +656,7 @@ CASE(connect_restarted, "a signal with SA_RESTART isn't noticed")
 {
 	struct slow_peer peer = slow_peer();
 	int c = tcp();
+	on_signal(SIGUSR1, SA_RESTART); /* as all handlers of this program: see the difference retry_interrupted */
 	after_signal(200, SIGUSR2);
 	clock_start();
 	CONNECT(c, peer.address);
@@ -668,6 +669,7 @@ CASE(connect_storm_of_signals, "many signals with SA_RESTART during one connect"
 {
 	struct slow_peer peer = slow_peer();
 	int c = tcp();
+	on_signal(SIGUSR1, SA_RESTART);
 	for (int i = 1; i <= 20; i++)
 		after_signal(20 * i, SIGUSR2);
 	CONNECT(c, peer.address);

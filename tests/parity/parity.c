@@ -9,7 +9,8 @@
 
 #include "walk.h"
 
-enum { RECORD_SIZE = 1 << 20, CASE_SECONDS = 10 };
+enum { RECORD_SIZE = 1 << 20 };
+static int case_seconds = 10;
 
 /* Shared by everything that a case forks; what it execs maps it again by path. */
 static struct {
@@ -886,7 +887,7 @@ static void run_family(const struct parity_case *what, int run_family, bool mapp
 static void run_here(const struct parity_case *what)
 {
 	prepare();
-	alarm(CASE_SECONDS);
+	alarm(case_seconds);
 	if (!what->each_family)
 		return run_family(what, AF_INET, false);
 	static const struct {
@@ -898,7 +899,7 @@ static void run_here(const struct parity_case *what)
 		record("-- %s", families[i].name);
 		pid_t pid = child();
 		if (!pid) {
-			alarm(CASE_SECONDS);
+			alarm(case_seconds);
 			run_family(what, families[i].family, families[i].mapped);
 			done();
 		}
@@ -971,6 +972,7 @@ static int walk_many(uint64_t first, unsigned count, unsigned length)
 {
 	static const struct parity_case what = {"walk", "", false, run_walk, NULL};
 	walk_prepare();
+	case_seconds = 3;
 	walk.length = length;
 	for (walk.seed = first; walk.seed < first + count; walk.seed++) {
 		char *text;
@@ -993,6 +995,7 @@ static int walk_one(uint64_t seed, unsigned length, char *steps)
 {
 	static const struct parity_case what = {"walk", "", false, run_walk, NULL};
 	walk_prepare();
+	case_seconds = 3;
 	walk.seed = seed;
 	walk.length = length;
 	if (steps) {
