@@ -170,6 +170,8 @@ static int fail_later(struct attempt *attempt, int flags, int *fresh)
 {
 	attempt->refused = errno;
 	*fresh = transport_unix_refused(flags);
+	if (*fresh >= 0)
+		options_apply(&attempt->sock->options, *fresh, attempt->rule->buffer);
 	return fail(*fresh < 0 ? attempt->refused : EINPROGRESS);
 }
 

@@ -358,13 +358,16 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut_listen = true;
-	if (was.transport->family == AF_UNIX)
-		libc.shutdown(fd, SHUT_RDWR); /* wakes all of them */
-	if (stream_to_ip(fd, sock) < 0) {
-		sock->shut_listen = false;
-		return -1;
+	int old = was.transport->family == AF_UNIX ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
+	bool done = stream_to_ip(fd, sock) == 0;
+	sock->shut_listen = done;
+	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
+		if (done)
+			libc.shutdown(old, SHUT_RDWR);
+		close_quietly(old);
 	}
-	sock->shut_listen = true;
+	if (!done)
+		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
 		if (was.transport->family == AF_VSOCK)
 			knock(&was);

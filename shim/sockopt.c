@@ -88,7 +88,8 @@ static int socket_error(int fd, struct sock *sock, void *value, socklen_t *lengt
 {
 	bool connecting = state_of(sock) == STATE_CONNECTING;
 	int error = stream_take_error(fd, sock);
-	sock->abort_once = connecting && error;
+	if (connecting && error)
+		sock->abort_once = true;
 	return give_int(error, value, length);
 }
 

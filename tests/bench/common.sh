@@ -42,6 +42,7 @@ in_turn() {
 }
 
 fail() {
+	[ ! -s "${work:-}/log" ] || tail -n 10 "$work/log" >&2
 	printf '\n%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
 }

@@ -96,7 +96,6 @@ await() {
 		! "$programs/stream" reach "$where" "$(port "$1" "$2")" 2>/dev/null || return 0
 		sleep 0.2
 	done
-	cat "$work/log" >&2
 	fail "no server answers at $where, port $(port "$1" "$2")"
 }
 

@@ -254,7 +254,7 @@ def plot_data(path, benches):
                 cells.append(f'{median_ratio(ways[way], ways["ip2vsock"])[0] ** up:.3f}' if way in ways else 'NaN')
             rows.append('\t'.join(cells))
     with open(path, 'w') as file:
-        file.write('\n'.join(rows) + '\n')
+        file.writelines(row + '\n' for row in rows)
 
 
 def main(arguments):
