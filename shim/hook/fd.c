@@ -88,6 +88,14 @@ int hook_dup(int fd)
 	return number;
 }
 
+/* One range check and one branch for both: FD_LIMIT is a power of two. Out of range goes the slow way. */
+static inline bool neither_tracked(int fd, int number)
+{
+	return ((unsigned)fd | (unsigned)number) < FD_LIMIT &&
+	       !(atomic_load_explicit(&fd_index[fd], memory_order_relaxed) |
+		       atomic_load_explicit(&fd_index[number], memory_order_relaxed));
+}
+
 /* `number` is about to become a dup of fd. */
 static void replace(int fd, int number)
 {
@@ -107,7 +115,7 @@ OURS int dup2_ours(int fd, int number)
 
 int hook_dup2(int fd, int number)
 {
-	return fd_tracked(fd) || fd_tracked(number) ? dup2_ours(fd, number) : libc.dup2(fd, number);
+	return neither_tracked(fd, number) ? libc.dup2(fd, number) : dup2_ours(fd, number);
 }
 
 OURS int dup3_ours(int fd, int number, int flags)
@@ -121,8 +129,7 @@ OURS int dup3_ours(int fd, int number, int flags)
 
 int hook_dup3(int fd, int number, int flags)
 {
-	return fd_tracked(fd) || fd_tracked(number) ? dup3_ours(fd, number, flags)
-						    : libc.dup3(fd, number, flags);
+	return neither_tracked(fd, number) ? libc.dup3(fd, number, flags) : dup3_ours(fd, number, flags);
 }
 
 OURS int fcntl_ours(int fd, int command, void *argument)
