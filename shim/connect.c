@@ -295,7 +295,7 @@ static int connect_mapped(
 				       : "connected");
 	if (fresh < 0) {
 		if (attempt.in_place)
-			take_error(fd); /* AF_VSOCK keeps it, up to Linux 6.1 at least, and accept() would tell it */
+			take_error(fd); /* AF_VSOCK keeps it (Linux 6.1), accept() would tell it */
 		return fail(outcome);
 	}
 

@@ -48,7 +48,8 @@ HOOK(ssize_t, __recvfrom_chk,
 HOOK(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))
 HOOK(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
 #ifdef __GLIBC__
-HOOK(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t size), (fds, count, timeout, size))
+HOOK(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t size),
+	(fds, count, timeout, size))
 #endif
 HOOK(int, isatty, (int fd), (fd))
 HOOK(int, sockatmark, (int fd), (fd))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* calls: makes each call a hundred times on a kind of fd, under callgrind, which counts the instructions of each
- * batch (client requests); the system calls themselves are not counted. The kinds: "other" is a pipe or a Unix socket, "ip" a TCP connection
- * that the map leaves to IP, "mapped" one that it takes; without the library the last two are the same.
+/* calls: makes each call a hundred times on a kind of fd, under callgrind, which counts the instructions of
+ * each batch (client requests); the system calls themselves are not counted. The kinds: "other" is a pipe or
+ * a Unix socket, "ip" a TCP connection that the map leaves to IP, "mapped" one that it takes; without the
+ * library the last two are the same.
  *
  * The map: 127.0.0.2 is mapped, 127.0.0.1 isn't. Prints nothing; callgrind's files are the result. */
 #define _GNU_SOURCE
@@ -68,16 +69,20 @@ static void drop_spare(void)
 }
 
 /* Runs CALL once, so that whatever is looked up is known, and then counts a hundred. */
-#define COUNT(name, prepare, call, after) \
-	do { \
-		prepare; \
-		{ const int i = 0; (void)i; check(name, call); } \
-		CALLGRIND_ZERO_STATS; \
-		for (int i = 1; i < CALLS; i++) \
-			result = call; \
-		CALLGRIND_DUMP_STATS_AT(name); \
-		check(name, result); \
-		after; \
+#define COUNT(name, prepare, call, after)                                                                    \
+	do {                                                                                                 \
+		prepare;                                                                                     \
+		{                                                                                            \
+			const int i = 0;                                                                     \
+			(void)i;                                                                             \
+			check(name, call);                                                                   \
+		}                                                                                            \
+		CALLGRIND_ZERO_STATS;                                                                        \
+		for (int i = 1; i < CALLS; i++)                                                              \
+			result = call;                                                                       \
+		CALLGRIND_DUMP_STATS_AT(name);                                                               \
+		check(name, result);                                                                         \
+		after;                                                                                       \
 	} while (0)
 
 static void drain(int fd)
@@ -114,9 +119,12 @@ int main(int count, char **arguments)
 	COUNT("ioctl(FIONREAD)", , ioctl(fds[0], FIONREAD, &available), );
 	COUNT("epoll_ctl", , epoll_ctl(epfd, EPOLL_CTL_MOD, fds[0], &event), );
 	COUNT("setsockopt", , setsockopt(fds[0], SOL_SOCKET, SO_KEEPALIVE, &value, sizeof value), );
-	COUNT("getsockopt", length = sizeof value, getsockopt(fds[0], SOL_SOCKET, SO_ERROR, &value, &length), );
-	COUNT("getsockname", length = sizeof address, getsockname(fds[0], (struct sockaddr *)&address, &length), );
-	COUNT("getpeername", length = sizeof address, getpeername(fds[0], (struct sockaddr *)&address, &length), );
+	COUNT("getsockopt", length = sizeof value,
+		getsockopt(fds[0], SOL_SOCKET, SO_ERROR, &value, &length), );
+	COUNT("getsockname", length = sizeof address,
+		getsockname(fds[0], (struct sockaddr *)&address, &length), );
+	COUNT("getpeername", length = sizeof address,
+		getpeername(fds[0], (struct sockaddr *)&address, &length), );
 	COUNT("write", , write(fds[0], &byte, 1), drain(fds[1]));
 	COUNT("writev", , writev(fds[0], &part, 1), drain(fds[1]));
 	COUNT("send", , send(fds[0], &byte, 1, 0), drain(fds[1]));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* map ROUNDS: what a look-up costs, in maps of ten to a hundred thousand rules of one kind. All maps are there at once and
- * take turns, so that each finds the processor's cache full of the others. Each is asked for the same number of hosts,
- * drawn from all of its rules (hit) or of none (miss): for the first time ("cold"), and then for the same ones again, as a
- * program does that has its peers. Prints a sample a line. */
+/* map ROUNDS: what a look-up costs, in maps of ten to a hundred thousand rules of one kind. All maps are
+ * there at once and take turns, so that each finds the processor's cache full of the others. Each is asked
+ * for the same number of hosts, drawn from all of its rules (hit) or of none (miss): for the first time
+ * ("cold"), and then for the same ones again, as a program does that has its peers. Prints a sample a line.
+ */
 #define _GNU_SOURCE
 #include "map.h"
 
@@ -15,7 +16,8 @@ enum { QUESTIONS = 1 << 12 };
 static const int sizes[] = {10, 1000, 100000};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-/* How rule i and a question that it answers are written; a miss is the pattern with another number before it. */
+/* How rule i and a question that it answers are written; a miss is the pattern with another number before it.
+ */
 static const struct kind {
 	const char *name, *rule, *hit, *miss;
 } kinds[] = {
@@ -79,7 +81,8 @@ static void prepare(struct subject *subject, const struct kind *kind, int rules)
 		length += (size_t)write_text(text + length, room - length, kind->rule, i);
 	subject->map = text ? map_build("bench", text, length, &ranges_default, &source, &error) : NULL;
 	if (!subject->map) {
-		fprintf(stderr, "map: %s, %d rules: %s\n", kind->name, rules, text ? error.what : "out of memory");
+		fprintf(stderr, "map: %s, %d rules: %s\n", kind->name, rules,
+			text ? error.what : "out of memory");
 		exit(1);
 	}
 	for (int i = 0; i < QUESTIONS; i++) {
@@ -102,8 +105,9 @@ static int ask(const struct subject *subject, bool miss)
 	for (int i = 0; i < QUESTIONS; i++) {
 		const struct question *question = &subject->questions[miss][i];
 		const struct rule *rule = question->length
-			? map_find_host(subject->map, SIDE_CONNECT, question->name, question->length, 443)
-			: map_find(subject->map, SIDE_CONNECT, &question->address);
+						  ? map_find_host(subject->map, SIDE_CONNECT, question->name,
+							    question->length, 443)
+						  : map_find(subject->map, SIDE_CONNECT, &question->address);
 		found += rule != NULL;
 	}
 	return found;
@@ -129,17 +133,19 @@ static void measure_size(const struct kind *kind, const struct subject *subject,
 	printf("%s, %s, cold\t%d rules\t%.1f\n", kind->name, which, rules, cold);
 }
 
-/* What a read costs that waits for the one before it, over as much memory as the entries of so many rules take. */
+/* What a read costs that waits for the one before it, over as much memory as the entries of so many rules
+ * take. */
 static double read_chain(int rules)
 {
 	enum { LINE = 64, READS = QUESTIONS };
-	static struct line {
+	struct line {
 		struct line *next;
 		char rest[LINE - sizeof(struct line *)];
-	} *lines;
+	};
+	static struct line *lines;
 	static int *order;
 	if (!lines && (!(lines = calloc((size_t)sizes[SIZES - 1], sizeof *lines)) ||
-			!(order = calloc((size_t)sizes[SIZES - 1], sizeof *order)))) {
+			      !(order = calloc((size_t)sizes[SIZES - 1], sizeof *order)))) {
 		fputs("map: out of memory\n", stderr);
 		exit(1);
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* memory SIZES CYCLES: what a mapped connection costs in this process's memory. Opens pairs of connected fds (a client's
- * and an accepted one), as many fds as each of the comma-separated SIZES says, one size after the other and all closed in
- * between, and then CYCLES connections one at a time. The program touches no new memory by itself, so what its resident
- * memory grows by is the library's. Prints "CASE WAY BYTES" with tabs between.
+/* memory SIZES CYCLES: what a mapped connection costs in this process's memory. Opens pairs of connected fds
+ * (a client's and an accepted one), as many fds as each of the comma-separated SIZES says, one size after the
+ * other and all closed in between, and then CYCLES connections one at a time. The program touches no new
+ * memory by itself, so what its resident memory grows by is the library's. Prints "CASE WAY BYTES" with tabs
+ * between.
  *
  * The map takes 127.0.0.1. */
 #define _GNU_SOURCE
@@ -43,8 +44,9 @@ static long memory(void)
 
 static void open_pair(int pair[2])
 {
-	static const struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = __builtin_bswap16(PORT), .sin_addr = {__builtin_bswap32(INADDR_LOOPBACK)}};
+	static const struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = __builtin_bswap16(PORT),
+		.sin_addr = {__builtin_bswap32(INADDR_LOOPBACK)}};
 	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
 	check("socket", pair[0]);
 	check("connect", connect(pair[0], (const struct sockaddr *)&address, sizeof address));

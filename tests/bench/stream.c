@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream client and server in one source for TCP and for AF_VSOCK, so that the two differ in their addresses only:
+/* A stream client and server in one source for TCP and for AF_VSOCK, so that the two differ in their
+ * addresses only:
  *
- *   stream serve sink|echo|cycle ADDRESS PORT      until it is killed
- *   stream sink ADDRESS PORT SIZE SECONDS          prints MB/s of writes of SIZE bytes
- *   stream echo ADDRESS PORT CONNECTIONS SECONDS   prints microseconds a round trip of 64 bytes, all connections busy
- *   stream cycle ADDRESS PORT COUNT                prints microseconds a connect, one byte each way, and close
- *   stream reach ADDRESS PORT                      only connects
- *   stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
+ *   stream serve sink|echo|cycle ADDRESS PORT     until it is killed
+ *   stream sink ADDRESS PORT SIZE SECONDS         prints MB/s of writes of SIZE bytes
+ *   stream echo ADDRESS PORT CONNECTIONS SECONDS  prints microseconds a round trip of 64 bytes, all busy
+ *   stream cycle ADDRESS PORT COUNT               prints microseconds a connect, a byte each way, and close
+ *   stream reach ADDRESS PORT                     only connects
+ *   stream ask ADDRESS PORT QUESTION              prints what the server answers until it closes
  *
  * ADDRESS is an IPv4 address, or vsock:CID. */
 #define _GNU_SOURCE
@@ -113,7 +114,8 @@ static void serve_echo(int listener, const union where *where)
 		for (int i = 0; i < ready; i++) {
 			int fd = events[i].data.fd;
 			if (fd == listener) {
-				event.data.fd = (int)check("accept4", accept4(listener, NULL, NULL, SOCK_NONBLOCK));
+				event.data.fd =
+					(int)check("accept4", accept4(listener, NULL, NULL, SOCK_NONBLOCK));
 				no_delay(event.data.fd, where);
 				check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, event.data.fd, &event));
 				continue;

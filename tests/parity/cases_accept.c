@@ -269,7 +269,8 @@ CASE(accept_while_connecting, "a thread that sleeps in accept doesn't hold up an
 	pause_ms(50);
 	clock_start();
 	CONNECT(c, address_of(other));
-	int a = accept_from(other); /* which number it gets depends on whether the other thread sleeps already */
+	/* Which number it gets depends on whether the other thread sleeps already. */
+	int a = accept_from(other);
 	CARRIES(c, a);
 	CLOSE(a);
 	TOOK(0);

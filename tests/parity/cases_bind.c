@@ -621,7 +621,8 @@ CASE(bind_ipv6_client, "an IPv6 client that was bound to port 0 is an IPv6 clien
 
 CASE(bind_ipv6_wildcard_client, "an IPv6 client bound to [::]:0 is what it connected as")
 {
-	int s = listener_at(ipv6("::", 0), 5), c = socket(AF_INET6, SOCK_STREAM, 0), d = socket(AF_INET6, SOCK_STREAM, 0);
+	int s = listener_at(ipv6("::", 0), 5), c = socket(AF_INET6, SOCK_STREAM, 0),
+	    d = socket(AF_INET6, SOCK_STREAM, 0);
 	struct addr at = address_of(s);
 	BIND(c, ipv6("::", 0));
 	CONNECT(c, ipv6("::1", port_of(&at)));

@@ -656,7 +656,8 @@ CASE(connect_restarted, "a signal with SA_RESTART isn't noticed")
 {
 	struct slow_peer peer = slow_peer();
 	int c = tcp();
-	on_signal(SIGUSR1, SA_RESTART); /* as all handlers of this program: see the difference retry_interrupted */
+	/* As all handlers of this program: see the difference retry_interrupted. */
+	on_signal(SIGUSR1, SA_RESTART);
 	after_signal(200, SIGUSR2);
 	clock_start();
 	CONNECT(c, peer.address);
@@ -830,7 +831,8 @@ static int refused_socket(void)
 	return c;
 }
 
-CASE(connect_refused_then_bound, "a refused socket is bound: it can't listen before connect has said that it failed")
+CASE(connect_refused_then_bound,
+	"a refused socket is bound: it can't listen before connect has said that it failed")
 {
 	int c = refused_socket();
 	BIND(c, loopback(0));
@@ -839,7 +841,8 @@ CASE(connect_refused_then_bound, "a refused socket is bound: it can't listen bef
 	LISTEN(c, 5);
 }
 
-CASE(connect_refused_then_dissolved, "AF_UNSPEC forgets that an attempt was refused: the bound socket listens")
+CASE(connect_refused_then_dissolved,
+	"AF_UNSPEC forgets that an attempt was refused: the bound socket listens")
 {
 	int c = refused_socket();
 	BIND(c, loopback(0));
@@ -850,7 +853,8 @@ CASE(connect_refused_then_dissolved, "AF_UNSPEC forgets that an attempt was refu
 	CONNECT(d, nobody());
 }
 
-CASE(connect_refused_then_listening, "a socket bound to port 0 and refused listens where it says that it does")
+CASE(connect_refused_then_listening,
+	"a socket bound to port 0 and refused listens where it says that it does")
 {
 	int c = tcp(), d = tcp();
 	BIND(c, wildcard(0));

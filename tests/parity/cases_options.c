@@ -893,7 +893,8 @@ CASE(ioctl_unknown, "an unknown request is ENOTTY, a terminal's too")
 
 /* What the random walk found */
 
-CASE(option_set_with_client_waiting, "what the listener sets while a client waits, that client's connection doesn't have")
+CASE(option_set_with_client_waiting,
+	"what the listener sets while a client waits, that client's connection doesn't have")
 {
 	int s = listener(), c = tcp();
 	connect_to(c, address_of(s));

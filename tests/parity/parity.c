@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "parity.h"
 
-#include <stdarg.h>
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include <linux/vm_sockets.h>

@@ -155,7 +155,8 @@ static void step_bind(int slot)
 	bool wide = !pick(4);
 	if (wide)
 		to = of->family == AF_INET ? ipv4("0.0.0.0", 0) : ipv6("::", 0);
-	else if (!pick(3) && other && other->state == LISTENING && other->family == of->family && !of->refused)
+	else if (!pick(3) && other && other->state == LISTENING && other->family == of->family &&
+		 !of->refused)
 		to = other->at;
 	else if (!pick(6))
 		to.length = pick(16);
@@ -281,9 +282,10 @@ static const struct {
 } options[] = {{"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 3}, {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 3},
 	{"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 40000}, {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 200},
 	{"IP_TOS", IPPROTO_IP, IP_TOS, 256}, {"IP_TTL", IPPROTO_IP, IP_TTL, 300},
-	{"SO_TYPE", SOL_SOCKET, SO_TYPE, 2}, {"SO_ERROR", SOL_SOCKET, SO_ERROR, 2}, {"SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2},
-	{"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 2}, {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 2},
-	{"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 2}, {"SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 100000},
+	{"SO_TYPE", SOL_SOCKET, SO_TYPE, 2}, {"SO_ERROR", SOL_SOCKET, SO_ERROR, 2},
+	{"SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2}, {"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 2},
+	{"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 2}, {"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 2},
+	{"SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 100000},
 	{"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000},
 	{"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 2}, {"SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 2},
 	{"nonsense", IPPROTO_TCP, 9999, 2}};
@@ -295,8 +297,8 @@ static unsigned pick_option(int slot, char text[64])
 	return which;
 }
 
-/* Neither what lets two sockets share a port, nor what TCP tunes on a connection by itself; nor on a listener whose
- * backlog holds connections that were made without it. */
+/* Neither what lets two sockets share a port, nor what TCP tunes on a connection by itself; nor on a listener
+ * whose backlog holds connections that were made without it. */
 static void step_setsockopt(int slot)
 {
 	char text[64];

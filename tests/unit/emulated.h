@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests of the library's own parts: emulated CIDs in a folder of the test's own. Test programs link the library's
- * objects, so their own connect() is the hook. */
+/* For tests of the library's own parts: emulated CIDs in a folder of the test's own. Test programs link the
+ * library's objects, so their own connect() is the hook. */
 #ifndef IP2VSOCK_EMULATED_H
 #define IP2VSOCK_EMULATED_H
 

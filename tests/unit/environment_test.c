@@ -80,7 +80,8 @@ static void what_is_there_stays(void **state)
 {
 	(void)state;
 	START(OUR_MAP, "IP2VSOCK_CID=4", "LD_PRELOAD=" OUR_PATH);
-	assert_completed(LIST("IP2VSOCK_MAP=b:2=4:2", "LD_PRELOAD=/a.so:" OUR_PATH ":/b.so", "IP2VSOCK_CID=4"),
+	assert_completed(
+		LIST("IP2VSOCK_MAP=b:2=4:2", "LD_PRELOAD=/a.so:" OUR_PATH ":/b.so", "IP2VSOCK_CID=4"),
 		LIST("IP2VSOCK_MAP=b:2=4:2", "LD_PRELOAD=/a.so:" OUR_PATH ":/b.so", "IP2VSOCK_CID=4"));
 	assert_completed(LIST("IP2VSOCK_MAP=", "IP2VSOCK_CIDS=5"), /* emptied on purpose; another name */
 		LIST("IP2VSOCK_MAP=", "IP2VSOCK_CIDS=5", "IP2VSOCK_CID=4", "LD_PRELOAD=" OUR_PATH));
@@ -120,7 +121,8 @@ static void we_are_recognised_anywhere_in_the_list(void **state)
 	(void)state;
 	START(OUR_MAP, "LD_PRELOAD=" OUR_PATH);
 	static const char *const with_us[] = {"LD_PRELOAD=" OUR_PATH, "LD_PRELOAD=:" OUR_PATH,
-		"LD_PRELOAD=/a.so " OUR_PATH, "LD_PRELOAD=" OUR_PATH " /a.so", "LD_PRELOAD=/elsewhere/libip2vsock.so", "LD_PRELOAD=libip2vsock.so::"};
+		"LD_PRELOAD=/a.so " OUR_PATH, "LD_PRELOAD=" OUR_PATH " /a.so",
+		"LD_PRELOAD=/elsewhere/libip2vsock.so", "LD_PRELOAD=libip2vsock.so::"};
 	for (size_t i = 0; i < sizeof with_us / sizeof *with_us; i++)
 		assert_completed(LIST(with_us[i], OUR_MAP), LIST(with_us[i], OUR_MAP));
 }
@@ -179,8 +181,8 @@ static void odd_strings_are_passed_on(void **state)
 	(void)state;
 	START(OUR_MAP, "IP2VSOCK_LOG=off", "LD_PRELOAD=" OUR_PATH);
 	assert_completed(LIST("", "=", "no assignment", "IP2VSOCK_", "LD_PRELOAD", "IP2VSOCK_MAP"),
-		LIST("", "=", "no assignment", "IP2VSOCK_", "LD_PRELOAD", "IP2VSOCK_MAP", OUR_MAP, "IP2VSOCK_LOG=off",
-			"LD_PRELOAD=" OUR_PATH));
+		LIST("", "=", "no assignment", "IP2VSOCK_", "LD_PRELOAD", "IP2VSOCK_MAP", OUR_MAP,
+			"IP2VSOCK_LOG=off", "LD_PRELOAD=" OUR_PATH));
 }
 
 static void large_environments_fit(void **state)

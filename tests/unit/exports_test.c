@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The library exports what symbols.h lists, and nothing else: a function that slipped out would take the place of
- * one of the same name in every program. */
+/* The library exports what symbols.h lists, and nothing else: a function that slipped out would take the
+ * place of one of the same name in every program. */
 #include "libc.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is remembered, and parity of options_set() and options_get() with a real TCP socket that has the same history. */
+/* What is remembered, and parity of options_set() and options_get() with a real TCP socket that has the same
+ * history. */
 #include "emulated.h"
 #include "options.h"
 
@@ -113,8 +114,8 @@ static void times_are_milliseconds(void **state)
 	static const struct {
 		int64_t seconds, microseconds;
 		int expected;
-	} table[] = {{0, 0, 0}, {1, 500000, 1500}, {0, 1, 1}, {0, 999, 1}, {0, 1001, 2}, {2147483, 0, INT32_MAX},
-		{INT64_MAX, 999999, INT32_MAX}, {86400, 0, 86400000}};
+	} table[] = {{0, 0, 0}, {1, 500000, 1500}, {0, 1, 1}, {0, 999, 1}, {0, 1001, 2},
+		{2147483, 0, INT32_MAX}, {INT64_MAX, 999999, INT32_MAX}, {86400, 0, 86400000}};
 	assert_int_equal(options_time(&history, SO_RCVTIMEO), 0);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		int64_t whole[2] = {table[i].seconds, table[i].microseconds};
@@ -193,11 +194,11 @@ static const char values[][ROOM] = {
 	"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
 	"\0\0\1\0",
 	"\xff\xff\xff\x7f",
-	"\1\0\0\0\5\0\0\0",                                /* linger */
-	"\1\0\0\0\0\0\0\0\x20\xa1\7\0\0\0\0\0",            /* 1.5 s */
-	"\0\0\0\0\0\0\0\0\x40\x42\xf\0\0\0\0\0",           /* a second of microseconds: EDOM */
-	"\xe0\0\0\x63\x7f\0\0\1",                          /* 224.0.0.99 on lo */
-	"\xff\2\0\0\0\0\0\0\0\0\0\0\0\0\0\x63\1\0\0\0",    /* ff02::63 on lo */
+	"\1\0\0\0\5\0\0\0",				/* linger */
+	"\1\0\0\0\0\0\0\0\x20\xa1\7\0\0\0\0\0",		/* 1.5 s */
+	"\0\0\0\0\0\0\0\0\x40\x42\xf\0\0\0\0\0",	/* a second of microseconds: EDOM */
+	"\xe0\0\0\x63\x7f\0\0\1",			/* 224.0.0.99 on lo */
+	"\xff\2\0\0\0\0\0\0\0\0\0\0\0\0\0\x63\1\0\0\0", /* ff02::63 on lo */
 	"reno",
 	"lo",
 	"\x80\0\0\0",
@@ -205,12 +206,14 @@ static const char values[][ROOM] = {
 };
 enum { VALUES = sizeof values / sizeof *values };
 
-/* Values that are pointers, and valgrind looks where they point; a negative lingering time overflows in the kernel. */
+/* Values that are pointers, and valgrind looks where they point; a negative lingering time overflows in the
+ * kernel. */
 static bool left_out(int level, int name, const char *value)
 {
 	if (level != SOL_SOCKET)
 		return false;
-	return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF || (name == SO_LINGER && value[4] < 0);
+	return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF ||
+	       (name == SO_LINGER && value[4] < 0);
 }
 
 /* Those whose answer is another for each socket or each moment. */
@@ -248,23 +251,28 @@ static bool same_get(int real, int family, int level, int name, socklen_t room)
 		memcpy(found.value, expected.value, sizeof found.value);
 	if (memcmp(&expected, &found, sizeof found) == 0)
 		return true;
-	print_message("getsockopt(%d, %d) with room %u: TCP %d %s %u, we %d %s %u\n", level, name, room, expected.result,
-		strerror(expected.error), expected.length, found.result, strerror(found.error), found.length);
+	print_message("getsockopt(%d, %d) with room %u: TCP %d %s %u, we %d %s %u\n", level, name, room,
+		expected.result, strerror(expected.error), expected.length, found.result,
+		strerror(found.error), found.length);
 	for (socklen_t i = 0; i < room; i++)
 		if (expected.value[i] != found.value[i])
-			print_message("byte %u: TCP %02x, we %02x\n", i, expected.value[i] & 0xff, found.value[i] & 0xff);
+			print_message("byte %u: TCP %02x, we %02x\n", i, expected.value[i] & 0xff,
+				found.value[i] & 0xff);
 	return false;
 }
 
 static bool same_set(int real, int family, int level, int name, const void *value, socklen_t length)
 {
-	int expected = libc.setsockopt(real, level, name, value, length), expected_error = expected < 0 ? errno : 0;
-	int found = options_set(&history, family, level, name, value, length), found_error = found < 0 ? errno : 0;
+	int expected = libc.setsockopt(real, level, name, value, length),
+	    expected_error = expected < 0 ? errno : 0;
+	int found = options_set(&history, family, level, name, value, length),
+	    found_error = found < 0 ? errno : 0;
 	if (expected == found && expected_error == found_error)
 		return true;
-	print_message("setsockopt(%d, %d) of length %u, %02x%02x%02x%02x…: TCP %d %s, we %d %s\n", level, name, length,
-		((const uint8_t *)value)[0], ((const uint8_t *)value)[1], ((const uint8_t *)value)[2],
-		((const uint8_t *)value)[3], expected, strerror(expected_error), found, strerror(found_error));
+	print_message("setsockopt(%d, %d) of length %u, %02x%02x%02x%02x…: TCP %d %s, we %d %s\n", level,
+		name, length, ((const uint8_t *)value)[0], ((const uint8_t *)value)[1],
+		((const uint8_t *)value)[2], ((const uint8_t *)value)[3], expected, strerror(expected_error),
+		found, strerror(found_error));
 	return false;
 }
 
@@ -279,8 +287,8 @@ static void each_option_is_set_and_read_as_on_tcp(int family)
 					if (left_out(levels[level], name, values[value]))
 						continue;
 					int real = tcp(family);
-					wrong += !same_set(
-						real, family, levels[level], name, values[value], lengths[length]);
+					wrong += !same_set(real, family, levels[level], name, values[value],
+						lengths[length]);
 					good += history.first != 0;
 					wrong += !same_get(real, family, levels[level], name, ROOM);
 					options_forget(&history);
@@ -321,8 +329,8 @@ static bool set_before_the_replacement(int real, int level, int name, const void
 	return true;
 }
 
-/* A sequence of options, each with one of the values, the first `before` of them set on the INET socket; then all are
- * read. */
+/* A sequence of options, each with one of the values, the first `before` of them set on the INET socket; then
+ * all are read. */
 static void tell_histories(int before)
 {
 	int wrong = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Fault injection: in every scenario each system call in turn fails with each errno. Then the program's call succeeds, or
- * says -1 with a plain errno and leaves the program's sockets as they were; nothing is leaked or closed twice; and
- * the same call without a fault succeeds. */
+/* Fault injection: in every scenario each system call in turn fails with each errno. Then the program's call
+ * succeeds, or says -1 with a plain errno and leaves the program's sockets as they were; nothing is leaked or
+ * closed twice; and the same call without a fault succeeds. */
 #include "emulated.h"
 
 #include <dlfcn.h>
@@ -34,12 +34,12 @@ static bool fails(const char *name)
 	return true;
 }
 
-#define HOOK(result, name, parameters, arguments) \
-	static result faulty_##name parameters \
-	{ \
-		if (fails(#name)) \
-			return (result)-1; \
-		return real.name arguments; \
+#define HOOK(result, name, parameters, arguments)                                                            \
+	static result faulty_##name parameters                                                               \
+	{                                                                                                    \
+		if (fails(#name))                                                                            \
+			return (result)-1;                                                                   \
+		return real.name arguments;                                                                  \
 	}
 #include "symbols.h"
 
@@ -62,15 +62,15 @@ static int faulty_close_that_closes(int fd)
 }
 
 /* What the library calls without being in front of it: the linker puts these in the way (-Wl,--wrap). */
-#define WRAP(result, name, parameters, arguments) \
-	result __real_##name parameters; \
-	result __wrap_##name parameters; \
-	result __wrap_##name parameters \
-	{ \
-		return fails(#name) ? -1 : __real_##name arguments; \
+#define WRAP(result, name, parameters, arguments)                                                            \
+	result __real_##name parameters;                                                                     \
+	result __wrap_##name parameters;                                                                     \
+	result __wrap_##name parameters                                                                      \
+	{                                                                                                    \
+		return fails(#name) ? -1 : __real_##name arguments;                                          \
 	}
 WRAP(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode))
-WRAP(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))
+WRAP(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
 WRAP(int, socketpair, (int domain, int type, int protocol, int pair[2]), (domain, type, protocol, pair))
 WRAP(int, chmod, (const char *path, mode_t mode), (path, mode))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
@@ -84,7 +84,7 @@ static int far_server; /* the far side of CLIENT_PORT, which isn't under the lib
 
 static struct program {
 	int fd, alias, epfd, other; /* -1: none */
-	uint16_t port;              /* what it bound, 0: nothing */
+	uint16_t port;		    /* what it bound, 0: nothing */
 } program;
 
 static struct sockaddr_in inet(uint16_t port)
@@ -150,7 +150,8 @@ static void watch(int fd)
 	assert_int_equal(epoll_ctl(program.epfd, EPOLL_CTL_ADD, fd, &event), 0);
 }
 
-/* Unless it was epoll_ctl() that failed: it does where the kernel has no memory, and nothing is left to try then. */
+/* Unless it was epoll_ctl() that failed: it does where the kernel has no memory, and nothing is left to try
+ * then. */
 static void assert_watched(int fd)
 {
 	if (failed && strcmp(failed, "epoll_ctl") == 0)
@@ -231,7 +232,7 @@ static void assert_serves(int fd, uint16_t port)
 static void describe_fd(char **at, const char *end, int fd)
 {
 	struct stat file;
-	struct sockaddr_in name = {0}; /* of a socket that isn't bound an attempt may leave a port, as on TCP */
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name;
 	if (fd < 0)
 		return;
@@ -239,10 +240,11 @@ static void describe_fd(char **at, const char *end, int fd)
 		*at += snprintf(*at, (size_t)(end - *at), "fd %d: closed\n", fd);
 		return;
 	}
+	/* Of a socket that isn't bound an attempt may leave a port, as on TCP. */
 	int named = program.port ? getsockname(fd, (struct sockaddr *)&name, &length) : 0;
 	*at += snprintf(*at, (size_t)(end - *at), "fd %d: inode %lu, flags %x %x, family %d, port %d\n", fd,
-		(unsigned long)file.st_ino, real.fcntl(fd, F_GETFL, NULL), real.fcntl(fd, F_GETFD, NULL), family_of(fd),
-		named < 0 ? -1 : ntohs(name.sin_port));
+		(unsigned long)file.st_ino, real.fcntl(fd, F_GETFL, NULL), real.fcntl(fd, F_GETFD, NULL),
+		family_of(fd), named < 0 ? -1 : ntohs(name.sin_port));
 }
 
 static void describe(char *text, size_t size)
@@ -269,8 +271,8 @@ struct scenario {
 	void (*prepare)(void);
 	int (*act)(void);
 	void (*works)(void); /* what must hold once act() has succeeded */
-	bool may_replace;    /* a failure may leave another socket: it says EINTR, or gives up a server's place */
-	int most_calls;      /* without a fault; 0: any number */
+	bool may_replace;    /* a failure may leave another socket: EINTR, or a server's place given up */
+	int most_calls;	     /* without a fault; 0: any number */
 };
 
 static void prepare_socket(void)
@@ -412,7 +414,8 @@ static void finish_works(void)
 	connect_works();
 }
 
-/* connect() again on an attempt under way: if it is told that the attempt has failed, the next call starts another. */
+/* connect() again on an attempt under way: if it is told that the attempt has failed, the next call starts
+ * another. */
 static int act_connect_again(void)
 {
 	int result = act_start();
@@ -651,8 +654,10 @@ static void dissolve_works(void)
 
 static const struct scenario scenarios[] = {
 	{"connect", prepare_socket, act_connect, connect_works, false, 8},
-	{"connect with a dup, options and epoll", prepare_rich_socket, act_connect, rich_connect_works, false, 0},
-	{"connect with many registrations", prepare_much_watched_socket, act_connect, rich_connect_works, false, 0},
+	{"connect with a dup, options and epoll", prepare_rich_socket, act_connect, rich_connect_works, false,
+		0},
+	{"connect with many registrations", prepare_much_watched_socket, act_connect, rich_connect_works,
+		false, 0},
 	{"connect with an owner of signals", prepare_owned_socket, act_connect, connect_works, false, 0},
 	{"connect of a bound socket", prepare_bound, act_connect, connect_works, true, 0},
 	{"connect with retry", prepare_socket, act_connect_with_retry, retry_works, false, 0},
@@ -669,20 +674,22 @@ static const struct scenario scenarios[] = {
 	{"listen without bind", prepare_socket, act_listen, bind_any_works, true, 0},
 	{"accept", prepare_waiting, act_accept, accept_works, false, 0},
 	{"setsockopt", prepare_connected, act_set, set_works, false, 0},
-	{"setsockopt of a universal option", prepare_connected, act_set_universal, set_universal_works, false, 0},
+	{"setsockopt of a universal option", prepare_connected, act_set_universal, set_universal_works, false,
+		0},
 	{"getsockopt", prepare_connected, act_get, connect_works, false, 0},
 	{"getsockname and getpeername", prepare_connected, act_ask_names, connect_works, false, 0},
 	{"ioctl", prepare_connected, act_ioctl, connect_works, false, 0},
 	{"shutdown", prepare_connected, act_shutdown, shutdown_works, false, 0},
-	{"shutdown of a listener", prepare_listening, act_shutdown_listener, shutdown_listener_works, false, 0},
+	{"shutdown of a listener", prepare_listening, act_shutdown_listener, shutdown_listener_works, false,
+		0},
 	{"dup2 over a mapped socket", prepare_dup2, act_dup2_over, dup2_over_works, false, 0},
 	{"dup2 of a mapped socket", prepare_dup2, act_dup2_onto, dup2_onto_works, false, 0},
 };
 
 /* ---- the run ---- */
 
-static const int errors[] = {EMFILE, ENOMEM, EBADF, EINTR, EAGAIN, ECONNRESET, ECONNREFUSED, EADDRINUSE, EACCES, EINVAL,
-	ENOBUFS, EBUSY};
+static const int errors[] = {EMFILE, ENOMEM, EBADF, EINTR, EAGAIN, ECONNRESET, ECONNREFUSED, EADDRINUSE,
+	EACCES, EINVAL, ENOBUFS, EBUSY};
 enum { ERRORS = sizeof errors / sizeof *errors, UNTOUCHED = 4242 };
 
 static int act(const struct scenario *scenario, int which, int error)
@@ -763,8 +770,8 @@ static int clean_up(void **state)
 	(void)state;
 	armed = false;
 	if (trying && which_call)
-		print_message("%s: call %d (%s) failed with %s\n", trying, which_call, failed ? failed : "none",
-			strerror(errors[which_error]));
+		print_message("%s: call %d (%s) failed with %s\n", trying, which_call,
+			failed ? failed : "none", strerror(errors[which_error]));
 	trying = NULL;
 	bad_closes = 0;
 	close_program();
@@ -795,7 +802,9 @@ static int start(void **state)
 	struct sockaddr_un address = emulated(CLIENT_PORT);
 	far_server = real.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	program = (struct program){-1, -1, -1, -1, 0};
-	return real.bind(far_server, (struct sockaddr *)&address, sizeof address) < 0 ? -1 : real.listen(far_server, 64);
+	return real.bind(far_server, (struct sockaddr *)&address, sizeof address) < 0
+		       ? -1
+		       : real.listen(far_server, 64);
 }
 
 static int stop(void **state)
@@ -804,8 +813,8 @@ static int stop(void **state)
 	return remove_directory(state);
 }
 
-/* Once its attempt to connect has come to nothing, or its connection is dissolved, a bound socket may still become a
- * server: on its port of ours, never on IP's. */
+/* Once its attempt to connect has come to nothing, or its connection is dissolved, a bound socket may still
+ * become a server: on its port of ours, never on IP's. */
 static void a_bound_socket_keeps_its_place_when_connect_fails(void **state)
 {
 	(void)state;
@@ -858,7 +867,8 @@ static void bad_pointers_are_faults(void **state)
 	static const struct {
 		int level, name;
 	} table[] = {{IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPCNT},
-		{SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_SNDBUF}, {SOL_SOCKET, SO_ERROR}, {IPPROTO_IP, IP_TOS}};
+		{SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_SNDBUF}, {SOL_SOCKET, SO_ERROR},
+		{IPPROTO_IP, IP_TOS}};
 	const char *preload = getenv("LD_PRELOAD");
 	if (preload && strstr(preload, "vgpreload"))
 		skip(); /* valgrind finds fault with them itself */
@@ -873,11 +883,12 @@ static void bad_pointers_are_faults(void **state)
 			socklen_t length = sizeof linger;
 			signal(SIGSEGV, SIG_DFL);
 			bool good = name == SO_ERROR ||
-				(setsockopt(program.fd, level, name, page, 8) == -1 && errno == EFAULT);
+				    (setsockopt(program.fd, level, name, page, 8) == -1 && errno == EFAULT);
 			if (name == SO_LINGER)
 				good &= setsockopt(program.fd, level, name, &linger, sizeof linger) == 0;
 			good &= getsockopt(program.fd, level, name, page, &length) == -1 && errno == EFAULT;
-			good &= getsockopt(program.fd, level, name, &length, (socklen_t *)page) == -1 && errno == EFAULT;
+			good &= getsockopt(program.fd, level, name, &length, (socklen_t *)page) == -1 &&
+				errno == EFAULT;
 			_exit(good ? 0 : 1);
 		}
 		assert_int_equal(waitpid(child, &status, 0), child);
@@ -892,7 +903,8 @@ int main(void)
 	enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_connect_fails, clean_up),
-		cmocka_unit_test_teardown(a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
+		cmocka_unit_test_teardown(
+			a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
 		cmocka_unit_test_teardown(a_dup_that_is_gone_does_not_hinder, clean_up),
 		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
@@ -900,7 +912,7 @@ int main(void)
 	struct CMUnitTest tests[SCENARIOS + sizeof others / sizeof *others];
 	memcpy(tests + SCENARIOS, others, sizeof others);
 	for (int i = 0; i < SCENARIOS; i++)
-		tests[i] = (struct CMUnitTest){
-			scenarios[i].name, each_call_fails_with_each_error, NULL, clean_up, (void *)&scenarios[i]};
+		tests[i] = (struct CMUnitTest){scenarios[i].name, each_call_fails_with_each_error, NULL,
+			clean_up, (void *)&scenarios[i]};
 	return cmocka_run_group_tests(tests, start, stop);
 }

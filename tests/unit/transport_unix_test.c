@@ -52,8 +52,8 @@ static void assert_endpoint(const struct sockaddr *address, socklen_t length, ui
 	assert_int_equal(endpoint.port, port);
 }
 
-static void assert_name(int fd, int (*ask)(int fd, struct sockaddr *address, socklen_t *length), uint32_t cid,
-	uint32_t port)
+static void assert_name(
+	int fd, int (*ask)(int fd, struct sockaddr *address, socklen_t *length), uint32_t cid, uint32_t port)
 {
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
@@ -366,8 +366,8 @@ static void check_name(const void *path, size_t size, bool ours, uint32_t cid, u
 	carrier->endpoint(address, length, &endpoint);
 	free(address);
 	if (is_ours != ours || endpoint.cid != cid || endpoint.port != port)
-		fail_msg("\"%s\" of %zu bytes: %d %u %u", (const char *)path + !*(const char *)path, size, is_ours,
-			endpoint.cid, endpoint.port);
+		fail_msg("\"%s\" of %zu bytes: %d %u %u", (const char *)path + !*(const char *)path, size,
+			is_ours, endpoint.cid, endpoint.port);
 }
 #define ABSTRACT(text, ...) check_name("\0" text, sizeof text, __VA_ARGS__)
 
@@ -417,7 +417,8 @@ static void paths_are_ours_in_our_directory_only(void **state)
 		char path[108];
 		snprintf(path, sizeof path, "%s%s", folder, table[i].behind);
 		check_name(path, strlen(path) + 1, table[i].ours, table[i].cid, table[i].port);
-		check_name(path, strlen(path), table[i].ours, table[i].cid, table[i].port); /* without its NUL */
+		/* and without its NUL */
+		check_name(path, strlen(path), table[i].ours, table[i].cid, table[i].port);
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* waiting NAME: what the rules' options retry= and timeout= say about time, of which TCP knows nothing. The map is the
- * script's (`waiting`): each port below has a rule of its own. Prints nothing if all is well, else what isn't. */
+/* waiting NAME: what the rules' options retry= and timeout= say about time, of which TCP knows nothing. The
+ * map is the script's (`waiting`): each port below has a rule of its own. Prints nothing if all is well, else
+ * what isn't. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -179,7 +180,8 @@ static void timeout_leaves_a_served_connection_alone(void)
 static void fill(void)
 {
 	struct sockaddr_un own = {.sun_family = AF_UNIX};
-	snprintf(own.sun_path, sizeof(own.sun_path), "%s/1.%d", getenv("IP2VSOCK_TRANSPORT") + strlen("unix:"), FULL);
+	snprintf(own.sun_path, sizeof(own.sun_path), "%s/1.%d",
+		getenv("IP2VSOCK_TRANSPORT") + strlen("unix:"), FULL);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), client;
 	must(bind(fd, (struct sockaddr *)&own, sizeof(own)), "bind a Unix socket");
 	must(listen(fd, 0), "listen");
@@ -234,8 +236,8 @@ static void timer_keeps_its_beat(void)
 	long before = now_ms();
 	for (int beat = 0; beat < BEATS; beat++) {
 		unsigned long long expired;
-		static const int ports[] = {RETRY_5S, RETRY_1S, TIMEOUT_700MS, NO_SUCH_CID, 7005, 7006, 7007, 7008, FULL,
-			SERVED};
+		static const int ports[] = {
+			RETRY_5S, RETRY_1S, TIMEOUT_700MS, NO_SUCH_CID, 7005, 7006, 7007, 7008, FULL, SERVED};
 		must(read(timer, &expired, sizeof(expired)), "read the timer");
 		long now = now_ms();
 		if (now - before > BEAT + LATE)
@@ -254,20 +256,20 @@ static void timer_keeps_its_beat(void)
 
 int main(int count, char **arguments)
 {
-#define TEST(name) {#name, name}
+#define TEST(name) #name, name
 	static const struct {
 		const char *name;
 		void (*run)(void);
 	} tests[] = {
-		TEST(retry_reaches_a_peer_that_is_two_seconds_late),
-		TEST(retry_gives_up_when_its_time_is_over),
-		TEST(retry_waits_for_a_cid_that_is_not_there),
-		TEST(retry_is_not_for_non_blocking),
-		TEST(timeout_leaves_a_served_connection_alone),
-		TEST(timeout_limits_a_blocking_connect),
-		TEST(timeout_limits_a_non_blocking_connect),
-		TEST(timeout_is_told_to_the_kernel),
-		TEST(timer_keeps_its_beat),
+		{TEST(retry_reaches_a_peer_that_is_two_seconds_late)},
+		{TEST(retry_gives_up_when_its_time_is_over)},
+		{TEST(retry_waits_for_a_cid_that_is_not_there)},
+		{TEST(retry_is_not_for_non_blocking)},
+		{TEST(timeout_leaves_a_served_connection_alone)},
+		{TEST(timeout_limits_a_blocking_connect)},
+		{TEST(timeout_limits_a_non_blocking_connect)},
+		{TEST(timeout_is_told_to_the_kernel)},
+		{TEST(timer_keeps_its_beat)},
 	};
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		if (count == 2 && !strcmp(arguments[1], tests[i].name)) {
