@@ -146,7 +146,7 @@ static struct sock *adopt_ip(int fd)
 	struct sock *sock = fd_open(fd, int_option(fd, SO_DOMAIN));
 	if (!sock)
 		return NULL;
-	log_debug("a TCP socket was inherited");
+	log_debug("a TCP socket was found");
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
@@ -154,6 +154,7 @@ static struct sock *adopt_ip(int fd)
 		sock->bound = sock->name.port != 0;
 	options_learn(&sock->options, fd);
 	sock->used = true;
+	sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
 	return sock;
 }
 

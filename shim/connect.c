@@ -373,6 +373,23 @@ static bool closed_in_tcp(int fd)
 	return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state == TCP_CLOSE;
 }
 
+static void forget(int fd, void *context)
+{
+	(void)context;
+	fd_forget(fd);
+}
+
+/* IP has it from here on, and its calls cost no more than any other fd's. Should it come back (AF_UNSPEC, then a
+ * mapped address), the kernel knows what it is, as of one that was inherited. */
+static int leave_to_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	if (atomic_load(&sock->references) > 2) /* this fd, and the call that is under way */
+		fd_each(sock, forget, NULL);
+	else
+		fd_forget(fd);
+	return libc.connect(fd, address, length);
+}
+
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	enum sock_state state = state_of(sock);
@@ -408,10 +425,9 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 			return stream_unreachable(&asked);
 		if (state != STATE_IP && stream_to_ip(fd, sock) < 0)
 			return -1;
-		sock->used = true;
 		stream_log(
 			"connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
-		return libc.connect(fd, address, length);
+		return leave_to_ip(fd, sock, address, length);
 	}
 	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))

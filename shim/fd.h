@@ -49,7 +49,7 @@ struct sock {
 	bool shut_read, shut_write;	    /* shutdown() of a connection */
 	bool keep_read;			    /* SHUT_RD that our transport wasn't told */
 	bool shares;	  /* its description also belongs to another sock: a second listener on one port */
-	bool used;	  /* as an INET socket it was connected, or inherited: ask the kernel what it is */
+	bool used;	  /* as an INET socket it was inherited, or may have been connected: ask the kernel what it is */
 	bool told_closed; /* something was sent to a peer that had closed */
 	bool abort_once;  /* connect() after an attempt whose failure SO_ERROR has told says so, once */
 	bool report_once; /* connect() of a non-blocking socket reports its success once, as TCP does */

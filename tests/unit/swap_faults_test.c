@@ -3,6 +3,7 @@
  * succeeds, or says -1 with a plain errno and leaves the program's sockets as they were; nothing is leaked or
  * closed twice; and the same call without a fault succeeds. */
 #include "emulated.h"
+#include "fd.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -784,7 +785,7 @@ __attribute__((constructor(101))) static void choose_map(void)
 {
 	char map[160], transport[128];
 	make_directory(NULL);
-	snprintf(map, sizeof map, "*:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*", RETRY_PORT, CLIENT_PORT);
+	snprintf(map, sizeof map, "*:1=direct, *:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*", RETRY_PORT, CLIENT_PORT);
 	snprintf(transport, sizeof transport, "unix:%s", folder);
 	setenv("IP2VSOCK_MAP", map, 1);
 	setenv("IP2VSOCK_TRANSPORT", transport, 1);
@@ -860,6 +861,32 @@ static void a_file_in_the_place_of_a_dup_stays(void **state)
 	connect_works();
 }
 
+/* A connect() that IP gets ends all tracking, and a later one to a mapped address finds out again. */
+static void a_socket_left_to_ip_costs_nothing_and_may_come_back(void **state)
+{
+	(void)state;
+	struct sockaddr_in direct = inet(1), unspecified = {.sin_family = AF_UNSPEC};
+	struct epoll_event event = {EPOLLOUT, {.u64 = 4711}}, told = {0};
+	int nodelay = 1;
+	socklen_t length = sizeof nodelay;
+	prepare_socket();
+	program.alias = dup(program.fd);
+	program.epfd = epoll_create1(0);
+	assert_int_equal(setsockopt(program.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof nodelay), 0);
+	assert_int_equal(epoll_ctl(program.epfd, EPOLL_CTL_ADD, program.fd, &event), 0);
+	assert_int_equal(connect(program.fd, (struct sockaddr *)&direct, sizeof direct), -1);
+	assert_false(fd_tracked(program.fd));
+	assert_false(fd_tracked(program.alias));
+	assert_int_equal(connect(program.fd, (struct sockaddr *)&unspecified, sizeof unspecified), 0);
+	assert_int_equal(act_connect(), 0);
+	assert_int_equal(epoll_wait(program.epfd, &told, 1, 0), 1);
+	assert_int_equal(told.data.u64, 4711);
+	nodelay = 0;
+	assert_int_equal(getsockopt(program.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &length), 0);
+	assert_int_equal(nodelay, 1);
+	connect_works();
+}
+
 /* The kernel finds fault with a pointer; so must we, and not by a crash. */
 static void bad_pointers_are_faults(void **state)
 {
@@ -907,6 +934,7 @@ int main(void)
 			a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
 		cmocka_unit_test_teardown(a_dup_that_is_gone_does_not_hinder, clean_up),
 		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
+		cmocka_unit_test_teardown(a_socket_left_to_ip_costs_nothing_and_may_come_back, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
 	};
 	struct CMUnitTest tests[SCENARIOS + sizeof others / sizeof *others];
