@@ -24,6 +24,7 @@ struct attempt {
 	struct place place;
 	struct endpoint local, peer;
 	struct address asked;
+	int fresh;     /* the socket that is to take the place of the program's; -1: none */
 	int refused;   /* how it ended at once, to be told later */
 	bool in_place; /* the fresh socket is a dup of the program's */
 };
@@ -38,7 +39,7 @@ static int64_t now_ms(void)
 }
 
 /* The port that both ends will see: the program's choice, else one of ours, else the kernel's 32-bit one. */
-static void choose_port(struct attempt *attempt, int fresh)
+static void choose_port(struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
 	int saved = errno;
@@ -47,7 +48,7 @@ static void choose_port(struct attempt *attempt, int fresh)
 			i == 0 && sock->bound
 				? sock->name.port
 				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
-		if (attempt->transport->bind_client(fresh, port, &attempt->peer) == 0) {
+		if (attempt->transport->bind_client(attempt->fresh, port, &attempt->peer) == 0) {
 			attempt->local.port = port;
 			break;
 		}
@@ -58,27 +59,55 @@ static void choose_port(struct attempt *attempt, int fresh)
 }
 
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
-static int from_its_place(struct attempt *attempt, int flags)
+static void from_its_place(struct attempt *attempt, int flags)
 {
-	int fresh = libc.fcntl(attempt->fd, F_DUPFD_CLOEXEC, NULL);
-	if (fresh >= 0 && flags & SOCK_NONBLOCK)
-		libc.fcntl(fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
+	attempt->fresh = libc.fcntl(attempt->fd, F_DUPFD_CLOEXEC, NULL);
+	if (attempt->fresh >= 0 && flags & SOCK_NONBLOCK)
+		libc.fcntl(attempt->fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
 	attempt->local = attempt->sock->local;
 	attempt->in_place = true;
-	return fresh;
 }
 
-static int open_client(struct attempt *attempt, int flags)
+static void from_a_new_one(struct attempt *attempt, int flags)
+{
+	attempt->fresh = attempt->transport->open(flags, attempt->rule->buffer);
+	if (attempt->fresh < 0)
+		return;
+	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
+	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
+	choose_port(attempt);
+}
+
+static bool open_client(struct attempt *attempt, int flags)
 {
 	if (state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->transport)
-		return from_its_place(attempt, flags);
-	int fresh = attempt->transport->open(flags, attempt->rule->buffer);
-	if (fresh < 0)
-		return -1;
-	options_apply(&attempt->sock->options, fresh, attempt->rule->buffer);
-	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
-	choose_port(attempt, fresh);
-	return fresh;
+		from_its_place(attempt, flags);
+	else
+		from_a_new_one(attempt, flags);
+	atomic_store(&attempt->sock->fresh, attempt->fresh);
+	return attempt->fresh >= 0;
+}
+
+static void discard(struct attempt *attempt)
+{
+	atomic_store(&attempt->sock->fresh, -1);
+	if (attempt->fresh >= 0)
+		close_quietly(attempt->fresh);
+	attempt->fresh = -1;
+}
+
+/* The thread is cancelled while it waits. */
+static void abandon(void *held)
+{
+	struct attempt *attempt = held;
+	discard(attempt);
+	attempt->sock->attempting = false;
+	fd_release(attempt->sock);
+}
+
+static void let_go(void *sock)
+{
+	fd_release(sock);
 }
 
 static int clear_nonblocking(int fd)
@@ -94,11 +123,9 @@ static int take_error(int fd)
 	return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
 }
 
-/* Waits for the end of an attempt: 0, or -1 with its errno; EINPROGRESS after limit_ms (-1: none), EINTR. */
-static int wait_for(int fd, const struct transport *transport, int limit_ms)
+/* What became of an attempt that poll() was asked for: 0, or -1 with its errno; EINPROGRESS: nothing yet. */
+static int ended(int fd, const struct transport *transport, int ready)
 {
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	int ready = libc.poll(&wait, 1, limit_ms);
 	if (ready < 0)
 		return -1;
 	if (ready == 0)
@@ -126,81 +153,77 @@ static bool handlers_restart(void)
 	return true;
 }
 
-static void discard(int *fresh)
-{
-	if (*fresh >= 0)
-		close_quietly(*fresh);
-	*fresh = -1;
-}
-
 /* Starts an attempt on a non-blocking socket. 0: connected already; EINPROGRESS; anything else: no socket is
  * left. */
-static int start(struct attempt *attempt, int *fresh)
+static int start(struct attempt *attempt)
 {
-	*fresh = open_client(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (*fresh < 0)
+	if (!open_client(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return -1;
-	int result = attempt->transport->connect(*fresh, &attempt->place, attempt->rule->timeout_ms);
+	int result = attempt->transport->connect(attempt->fresh, &attempt->place, attempt->rule->timeout_ms);
 	if (result < 0 && errno != EINPROGRESS)
-		discard(fresh);
+		discard(attempt);
 	return result;
 }
 
 /* Waits limit_ms for a program that blocks, and then lets the attempt go on without it, as TCP does:
  * EINPROGRESS, or EINTR, with a socket. */
-static int start_and_wait(struct attempt *attempt, int limit_ms, int *fresh)
+static int start_and_wait(struct attempt *attempt, int limit_ms)
 {
-	int result = start(attempt, fresh);
-	if (*fresh < 0)
+	int result = start(attempt);
+	if (attempt->fresh < 0)
 		return -1;
 	while (result < 0 && errno == EINPROGRESS && limit_ms) {
-		result = wait_for(*fresh, attempt->transport, limit_ms);
+		struct pollfd wait = {.fd = attempt->fresh, .events = POLLOUT};
+		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit_ms), abandon, attempt);
+		result = ended(attempt->fresh, attempt->transport, ready);
 		if (result == 0 || errno != EINTR || !handlers_restart())
 			break;
 		errno = EINPROGRESS;
 	}
 	int outcome = result < 0 ? errno : 0;
-	if ((outcome && outcome != EINPROGRESS && outcome != EINTR) || clear_nonblocking(*fresh) < 0)
-		discard(fresh);
+	if ((outcome && outcome != EINPROGRESS && outcome != EINTR) || clear_nonblocking(attempt->fresh) < 0)
+		discard(attempt);
 	return outcome ? fail(outcome) : 0;
 }
 
 /* A non-blocking attempt that has failed at once looks as if it had failed a moment later. */
-static int fail_later(struct attempt *attempt, int flags, int *fresh)
+static int fail_later(struct attempt *attempt, int flags)
 {
 	attempt->refused = errno;
-	*fresh = transport_unix_refused(flags);
-	if (*fresh >= 0)
-		options_apply(&attempt->sock->options, *fresh, attempt->rule->buffer);
-	return fail(*fresh < 0 ? attempt->refused : EINPROGRESS);
+	attempt->fresh = transport_unix_refused(flags);
+	if (attempt->fresh >= 0)
+		options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
+	return fail(attempt->fresh < 0 ? attempt->refused : EINPROGRESS);
 }
 
 /* The program waits no longer; a last attempt goes on without it. */
-static int give_up_waiting(struct attempt *attempt, int error, int *fresh)
+static int give_up_waiting(struct attempt *attempt, int error)
 {
-	if (start_and_wait(attempt, 0, fresh) < 0 && *fresh < 0)
-		fail_later(attempt, SOCK_CLOEXEC, fresh);
+	if (start_and_wait(attempt, 0) < 0 && attempt->fresh < 0)
+		fail_later(attempt, SOCK_CLOEXEC);
 	return fail(error);
 }
 
 /* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
  * itself. */
-static int attempt_once(struct attempt *attempt, int flags, int *fresh)
+static int attempt_once(struct attempt *attempt, int flags)
 {
 	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
 	uint32_t limit = attempt->rule->timeout_ms;
 	int64_t deadline = 0;
 	if (send_limit)
-		return start_and_wait(attempt, send_limit, fresh);
+		return start_and_wait(attempt, send_limit);
 	for (;;) {
-		*fresh = open_client(attempt, flags);
-		if (*fresh < 0 || attempt->transport->connect(*fresh, &attempt->place, limit) == 0)
-			return *fresh < 0 ? -1 : 0;
-		discard(fresh);
+		if (!open_client(attempt, flags))
+			return -1;
+		if (CANCEL_HERE(attempt->transport->connect(attempt->fresh, &attempt->place, limit), abandon,
+			    attempt) == 0)
+			return 0;
+		discard(attempt);
 		if (errno != EINTR)
 			return -1;
 		if (!handlers_restart())
-			return give_up_waiting(attempt, EINTR, fresh);
+			return give_up_waiting(attempt, EINTR);
 		int64_t now = now_ms();
 		if (!deadline)
 			deadline = now + (limit ? limit : KERNEL_TIMEOUT_MS);
@@ -212,17 +235,16 @@ static int attempt_once(struct attempt *attempt, int flags, int *fresh)
 
 /* Sleeps so that a signal does to it what it would do to connect(): a read() goes on after a handler with
  * SA_RESTART, and ends with EINTR after one without. */
-static int pause_for(int64_t ms)
+static int pause_for(struct attempt *attempt, int64_t ms)
 {
 	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
 	uint64_t expirations;
-	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	if (timer < 0)
-		return -1;
-	ssize_t got = timerfd_settime(timer, 0, &once, NULL) < 0
-			      ? -1
-			      : read(timer, &expirations, sizeof expirations);
-	close_quietly(timer);
+	attempt->fresh = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC); /* in its stead until then */
+	atomic_store(&attempt->sock->fresh, attempt->fresh);
+	ssize_t got = -1;
+	if (attempt->fresh >= 0 && timerfd_settime(attempt->fresh, 0, &once, NULL) == 0)
+		got = CANCEL_HERE(read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
+	discard(attempt);
 	return got < 0 ? -1 : 0;
 }
 
@@ -231,47 +253,51 @@ static bool nobody_there(int error)
 	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
-/* The blocking connect(), with a rule's `retry`. Leaves in *fresh a socket to put in place: connected (0), or
- * under way
- * (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
-static int attempt_blocking(struct attempt *attempt, int flags, int *fresh)
+/* The blocking connect(), with a rule's `retry`. Leaves a fresh socket to put in place: connected (0), or
+ * under way (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
+static int attempt_blocking(struct attempt *attempt, int flags)
 {
 	struct sock *sock = attempt->sock;
 	uint32_t retry = attempt->rule->retry_ms;
 	uint32_t send_limit = (uint32_t)options_time(&sock->options, SO_SNDTIMEO);
 	int64_t began = retry ? now_ms() : 0, until = began + retry, pause = 10;
 	for (;;) {
-		int result = attempt_once(attempt, flags, fresh);
-		if (result == 0 || *fresh >= 0 || !retry || !nobody_there(errno) || now_ms() + pause > until)
+		int result = attempt_once(attempt, flags);
+		if (result == 0 || attempt->fresh >= 0 || !retry || !nobody_there(errno) ||
+			now_ms() + pause > until)
 			return result;
 		if (sock->cancelled)
 			return fail(ECONNRESET);
-		if (pause_for(pause) < 0 && errno == EINTR)
-			return give_up_waiting(attempt, EINTR, fresh);
+		if (pause_for(attempt, pause) < 0 && errno == EINTR)
+			return give_up_waiting(attempt, EINTR);
 		if (send_limit && now_ms() - began >= send_limit)
-			return give_up_waiting(attempt, EINPROGRESS, fresh);
+			return give_up_waiting(attempt, EINPROGRESS);
 		pause = pause < 500 ? pause * 2 : 1000;
 	}
 }
 
 /* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first.
  */
-static int attempt_nonblocking(struct attempt *attempt, int *fresh)
+static int attempt_nonblocking(struct attempt *attempt)
 {
-	int result = start(attempt, fresh);
+	int result = start(attempt);
 	if (result == 0)
 		return fail(EINPROGRESS);
 	if (errno == ECONNREFUSED || errno == ETIMEDOUT)
-		return fail_later(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK, fresh);
+		return fail_later(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	return -1;
 }
 
 static int connect_mapped(
 	int fd, struct sock *sock, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
-	struct attempt attempt = {
-		.fd = fd, .sock = sock, .rule = rule, .transport = transport_of(rule), .asked = *asked};
-	int flags = swap_flags(fd), fresh = -1;
+	struct attempt attempt = {.fd = fd,
+		.sock = sock,
+		.rule = rule,
+		.transport = transport_of(rule),
+		.asked = *asked,
+		.fresh = -1};
+	int flags = swap_flags(fd);
 	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
 		return -1;
 	if (sock->bound && state_of(sock) == STATE_IP &&
@@ -283,8 +309,8 @@ static int connect_mapped(
 	}
 	sock->cancelled = false;
 	sock->attempting = true;
-	int result = flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt, &fresh)
-					   : attempt_blocking(&attempt, flags, &fresh);
+	int result =
+		flags & SOCK_NONBLOCK ? attempt_nonblocking(&attempt) : attempt_blocking(&attempt, flags);
 	sock->attempting = false;
 	int outcome = result < 0 ? errno : 0;
 	if (attempt.local.port != PORT_ANY)
@@ -293,7 +319,7 @@ static int connect_mapped(
 		outcome == EINPROGRESS ? "under way"
 		: outcome	       ? log_errno(outcome)
 				       : "connected");
-	if (fresh < 0) {
+	if (attempt.fresh < 0) {
 		if (attempt.in_place)
 			take_error(fd); /* AF_VSOCK keeps it (Linux 6.1), accept() would tell it */
 		return fail(outcome);
@@ -310,8 +336,8 @@ static int connect_mapped(
 	sock->report_once = sock->abort_once = sock->told_closed = false;
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
 	if (attempt.in_place && !attempt.refused) {
-		close_quietly(fresh);
-	} else if (swap_in(fd, sock, fresh) < 0) {
+		discard(&attempt);
+	} else if (swap_in(fd, sock, attempt.fresh) < 0) {
 		set_state(sock, before);
 		return -1;
 	}
@@ -343,9 +369,11 @@ static int connect_again(int fd, struct sock *sock)
 		return fail(EALREADY);
 	int limit = options_time(&sock->options, SO_SNDTIMEO);
 	int result;
-	do
-		result = wait_for(fd, sock->transport, limit ? limit : -1);
-	while (result < 0 && errno == EINTR && handlers_restart());
+	do {
+		struct pollfd wait = {.fd = fd, .events = POLLOUT};
+		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit ? limit : -1), let_go, sock);
+		result = ended(fd, sock->transport, ready);
+	} while (result < 0 && errno == EINTR && handlers_restart());
 	if (result == 0)
 		set_state(sock, STATE_CONNECTED);
 	else if (errno != EINTR && errno != EINPROGRESS)
@@ -373,6 +401,11 @@ static bool closed_in_tcp(int fd)
 	return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state == TCP_CLOSE;
 }
 
+static int connect_over_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	return CANCEL_HERE(libc.connect(fd, address, length), let_go, sock);
+}
+
 static void forget(int fd, void *context)
 {
 	(void)context;
@@ -387,7 +420,7 @@ static int leave_to_ip(int fd, struct sock *sock, const struct sockaddr *address
 		fd_each(sock, forget, NULL);
 	else
 		fd_forget(fd);
-	return libc.connect(fd, address, length);
+	return connect_over_ip(fd, sock, address, length);
 }
 
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
@@ -418,8 +451,8 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	address_wildcard_to_loopback(&asked);
 	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
 	if (state == STATE_IP && sock->used && !closed_in_tcp(fd))
-		return libc.connect(
-			fd, address, length); /* which says EISCONN, EALREADY, or what came of it */
+		return connect_over_ip(
+			fd, sock, address, length); /* which says EISCONN, EALREADY, or what came of it */
 	if (!rule || rule->target.kind == TARGET_DIRECT) {
 		if (ranges_reserve(&shim.ranges, &asked))
 			return stream_unreachable(&asked);

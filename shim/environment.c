@@ -30,7 +30,7 @@ void environment_start(char *const *environment)
 {
 	size_t size = 0, length;
 	for (char *const *one = environment; *one; one++)
-		if (begins(*one, OURS) || begins(*one, PRELOAD))
+		if (environment_keeps(*one))
 			size += strlen(*one) + 1;
 	char *copy =
 		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
@@ -48,6 +48,11 @@ void environment_start(char *const *environment)
 			copy += length + 1;
 		}
 	}
+}
+
+bool environment_keeps(const char *variable)
+{
+	return begins(variable, OURS) || begins(variable, PRELOAD);
 }
 
 size_t environment_room(char *const *envp)

@@ -87,6 +87,7 @@ struct sock *fd_open(int fd, int family)
 	memset(sock, 0, sizeof *sock);
 	sock->number = index;
 	sock->family = (uint8_t)family;
+	atomic_store(&sock->fresh, -1);
 	for (int i = 0; i < REGISTRATIONS; i++)
 		sock->registrations[i].epfd = -1;
 	atomic_store(&sock->references, 1);

@@ -45,6 +45,7 @@ struct sock {
 	bool accepted;			    /* it came from accept() */
 	bool shut_listen;		    /* shutdown() of a listener */
 	_Atomic bool attempting, cancelled; /* a thread waits in connect(); shutdown() has ended that */
+	_Atomic int fresh;		    /* the fd of the socket that it tries with; -1: none */
 	_Atomic uint16_t accepting;	    /* threads of this process in accept() */
 	bool shut_read, shut_write;	    /* shutdown() of a connection */
 	bool keep_read;			    /* SHUT_RD that our transport wasn't told */

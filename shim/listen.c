@@ -281,10 +281,18 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 	set_state(sock, STATE_CONNECTED);
 }
 
+/* The thread is cancelled while it waits for a client. */
+static void leave_accept(void *held)
+{
+	struct sock *sock = held;
+	atomic_fetch_sub(&sock->accepting, 1);
+	fd_release(sock);
+}
+
 /* The kernel writes to the program's own buffer where that is large enough for the carrier's address: so it
  * finds fault with the pointers that TCP would find fault with. */
-static int accept_peer(int fd, const struct sock *sock, struct sockaddr *address, socklen_t *length,
-	int flags, struct endpoint *peer)
+static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
+	struct endpoint *peer)
 {
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
@@ -294,7 +302,7 @@ static int accept_peer(int fd, const struct sock *sock, struct sockaddr *address
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
 		return libc.accept4(fd, address, length, flags);
-	int accepted = libc.accept4(fd, from, size, flags);
+	int accepted = CANCEL_HERE(libc.accept4(fd, from, size, flags), leave_accept, sock);
 	if (accepted >= 0)
 		sock->transport->endpoint(from, *size, peer);
 	return accepted;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "log.h"
 
+#include "cancel.h"
 #include "libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,9 +33,21 @@ static bool stderr_is_as_it_was(void)
 	       now.st_dev == at_start.st_dev;
 }
 
+/* Where nobody reads any more, a message of ours must not be what ends the program. */
+static void write_quietly(int fd, const char *line, size_t size)
+{
+	sigset_t pipe, before;
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	if (write(fd, line, size) < 0 && errno == EPIPE && !sigismember(&before, SIGPIPE))
+		sigtimedwait(&pipe, NULL, &(struct timespec){0, 0});
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 void log_write(const char *first, ...)
 {
-	int saved = errno;
+	int saved = errno, outer = cancel_later();
 	char line[512] = "ip2vsock: ";
 	size_t used = strlen(line);
 	va_list list;
@@ -44,17 +58,18 @@ void log_write(const char *first, ...)
 	va_end(list);
 	line[used++] = '\n';
 
-	ssize_t written = 0;
 	if (path) { /* opened each time: a library keeps no fd in a program that may close them all */
-		int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+		int fd = open(path,
+			O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
+			0600); /* O_NONBLOCK: a FIFO may stand there, which nobody reads */
 		if (fd >= 0) {
-			written = write(fd, line, used);
+			write_quietly(fd, line, used);
 			libc.close(fd);
 		}
 	} else if (stderr_is_as_it_was()) {
-		written = write(STDERR_FILENO, line, used);
+		write_quietly(STDERR_FILENO, line, used);
 	}
-	(void)written;
+	cancel_as_before(outer);
 	errno = saved;
 }
 

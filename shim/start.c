@@ -5,9 +5,11 @@
 #include "log.h"
 #include "ports.h"
 #include "shim.h"
+#include "stream.h"
 #include "transport.h"
 
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 struct settings shim;
@@ -25,6 +27,9 @@ static void refuse(const char *message)
 
 __attribute__((constructor)) static void start(void)
 {
+	if (getauxval(AT_SECURE)) /* the environment is that of somebody with less rights (ld.so.preload
+				     brought us in) */
+		return;
 	static char message[SETTINGS_MESSAGE];
 	static struct settings settings;
 	if (!settings_read(&settings, environ, message))
@@ -36,6 +41,7 @@ __attribute__((constructor)) static void start(void)
 	if (!settings.map)
 		return;
 	fd_start();
+	stream_start();
 	transport_start(&settings);
 	ports_start();
 	for (uint32_t i = 0; i < map_count(settings.map); i++)

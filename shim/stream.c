@@ -7,6 +7,33 @@
 #include <netinet/in.h>
 #include <string.h>
 
+/* The threads that wait in connect() and accept() aren't in this process: nobody would close their fresh
+ * sockets, and a peer would wait for an end of the data in vain. */
+static void forget_threads(int fd, void *context)
+{
+	(void)context;
+	struct sock *sock = fd_sock(fd);
+	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting))
+		return; /* not written to: the page is shared with the parent */
+	if (sock->fresh >= 0)
+		close_quietly(sock->fresh);
+	sock->fresh = -1;
+	sock->attempting = false;
+	sock->accepting = 0;
+}
+
+static void in_child(void)
+{
+	fd_each(NULL, forget_threads, NULL);
+}
+
+void stream_start(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
+}
+
+__thread int cancel_state;
+
 enum sock_state stream_settle(int fd, struct sock *sock)
 {
 	struct sockaddr_storage peer;

@@ -66,6 +66,9 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 /* An address of a reserved range that no rule takes: -1 and EHOSTUNREACH, and a line in the log. */
 int stream_unreachable(const struct address *address);
 
+/* Once, at start: what a child of fork() forgets of the threads that it doesn't have. */
+void stream_start(void);
+
 /* Before exec: leaves on the sockets that the next program inherits what it must know of them. */
 void stream_mark_inherited(void);
 /* The same for those that a message takes elsewhere (SCM_RIGHTS). */

@@ -3,6 +3,7 @@
 #ifndef IP2VSOCK_STREAM_INTERNAL_H
 #define IP2VSOCK_STREAM_INTERNAL_H
 
+#include "cancel.h"
 #include "libc.h"
 #include "log.h"
 #include "ports.h"

@@ -74,6 +74,7 @@ int swap_in(int fd, struct sock *sock, int fresh)
 	if (done && shared)
 		fd_each(sock, put_dup, &dups);
 	registrations_resume(&suspended);
+	atomic_store(&sock->fresh, -1);
 	libc.close(fresh);
 	if (!done)
 		errno = error;

@@ -8,8 +8,11 @@
 #include "libc.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -118,11 +121,21 @@ static bool stale(const struct place *place)
 }
 
 /* Ports belong to no user; who may connect is the directory's permissions' to say. Where that fails, others
- * can't. */
+ * can't. Whoever may write there may have put something else in the socket's place by now, so chmod() by name
+ * could hit any file. */
 static void open_to_all(const struct place *place)
 {
 	int saved = errno;
-	chmod(((const struct sockaddr_un *)&place->sockaddr)->sun_path, 0666);
+	char link[32];
+	struct stat file;
+	int fd = open(
+		((const struct sockaddr_un *)&place->sockaddr)->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode)) {
+		*put_number(put_text(link, "/proc/self/fd/"), (uint32_t)fd) = '\0';
+		chmod(link, 0666);
+	}
+	if (fd >= 0)
+		libc.close(fd);
 	errno = saved;
 }
 
@@ -159,6 +172,48 @@ static int bind_over(int fd, const struct place *place)
 	return -1;
 }
 
+/* Two that find the same stale file mustn't both replace it: the first would serve nobody. So they take
+ * turns, by a lock on the directory, which ends with whoever held it. -1: the directory can't be opened, or
+ * somebody keeps it locked. */
+static int take_turn(const struct place *place)
+{
+	enum { TURNS_MS = 1000 };
+	struct place parent = *place;
+	char *path = ((struct sockaddr_un *)&parent.sockaddr)->sun_path;
+	strrchr(path, '/')[1] = '\0';
+	int directory_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory_fd < 0)
+		return -1;
+	for (int i = 0; flock(directory_fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (i == TURNS_MS || errno != EWOULDBLOCK) {
+			libc.close(directory_fd);
+			errno = EADDRINUSE;
+			return -1;
+		}
+		libc.poll(NULL, 0, 1);
+	}
+	return directory_fd;
+}
+
+static int replace_stale(int fd, const struct place *place)
+{
+	int turn = take_turn(place), result = -1;
+	if (turn < 0 && errno != EACCES)
+		return -1;
+	if (stale(place))
+		result = bind_over(fd, place);
+	else
+		errno = EADDRINUSE;
+	int error =
+		errno == EPERM ? EACCES : errno; /* the directory is sticky, and the file another user's */
+	if (turn >= 0) {
+		flock(turn, LOCK_UN); /* a child of fork() may hold it too */
+		libc.close(turn);
+	}
+	errno = error;
+	return result;
+}
+
 static int unix_bind(int fd, const struct place *place)
 {
 	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0) {
@@ -173,7 +228,7 @@ static int unix_bind(int fd, const struct place *place)
 		errno = EADDRINUSE;
 		return -1;
 	}
-	return bind_over(fd, place);
+	return replace_stale(fd, place);
 }
 
 static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)

@@ -9,6 +9,8 @@
 #include <alloca.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* The environment `envp`, completed: on the caller's stack, so this can't be a function. */
@@ -107,28 +109,59 @@ int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actio
 	return libc.posix_spawnp(pid, file, actions, attributes, argv, FOLLOWED(envp));
 }
 
-/* libc starts the shell with its own posix_spawn() and the process's environment: where that has been
- * cleared, it is completed for the time of the call. */
-#define WITH_ENVIRONMENT(call)                                                                               \
+static void quote(FILE *to, const char *text)
+{
+	putc('\'', to);
+	for (; *text; text++)
+		fputs(*text == '\'' ? "'\\''" : (char[]){*text, '\0'}, to);
+	putc('\'', to);
+}
+
+/* libc starts the shell by itself, with the process's environment, which other threads may be reading: where
+ * that has been cleared, the shell is told what is missing, and makes way for the one that was asked for. */
+static char *with_environment(const char *command)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return NULL;
+	for (char *const *one = FOLLOWED(environ); *one; one++) {
+		if (!environment_keeps(*one))
+			continue;
+		const char *value = strchr(*one, '=') + 1;
+		fprintf(to, "export %.*s", (int)(value - *one), *one);
+		quote(to, value);
+		fputs("; ", to);
+	}
+	fputs("exec /bin/sh -c ", to);
+	quote(to, command);
+	fputs(" sh", to);
+	libc.fclose(to);
+	return text;
+}
+
+/* What must follow a program into the shell that libc starts for it. */
+#define IN_SHELL(command, failure, call)                                                                     \
 	({                                                                                                   \
-		char **before = environ, **during = (char **)FOLLOWED(environ);                              \
-		environ = during;                                                                            \
-		__auto_type call_result = (call);                                                            \
-		if (environ == during)                                                                       \
-			environ = before;                                                                    \
-		call_result;                                                                                 \
+		char *whole = NULL;                                                                          \
+		stream_mark_inherited();                                                                     \
+		bool complete = !command || environment_is_complete(environ);                                \
+		__typeof__(call) result = failure;                                                           \
+		if (!complete)                                                                               \
+			command = whole = with_environment(command);                                         \
+		if (complete || whole)                                                                       \
+			result = (call);                                                                     \
+		free(whole);                                                                                 \
+		result;                                                                                      \
 	})
 
 int hook_system(const char *command)
 {
-	stream_mark_inherited();
-	return environment_is_complete(environ) ? libc.system(command)
-						: WITH_ENVIRONMENT(libc.system(command));
+	return IN_SHELL(command, -1, libc.system(command));
 }
 
 FILE *hook_popen(const char *command, const char *mode)
 {
-	stream_mark_inherited();
-	return environment_is_complete(environ) ? libc.popen(command, mode)
-						: WITH_ENVIRONMENT(libc.popen(command, mode));
+	return IN_SHELL(command, NULL, libc.popen(command, mode));
 }

@@ -15,23 +15,17 @@ enum verdict { PASS, WITHOUT_ADDRESS, FAILED };
 static enum verdict judge(int fd, const struct sockaddr *address, socklen_t length, int *flags)
 {
 	struct address wanted;
-	struct sock *sock = fd_tracked(fd) || *flags & MSG_FASTOPEN ? stream_of(fd) : NULL;
+	if (*flags & MSG_FASTOPEN && (fd_tracked(fd) || stream_is_tcp(fd))) {
+		*flags &= ~MSG_FASTOPEN;
+		return hook_connect(fd, address, length) < 0 ? FAILED : WITHOUT_ADDRESS;
+	}
+	struct sock *sock = fd_tracked(fd) ? stream_of(fd) : NULL;
 	if (!sock) {
 		if (!address_from_sockaddr(&wanted, address, length) ||
 			!ranges_reserve(&shim.ranges, &wanted))
 			return PASS;
 		stream_unreachable(&wanted);
 		return FAILED;
-	}
-	if (*flags & MSG_FASTOPEN) {
-		if (!fd_hold(fd, sock))
-			return PASS;
-		int result = stream_connect(fd, sock, address, length);
-		fd_release(sock);
-		if (result < 0)
-			return FAILED;
-		*flags &= ~MSG_FASTOPEN;
-		return WITHOUT_ADDRESS;
 	}
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }
@@ -91,7 +85,7 @@ OURS ssize_t sendto_address(
 	case FAILED:
 		return -1;
 	case WITHOUT_ADDRESS:
-		return stream_send(fd, fd_sock(fd), data, size, flags);
+		return send_ours(fd, data, size, flags);
 	default:
 		return libc.sendto(fd, data, size, flags, address, length);
 	}
@@ -120,7 +114,8 @@ OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 	case WITHOUT_ADDRESS:
 		bare.msg_name = NULL;
 		bare.msg_namelen = 0;
-		return stream_sendmsg(fd, fd_sock(fd), &bare, flags);
+		sock = stream_known(fd);
+		return sock ? stream_sendmsg(fd, sock, &bare, flags) : libc.sendmsg(fd, &bare, flags);
 	default:
 		return libc.sendmsg(fd, message, flags);
 	}

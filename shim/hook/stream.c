@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls of a TCP socket. */
 #include "../stream.h"
+#include "../cancel.h"
 #include "../libc.h"
 #include "../shim.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 
-/* A call that works leaves errno as it was, whatever was tried on the way. */
-#define KEEPING_ERRNO(call)                                                                                  \
+/* A call that works leaves errno as it was, whatever was tried on the way; and a thread isn't cancelled on
+ * the way. */
+#define WHOLE(call)                                                                                          \
 	({                                                                                                   \
-		int errno_before = errno;                                                                    \
+		int errno_before = errno, outer_state = cancel_later();                                      \
 		int call_result = (call);                                                                    \
+		cancel_as_before(outer_state);                                                               \
 		if (call_result >= 0)                                                                        \
 			errno = errno_before;                                                                \
 		call_result;                                                                                 \
@@ -49,6 +52,8 @@ static bool concerns_us(
 {
 	if (!address || !address_from_sockaddr(wanted, address, length))
 		return false;
+	if (side == SIDE_CONNECT)
+		address_wildcard_to_loopback(wanted);
 	const struct rule *rule = map_find(shim.map, side, wanted);
 	return (rule && rule->target.kind != TARGET_DIRECT) || ranges_reserve(&shim.ranges, wanted);
 }
@@ -59,7 +64,7 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
 		if (sock && fd_hold(fd, sock)) {
-			int result = KEEPING_ERRNO(stream_connect(fd, sock, address, length));
+			int result = WHOLE(stream_connect(fd, sock, address, length));
 			fd_release(sock);
 			return result;
 		}
@@ -76,7 +81,7 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_LISTEN, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
 		if (sock && fd_hold(fd, sock)) {
-			int result = KEEPING_ERRNO(stream_bind(fd, sock, address, length));
+			int result = WHOLE(stream_bind(fd, sock, address, length));
 			fd_release(sock);
 			return result;
 		}
@@ -93,7 +98,7 @@ int hook_listen(int fd, int backlog)
 	struct sock *sock = shim_active() ? stream_of(fd) : NULL;
 	if (!sock || !fd_hold(fd, sock))
 		return libc.listen(fd, backlog);
-	int result = KEEPING_ERRNO(stream_listen(fd, sock, backlog));
+	int result = WHOLE(stream_listen(fd, sock, backlog));
 	fd_release(sock);
 	return result;
 }
@@ -102,7 +107,7 @@ int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
 	if (sock && fd_hold(fd, sock)) {
-		int result = KEEPING_ERRNO(stream_accept(fd, sock, address, length, flags));
+		int result = WHOLE(stream_accept(fd, sock, address, length, flags));
 		fd_release(sock);
 		return result;
 	}
@@ -127,7 +132,7 @@ int hook_shutdown(int fd, int how)
 		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
 	if (!sock || !fd_hold(fd, sock))
 		return libc.shutdown(fd, how);
-	int result = KEEPING_ERRNO(stream_shutdown(fd, sock, how));
+	int result = WHOLE(stream_shutdown(fd, sock, how));
 	fd_release(sock);
 	return result;
 }
@@ -135,15 +140,13 @@ int hook_shutdown(int fd, int how)
 int hook_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
-	return sock ? KEEPING_ERRNO(stream_name(fd, sock, address, length))
-		    : libc.getsockname(fd, address, length);
+	return sock ? WHOLE(stream_name(fd, sock, address, length)) : libc.getsockname(fd, address, length);
 }
 
 int hook_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? KEEPING_ERRNO(stream_peer(fd, sock, address, length))
-		    : libc.getpeername(fd, address, length);
+	return sock ? WHOLE(stream_peer(fd, sock, address, length)) : libc.getpeername(fd, address, length);
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
@@ -151,13 +154,13 @@ int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t le
 	struct sock *sock = NULL;
 	if (shim_active())
 		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
-	return sock ? KEEPING_ERRNO(stream_setsockopt(fd, sock, level, name, value, length))
+	return sock ? WHOLE(stream_setsockopt(fd, sock, level, name, value, length))
 		    : libc.setsockopt(fd, level, name, value, length);
 }
 
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
 	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
-	return sock ? KEEPING_ERRNO(stream_getsockopt(fd, sock, level, name, value, length))
+	return sock ? WHOLE(stream_getsockopt(fd, sock, level, name, value, length))
 		    : libc.getsockopt(fd, level, name, value, length);
 }

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -76,6 +77,7 @@ WRAP(int, socketpair, (int domain, int type, int protocol, int pair[2]), (domain
 WRAP(int, chmod, (const char *path, mode_t mode), (path, mode))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, unlink, (const char *path), (path))
+WRAP(int, flock, (int fd, int operation), (fd, operation))
 
 /* ---- the program ---- */
 
