@@ -27,7 +27,8 @@ int stream_answer(
 /* This end of a connection, as the program would have found it on TCP. */
 static struct address own_address(int fd, struct sock *sock)
 {
-	if (!address_is_wildcard(&sock->name))
+	bool bound = !address_is_wildcard(&sock->name);
+	if (bound && sock->name.port)
 		return sock->name;
 	int family = sock->family == AF_INET6 && !address_is_ipv4(&sock->asked) ? AF_INET6 : AF_INET;
 	struct sockaddr_storage name;
@@ -44,6 +45,8 @@ static struct address own_address(int fd, struct sock *sock)
 	struct address shown = endpoint_shown(&own, family, &shim.ranges);
 	if (sock->accepted)
 		shown.port = sock->name.port;
+	if (bound)
+		memcpy(shown.ip, sock->name.ip, sizeof shown.ip);
 	return shown;
 }
 
@@ -57,9 +60,9 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 		if (libc.getsockname(fd, (struct sockaddr *)&name, &size) < 0)
 			return -1;
 		address_from_sockaddr(&told, (struct sockaddr *)&name, size);
-		if (!told.port && sock->bound)
+		if (!told.port)
 			told = sock->name;
-		else if (!told.port)
+		if (!told.port)
 			told.port = sock->tried;
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)

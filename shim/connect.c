@@ -288,6 +288,17 @@ static int attempt_nonblocking(struct attempt *attempt)
 	return -1;
 }
 
+/* A connect() that tells how an attempt has failed leaves the socket as new, but for a port of the program's
+ * choice. */
+static int start_over(int fd, struct sock *sock, int error)
+{
+	enum sock_state before = state_of(sock);
+	set_state(sock, STATE_FAILED);
+	if (stream_to_ip(fd, sock) < 0 && before == STATE_BOUND)
+		set_state(sock, before);
+	return fail(error);
+}
+
 static int connect_mapped(
 	int fd, struct sock *sock, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
@@ -322,7 +333,7 @@ static int connect_mapped(
 	if (attempt.fresh < 0) {
 		if (attempt.in_place)
 			take_error(fd); /* AF_VSOCK keeps it (Linux 6.1), accept() would tell it */
-		return fail(outcome);
+		return sock->any_port ? start_over(fd, sock, outcome) : fail(outcome);
 	}
 
 	enum sock_state before = state_of(sock);
@@ -342,14 +353,6 @@ static int connect_mapped(
 		return -1;
 	}
 	return outcome ? fail(outcome) : 0;
-}
-
-/* A connect() that tells how the one before has failed leaves the socket as new, but for its port. */
-static int start_over(int fd, struct sock *sock, int error)
-{
-	set_state(sock, STATE_FAILED);
-	stream_to_ip(fd, sock);
-	return fail(error);
 }
 
 /* connect() on a socket whose connection is under way. */
@@ -412,8 +415,8 @@ static void forget(int fd, void *context)
 	fd_forget(fd);
 }
 
-/* IP has it from here on, and its calls cost no more than any other fd's. Should it come back (AF_UNSPEC, then a
- * mapped address), the kernel knows what it is, as of one that was inherited. */
+/* IP has it from here on, and its calls cost no more than any other fd's. Should it come back (AF_UNSPEC,
+ * then a mapped address), the kernel knows what it is, as of one that was inherited. */
 static int leave_to_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	if (atomic_load(&sock->references) > 2) /* this fd, and the call that is under way */
@@ -434,7 +437,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return connect_again(fd, sock);
 	if (sock->abort_once) { /* the kernel's word for "it had failed, and you know" */
 		sock->abort_once = false;
-		return start_over(fd, sock, ECONNABORTED);
+		return state == STATE_BOUND ? fail(ECONNABORTED) : start_over(fd, sock, ECONNABORTED);
 	}
 	if (state == STATE_CONNECTED && sock->report_once) {
 		sock->report_once = false;

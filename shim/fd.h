@@ -42,6 +42,7 @@ struct sock {
 	uint8_t family;		     /* what the program believes in: AF_INET or AF_INET6 */
 	_Atomic uint8_t state;
 	bool bound;			    /* the program gave it a local address */
+	bool any_port;			    /* of any port: one that TCP gives up with what it was for */
 	bool accepted;			    /* it came from accept() */
 	bool shut_listen;		    /* shutdown() of a listener */
 	_Atomic bool attempting, cancelled; /* a thread waits in connect(); shutdown() has ended that */
@@ -49,8 +50,9 @@ struct sock {
 	_Atomic uint16_t accepting;	    /* threads of this process in accept() */
 	bool shut_read, shut_write;	    /* shutdown() of a connection */
 	bool keep_read;			    /* SHUT_RD that our transport wasn't told */
-	bool shares;	  /* its description also belongs to another sock: a second listener on one port */
-	bool used;	  /* as an INET socket it was inherited, or may have been connected: ask the kernel what it is */
+	bool shares; /* its description also belongs to another sock: a second listener on one port */
+	bool used;   /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
+			is */
 	bool told_closed; /* something was sent to a peer that had closed */
 	bool abort_once;  /* connect() after an attempt whose failure SO_ERROR has told says so, once */
 	bool report_once; /* connect() of a non-blocking socket reports its success once, as TCP does */

@@ -100,6 +100,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	int flags = swap_flags(fd);
 	if (flags < 0)
 		return -1;
+	bool any_port = wanted->port == 0;
 	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
 	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
 	if (fresh < 0)
@@ -110,6 +111,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	sock->local = local;
 	sock->name = *wanted;
 	sock->bound = true;
+	sock->any_port = any_port;
 	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
 		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
 			sizeof(int)); /* as inet6_bind() */
@@ -128,8 +130,10 @@ static int bind_to_ip(int fd, struct sock *sock, const struct sockaddr *address,
 	if (state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
 		return -1;
 	int result = libc.bind(fd, address, length);
-	if (result == 0 && address_from_sockaddr(&sock->name, address, length))
+	if (result == 0 && address_from_sockaddr(&sock->name, address, length)) {
 		sock->bound = true;
+		sock->any_port = sock->name.port == 0;
+	}
 	return result;
 }
 
@@ -158,7 +162,7 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 		stream_log("bind", &wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
 		return bind_to_ip(fd, sock, address, length);
 	}
-	if (sock->bound)
+	if (sock->bound && !(sock->any_port && state == STATE_FAILED))
 		return fail(EINVAL);
 	if (sock->family == AF_INET6 && address_is_ipv4(&wanted) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
@@ -180,14 +184,18 @@ static int bind_by_map(int fd, struct sock *sock)
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
 		!address_from_sockaddr(&wanted, (struct sockaddr *)&name, length))
 		return -1;
-	if (sock->bound && !wanted.port)
-		wanted = sock->name; /* which IP couldn't give it again: lo may be down */
+	if (!wanted.port && (sock->bound || !address_is_wildcard(&sock->name)))
+		wanted =
+			sock->name; /* IP couldn't give it again (lo may be down), or the port was given up */
 	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
 	if (!rule || rule->target.kind == TARGET_DIRECT)
 		return 0;
 	if (rule->target.kind == TARGET_REFUSE)
 		return fail(rule->target.error);
-	return bind_mapped(fd, sock, rule, &wanted);
+	bool any_port = sock->bound && sock->any_port;
+	int result = bind_mapped(fd, sock, rule, &wanted);
+	sock->any_port |= any_port;
+	return result;
 }
 
 /* Two that share a port by SO_REUSEADDR can't both listen. */

@@ -81,7 +81,8 @@ int stream_to_ip(int fd, struct sock *sock)
 		sock->refused = stream_take_error(fd, sock);
 	log_debug("a mapped socket is IP's again");
 	options_replay(&sock->options, fresh);
-	if (sock->bound) {
+	bool keeps_port = sock->bound && !(sock->any_port && state_of(sock) != STATE_BOUND);
+	if (keeps_port) {
 		struct sockaddr_storage name;
 		socklen_t length = address_to_sockaddr(&sock->name, sock->family, &name);
 		libc.bind(fresh, (struct sockaddr *)&name,
@@ -89,6 +90,11 @@ int stream_to_ip(int fd, struct sock *sock)
 	}
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
+	if (sock->bound && !keeps_port) { /* it is shown until there is another */
+		sock->tried = sock->name.port;
+		sock->name.port = 0;
+		sock->bound = false;
+	}
 	sock->report_once = sock->abort_once = sock->shut_listen = sock->keep_read = sock->shut_read =
 		sock->shut_write = sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);

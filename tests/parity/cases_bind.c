@@ -577,6 +577,39 @@ CASE(listen_shutdown, "shutdown ends listening, and listen starts it again")
 	ACCEPT(s);
 }
 
+CASE(listen_shutdown_then_bind,
+	"a listener on a port of the kernel's choice that has ended can be bound anew")
+{
+	int s = tcp();
+	LISTEN(s, 5);
+	SHUTDOWN(s, SHUT_RDWR);
+	GETSOCKNAME(s);
+	BIND(s, loopback(0));
+	GETSOCKNAME(s);
+	LISTEN(s, 5);
+	BIND(s, loopback(0));
+	GETSOCKNAME(s);
+}
+
+CASE(listen_dissolved_then_bind,
+	"AF_UNSPEC leaves a bound port and ends a listener, which can be bound anew then")
+{
+	int s = tcp();
+	BIND(s, loopback(0));
+	CONNECT(s, unspecified());
+	GETSOCKNAME(s);
+	LISTEN(s, 5);
+	GETSOCKNAME(s);
+	CONNECT(s, unspecified());
+	GETSOCKNAME(s);
+	BIND(s, loopback(0));
+	GETSOCKNAME(s);
+	LISTEN(s, 5);
+	CONNECT(s, unspecified());
+	CONNECT(s, nobody());
+	GETSOCKNAME(s);
+}
+
 CASE(listen_shutdown_write, "shutdown(SHUT_WR) on a listener changes nothing")
 {
 	int s = listener(), c = tcp();

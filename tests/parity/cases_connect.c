@@ -67,6 +67,29 @@ CASE(connect_refused_bound_socket, "a refused socket keeps the address that it w
 	ACCEPT(s);
 }
 
+CASE(connect_refused_then_bound_again,
+	"a refused socket whose port was the kernel's choice can be bound again")
+{
+	int c = tcp(), d = tcp();
+	BIND(c, loopback(0));
+	CONNECT(c, nobody());
+	BIND(c, loopback(0));
+	GETSOCKNAME(c);
+	LISTEN(c, 5);
+	GETSOCKNAME(c);
+	nonblocking(d);
+	BIND(d, loopback(0));
+	CONNECT(d, nobody());
+	POLL_WAIT(d, POLLOUT);
+	GETSOCKOPT(d, SOL_SOCKET, SO_ERROR);
+	GETSOCKNAME(d);
+	BIND(d, loopback(0));
+	GETSOCKNAME(d);
+	CONNECT(d, nobody());
+	LISTEN(d, 5);
+	GETSOCKNAME(d);
+}
+
 CASE(connect_refused_send, "a write after a refused connection says EPIPE, a read nothing more")
 {
 	int c = tcp();

@@ -17,8 +17,9 @@ struct description {
 	bool nonblocking, ended, peer_ended; /* SHUT_WR here, SHUT_WR or close there */
 	bool waits;			     /* in a listener's backlog, even if it was closed meanwhile */
 	bool wide;			     /* bound to [::]: the family of its connection isn't known */
-	bool let_go;			     /* bound to port 0, then refused: TCP gives that port up */
-	bool refused;			     /* not waited for, since then neither connected nor listening */
+	bool was_bound; /* once; TCP keeps an address from then on, even below a wildcard */
+	unsigned port;	/* that it asked bind() for; 0: any */
+	bool refused;	/* not waited for, since then neither connected nor listening */
 	struct description *peer;
 	unsigned unread;
 	struct addr at;			      /* LISTENING */
@@ -146,15 +147,31 @@ static void step_close(int slot)
 	of->state = FREE;
 }
 
+static bool free_port(unsigned port)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (slots[i].of && slots[i].of->port == port)
+			return false;
+	return true;
+}
+
+/* Ports of one's own choice with SO_REUSEADDR, as servers do, because TCP has connections in TIME_WAIT. */
 static void step_bind(int slot)
 {
 	struct description *of = slots[slot].of, *other = slots[pick(SLOTS)].of;
+	unsigned port = 20000 + pick(4);
 	if (of->ended && of->peer_ended)
 		return; /* TCP has forgotten its port by then, and binds it anew */
 	struct addr to = own_loopback(of, 0);
-	bool wide = !pick(4);
+	bool wide = !pick(4) && !of->was_bound;
+	if (pick(4) || !free_port(port) || of->state != FRESH)
+		port = 0;
+	else
+		do_setsockopt(name(slot), slots[slot].fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (wide)
-		to = of->family == AF_INET ? ipv4("0.0.0.0", 0) : ipv6("::", 0);
+		to = of->family == AF_INET ? ipv4("0.0.0.0", port) : ipv6("::", port);
+	else if (port)
+		to = own_loopback(of, port);
 	else if (!pick(3) && other && other->state == LISTENING && other->family == of->family &&
 		 !of->refused)
 		to = other->at;
@@ -163,6 +180,8 @@ static void step_bind(int slot)
 	begin("bind(%s, %s)", name(slot), addr_text(&to));
 	if (finish(bind(slots[slot].fd, sa(&to), to.length)) == 0) {
 		of->state = BOUND;
+		of->was_bound = true;
+		of->port = port;
 		of->wide = wide && of->family == AF_INET6;
 	}
 }
@@ -170,8 +189,6 @@ static void step_bind(int slot)
 static void step_listen(int slot)
 {
 	struct description *of = slots[slot].of;
-	if (of->state == FAILED)
-		return;
 	begin("listen(%s)", name(slot));
 	if (finish(listen(slots[slot].fd, 16)) == 0 && of->state != LISTENING) {
 		of->state = LISTENING;
@@ -189,29 +206,68 @@ static void connected_to(struct description *of, struct description *listener)
 	listener->pending[listener->pending_count++] = of;
 }
 
+/* The listener's address as this socket can name it: IPv6 sockets reach IPv4 ones by v4-mapped addresses, and
+ * [::] is for both. false: it can't. */
+static bool address_for(struct description *of, struct description *listener, struct addr *to)
+{
+	unsigned port = port_of(&listener->at);
+	*to = listener->at;
+	if (of->family == listener->family)
+		return true;
+	*to = of->family == AF_INET ? ipv4("127.0.0.1", port) : ipv6("::ffff:127.0.0.1", port);
+	return of->state == FRESH && (of->family == AF_INET6 || listener->wide);
+}
+
+static struct addr wrong_address(struct description *of)
+{
+	struct addr to = pick(2)		 ? own_loopback(of, 9)
+			 : of->family == AF_INET ? ipv6("::1", 9)
+						 : ipv4("127.0.0.1", 9);
+	bool connected =
+		of->state == CONNECTED || of->state == LISTENING; /* then SELinux looks at the length first */
+	if (to.length == own_loopback(of, 9).length && !connected)
+		to.length = pick(16);
+	return to;
+}
+
+static struct description *some_listener(void)
+{
+	unsigned from = pick(SLOTS);
+	for (unsigned i = 0; i < SLOTS; i++) {
+		struct description *of = slots[(from + i) % SLOTS].of;
+		if (of && of->state == LISTENING)
+			return of;
+	}
+	return NULL;
+}
+
+/* What a refused attempt, or the end of listening, leaves: TCP gives up a port that it chose itself. */
+static void let_go(struct description *of)
+{
+	of->state = of->port ? BOUND : FAILED;
+}
+
 static void step_connect(int slot)
 {
-	struct description *of = slots[slot].of, *listener = NULL;
+	struct description *of = slots[slot].of, *listener = some_listener();
 	struct addr to;
 	if (of->state == BOUND && of->wide)
 		return;
-	unsigned kind = pick(8), from = pick(SLOTS);
-	for (unsigned i = 0; i < SLOTS && !(listener && listener->state == LISTENING); i++)
-		listener = slots[(from + i) % SLOTS].of;
-	bool reaches = false;
-	if (listener && listener->state == LISTENING && kind < 6) {
-		if (listener->pending_count == PENDING)
+	bool fresh = of->state != CONNECTED && of->state != LISTENING, reaches = false, tries = true;
+	unsigned kind = pick(10);
+	family = of->family;
+	if (listener && kind < 7) {
+		reaches = address_for(of, listener, &to);
+		if (!reaches || listener->pending_count == PENDING || of->port)
 			return;
-		to = listener->at;
-		reaches = listener->family == of->family;
-	} else if (kind == 6 && of->state != CONNECTED && of->state != LISTENING) {
+	} else if (kind == 7 && of->state != CONNECTED && !of->pending_count) {
 		to = unspecified();
-		reaches = false;
+	} else if (kind == 8) {
+		to = wrong_address(of);
+		tries = false;
 	} else {
-		family = of->family;
 		to = nobody();
 	}
-	bool fresh = of->state != CONNECTED && of->state != LISTENING, bound_before = of->state == BOUND;
 	begin("connect(%s, %s)", name(slot), addr_text(&to));
 	long value = finish(connect(slots[slot].fd, sa(&to), to.length));
 	if (value < 0 && errno == EINPROGRESS) {
@@ -222,13 +278,15 @@ static void step_connect(int slot)
 			of->refused = true;
 		}
 		show_poll(slot, POLLOUT, 2000);
-		value = do_getsockopt(name(slot), slots[slot].fd, SOL_SOCKET, SO_ERROR, sizeof(int));
+		do_getsockopt(name(slot), slots[slot].fd, SOL_SOCKET, SO_ERROR, sizeof(int));
 	} else if (fresh && value == 0 && reaches) {
 		connected_to(of, listener);
-	} else if (fresh && sa(&to)->sa_family == of->family) {
-		of->state = of->state == BOUND ? BOUND : FAILED;
+	} else if (sa(&to)->sa_family == AF_UNSPEC) {
+		if (of->state == LISTENING)
+			let_go(of);
+	} else if (fresh && tries && value < 0 && errno == ECONNREFUSED) {
+		let_go(of);
 	}
-	of->let_go = bound_before && of->state != CONNECTED && sa(&to)->sa_family != AF_UNSPEC;
 }
 
 static void step_accept(int slot)
@@ -247,7 +305,11 @@ static void step_accept(int slot)
 		struct pollfd entry = {.fd = slots[slot].fd, .events = POLLIN};
 		poll(&entry, 1, 2000);
 	}
-	int fd = do_accept(name(slot), slots[slot].fd, flags, true);
+	bool four = pick(3), whole = four || pick(3);
+	if (!four)
+		flags = 0;
+	int fd = whole ? do_accept(name(slot), slots[slot].fd, flags, four)
+		       : do_name("accept", accept, name(slot), slots[slot].fd, pick(30));
 	if (fd < 0 || !of->pending_count)
 		return;
 	struct description *client = of->pending[0],
@@ -286,7 +348,7 @@ static const struct {
 	{"SO_DOMAIN", SOL_SOCKET, SO_DOMAIN, 2}, {"SO_PROTOCOL", SOL_SOCKET, SO_PROTOCOL, 2},
 	{"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 2}, {"SO_OOBINLINE", SOL_SOCKET, SO_OOBINLINE, 2},
 	{"SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, 100000},
-	{"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000},
+	{"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 9000}, {"TCP_INFO", IPPROTO_TCP, TCP_INFO, 0},
 	{"IPV6_V6ONLY", IPPROTO_IPV6, IPV6_V6ONLY, 2}, {"SO_ACCEPTCONN", SOL_SOCKET, SO_ACCEPTCONN, 2},
 	{"nonsense", IPPROTO_TCP, 9999, 2}};
 
@@ -305,16 +367,26 @@ static void step_setsockopt(int slot)
 	unsigned which = pick_option(slot, text);
 	int option = options[which].option;
 	bool tuned = option == SO_RCVBUF && slots[slot].of->state != FRESH;
-	if (!tuned && !slots[slot].of->pending_count && option != SO_REUSEADDR && option != IPV6_V6ONLY)
-		do_setsockopt(text, slots[slot].fd, options[which].level, option, pick(options[which].below));
+	if (tuned || slots[slot].of->pending_count || option == SO_REUSEADDR || option == IPV6_V6ONLY)
+		return;
+	int value = options[which].below ? (int)pick(options[which].below) : 0;
+	socklen_t size = pick(8) ? sizeof(value) : pick(sizeof(value));
+	begin("setsockopt(%s, %d, size %d)", text, value, (int)size);
+	finish(setsockopt(slots[slot].fd, options[which].level, option, &value, size));
 }
 
 static void step_getsockopt(int slot)
 {
 	char text[64];
 	unsigned which = pick_option(slot, text);
+	socklen_t size = pick(8) ? sizeof(int) : pick(sizeof(int));
+	if (options[which].below == 0) { /* of TCP_INFO the state, unless it waits for an acknowledgement */
+		if (slots[slot].of->ended || slots[slot].of->peer_ended)
+			return;
+		size = 1;
+	}
 	if (options[which].option != SO_RCVBUF || slots[slot].of->state == FRESH)
-		do_getsockopt(text, slots[slot].fd, options[which].level, options[which].option, sizeof(int));
+		do_getsockopt(text, slots[slot].fd, options[which].level, options[which].option, size);
 }
 
 static void step_send(int slot)
@@ -327,8 +399,23 @@ static void step_send(int slot)
 	int now = 1; /* not when the peer's acknowledgement comes: that would be a matter of time */
 	setsockopt(slots[slot].fd, IPPROTO_TCP, TCP_NODELAY, &now, sizeof(now));
 	memcpy(part, text + pick(20), 1 + pick(40));
-	if (do_send(name(slot), slots[slot].fd, part, MSG_NOSIGNAL | MSG_DONTWAIT, "") > 0)
-		of->peer->unread += strlen(part);
+	struct iovec parts[2] = {
+		{part, strlen(part) / 2}, {part + strlen(part) / 2, strlen(part) - strlen(part) / 2}};
+	struct addr ignored = nobody();
+	struct msghdr message = {.msg_iov = parts,
+		.msg_iovlen = 2,
+		.msg_name = pick(2) ? &ignored.storage : NULL,
+		.msg_namelen = ignored.length};
+	int fd = slots[slot].fd, flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+	unsigned way = pick(5);
+	begin("send(%s, \"%s\"), way %u", name(slot), part, way);
+	long sent = way == 0   ? send(fd, part, strlen(part), flags)
+		    : way == 1 ? write(fd, part, strlen(part))
+		    : way == 2 ? writev(fd, parts, 2)
+		    : way == 3 ? sendto(fd, part, strlen(part), flags, sa(&ignored), ignored.length)
+			       : sendmsg(fd, &message, flags);
+	if (finish(sent) > 0)
+		of->peer->unread += (unsigned)sent;
 }
 
 static void step_recv(int slot)
@@ -337,7 +424,27 @@ static void step_recv(int slot)
 	if (of->state != CONNECTED)
 		return;
 	int flags = MSG_DONTWAIT | (pick(4) ? 0 : MSG_PEEK);
-	long got = do_recv(name(slot), slots[slot].fd, 1 + pick(200), flags, flags & MSG_PEEK ? "peek" : "");
+	size_t size = 1 + pick(200);
+	unsigned way = pick(4);
+	long got;
+	if (way < 2) {
+		got = do_recv(name(slot), slots[slot].fd, size, flags, flags & MSG_PEEK ? "peek" : "");
+	} else {
+		char data[200];
+		struct iovec whole = {data, size};
+		struct sockaddr_storage from;
+		struct msghdr message = {
+			.msg_iov = &whole, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof(from)};
+		settle();
+		begin("recv(%s, %zu, %s), way %u", name(slot), size, flags & MSG_PEEK ? "peek" : "", way);
+		got = way == 2 ? recvmsg(slots[slot].fd, &message, flags)
+			       : recvfrom(slots[slot].fd, data, size, flags, (void *)&from,
+					 &message.msg_namelen);
+		if (got >= 0)
+			finish_note(" %s, an address of %d, flags %x", bytes_text(data, got),
+				(int)message.msg_namelen, (unsigned)message.msg_flags & ~MSG_CMSG_CLOEXEC);
+		finish(got);
+	}
 	if (got > 0 && !(flags & MSG_PEEK))
 		of->unread -= (unsigned)got < of->unread ? (unsigned)got : of->unread;
 }
@@ -347,6 +454,12 @@ static void step_recv(int slot)
 static void step_shutdown(int slot)
 {
 	struct description *of = slots[slot].of;
+	if (of->state == LISTENING && !of->pending_count) {
+		int how = pick(3);
+		begin("shutdown(%s, %d), which listens", name(slot), how);
+		if (finish(shutdown(slots[slot].fd, how)) == 0 && how != SHUT_WR)
+			let_go(of);
+	}
 	if (of->state != CONNECTED || of->ended || of->peer_ended)
 		return;
 	begin("shutdown(%s, SHUT_WR)", name(slot));
@@ -374,9 +487,12 @@ static void step_dup(int slot)
 		if (fd >= 0)
 			hold(into, fd, slots[slot].of);
 	} else if (slots[into].of != slots[slot].of && slots[into].of->references == 1 &&
-		   slots[into].of->state == FRESH) {
-		begin("dup2(%s, %s)", name(slot), name(into));
-		finish_fd(dup2(slots[slot].fd, slots[into].fd), slots[into].fd);
+		   !slots[into].of->pending_count && slots[into].of->state != CONNECTED) {
+		unsigned flags = pick(3);
+		begin("dup%d(%s, %s, %x)", flags ? 3 : 2, name(slot), name(into), flags);
+		int fd = flags ? dup3(slots[slot].fd, slots[into].fd, flags == 2 ? O_CLOEXEC : 0)
+			       : dup2(slots[slot].fd, slots[into].fd);
+		finish_fd(fd, slots[into].fd);
 		slots[into].of->state = FREE;
 		slots[into].of->references = 0;
 		hold(into, slots[into].fd, slots[slot].of);
@@ -394,6 +510,17 @@ static void step_epoll(int slot)
 	if (do_epoll_ctl(text, sets[set], operations[operation], slots[slot].fd, events, 100 * set + slot) ==
 		0)
 		slots[slot].registered[set] = operation != 3;
+}
+
+static void step_epoll_anew(int slot)
+{
+	unsigned set = pick(SETS);
+	(void)slot;
+	begin("close(set %u), and a new one", set);
+	finish(close(sets[set]));
+	sets[set] = epoll_new();
+	for (int i = 0; i < SLOTS; i++)
+		slots[i].registered[set] = false;
 }
 
 static void step_epoll_wait(int slot)
@@ -423,11 +550,21 @@ static void step_poll(int slot)
 
 static void step_flags(int slot)
 {
-	if (!pick(3)) {
-		bool on = pick(2);
+	int on = pick(2);
+	switch (pick(4)) {
+	case 0:
 		begin("fcntl(%s, F_SETFL, %d)", name(slot), on);
 		finish(fcntl(slots[slot].fd, F_SETFL, on ? O_NONBLOCK : 0));
 		slots[slot].of->nonblocking = on;
+		break;
+	case 1:
+		begin("ioctl(%s, FIONBIO, %d)", name(slot), on);
+		finish(ioctl(slots[slot].fd, FIONBIO, &on));
+		slots[slot].of->nonblocking = on;
+		break;
+	case 2:
+		begin("fcntl(%s, F_SETFD, %d)", name(slot), on);
+		finish(fcntl(slots[slot].fd, F_SETFD, on ? FD_CLOEXEC : 0));
 	}
 	FLAGS(name(slot), slots[slot].fd);
 }
@@ -475,6 +612,32 @@ static void step_fork(int slot)
 	wait_for(pid);
 }
 
+HELPER(show_of_walk)
+{
+	do_name("getsockname", getsockname, "it", fd, sizeof(struct sockaddr_storage));
+	do_name("getpeername", getpeername, "it", fd, sizeof(struct sockaddr_storage));
+	do_getsockopt("it, SO_DOMAIN", fd, SOL_SOCKET, SO_DOMAIN, sizeof(int));
+	do_getsockopt("it, SO_ACCEPTCONN", fd, SOL_SOCKET, SO_ACCEPTCONN, sizeof(int));
+	FLAGS("it", fd);
+}
+
+/* What has no connection, no address and an error to tell is nothing that is handed on. */
+static void step_exec(int slot)
+{
+	struct description *of = slots[slot].of;
+	if (of->state == FAILED || of->refused || (of->ended && of->peer_ended))
+		return;
+	record("a program is started with %s", name(slot));
+	pid_t pid = child();
+	if (!pid) {
+		fcntl(slots[slot].fd, F_SETFD, 0);
+		char **arguments = helper_arguments("show_of_walk", slots[slot].fd);
+		execv(arguments[0], arguments);
+		give_up("execv");
+	}
+	wait_for(pid);
+}
+
 /* Which sockets a step is mostly for; one time in four it gets any. */
 static bool unconnected(const struct description *of)
 {
@@ -505,29 +668,31 @@ static const struct step {
 	const char *name;
 	void (*run)(int slot);
 	unsigned weight;
-	bool without_socket, names; /* names: it gives or shows an address */
+	bool without_socket;
 	bool (*mostly)(const struct description *of);
 } steps[] = {
-	{"socket", step_socket, 16, true, false, NULL},
-	{"a listener and a pair", step_pair, 3, true, false, NULL},
-	{"close", step_close, 7, false, false, NULL},
-	{"bind", step_bind, 8, false, true, fresh},
-	{"listen", step_listen, 8, false, true, bound},
-	{"connect", step_connect, 14, false, true, unconnected},
-	{"accept", step_accept, 12, false, true, has_clients},
-	{"getsockname, getpeername", step_name, 8, false, true, NULL},
-	{"setsockopt", step_setsockopt, 7, false, false, NULL},
-	{"getsockopt", step_getsockopt, 6, false, false, NULL},
-	{"send", step_send, 14, false, false, connected},
-	{"recv", step_recv, 9, false, false, connected},
-	{"shutdown", step_shutdown, 2, false, false, connected},
-	{"dup", step_dup, 8, false, false, NULL},
-	{"epoll_ctl", step_epoll, 8, false, false, NULL},
-	{"epoll_wait", step_epoll_wait, 6, true, false, NULL},
-	{"poll", step_poll, 5, false, false, NULL},
-	{"fcntl", step_flags, 4, false, false, NULL},
-	{"ioctl", step_unread, 5, false, false, connected},
-	{"fork", step_fork, 1, false, true, NULL},
+	{"socket", step_socket, 16, true, NULL},
+	{"a listener and a pair", step_pair, 3, true, NULL},
+	{"close", step_close, 7, false, NULL},
+	{"bind", step_bind, 8, false, fresh},
+	{"listen", step_listen, 8, false, bound},
+	{"connect", step_connect, 14, false, unconnected},
+	{"accept", step_accept, 12, false, has_clients},
+	{"getsockname, getpeername", step_name, 8, false, NULL},
+	{"setsockopt", step_setsockopt, 7, false, NULL},
+	{"getsockopt", step_getsockopt, 6, false, NULL},
+	{"send", step_send, 14, false, connected},
+	{"recv", step_recv, 9, false, connected},
+	{"shutdown", step_shutdown, 2, false, connected},
+	{"dup", step_dup, 8, false, NULL},
+	{"epoll_ctl", step_epoll, 8, false, NULL},
+	{"epoll_wait", step_epoll_wait, 6, true, NULL},
+	{"poll", step_poll, 5, false, NULL},
+	{"fcntl", step_flags, 4, false, NULL},
+	{"ioctl", step_unread, 5, false, connected},
+	{"epoll_create", step_epoll_anew, 1, true, NULL},
+	{"exec", step_exec, 1, false, NULL},
+	{"fork", step_fork, 1, false, NULL},
 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
 
@@ -538,11 +703,26 @@ static int find_slot(const struct step *step)
 	for (int round = choosy && step->mostly ? 0 : 1; round < 2; round++)
 		for (unsigned i = 0; i < SLOTS; i++) {
 			struct description *of = slots[(from + i) % SLOTS].of;
-			if (step->without_socket ? !of || step->run == step_epoll_wait
-						 : of && (round || step->mostly(of)))
+			if (step->without_socket
+					? !of || step->run == step_epoll_wait || step->run == step_epoll_anew
+					: of && (round || step->mostly(of)))
 				return (from + i) % SLOTS;
 		}
 	return -1;
+}
+
+static void take_step(unsigned total)
+{
+	size_t before = record_size();
+	unsigned at = pick(total), which = 0;
+	while (at >= steps[which].weight)
+		at -= steps[which++].weight;
+	int slot = find_slot(&steps[which]);
+	if (slot < 0)
+		return;
+	steps[which].run(slot);
+	if (record_size() != before)
+		__atomic_fetch_add(&counts[which], 1, __ATOMIC_RELAXED);
 }
 
 void walk_sequence(uint64_t seed, const unsigned char *wanted, unsigned length)
@@ -558,16 +738,10 @@ void walk_sequence(uint64_t seed, const unsigned char *wanted, unsigned length)
 		if (wanted && !wanted[index])
 			continue;
 		random_state = mix(seed * 1000003 + index);
-		unsigned at = pick(total), which = 0;
-		while (at >= steps[which].weight)
-			at -= steps[which++].weight;
-		int slot = find_slot(&steps[which]);
-		if (slot < 0 || (slots[slot].of && slots[slot].of->let_go && steps[which].names))
-			continue;
 		size_t before = record_size();
-		steps[which].run(slot);
-		if (record_size() != before)
-			__atomic_fetch_add(&counts[which], 1, __ATOMIC_RELAXED);
+		for (int tries = 0; tries < 20 && record_size() == before;
+			tries++) /* till one makes a call */
+			take_step(total);
 	}
 }
 
