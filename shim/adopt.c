@@ -9,7 +9,7 @@
 
 /* The mark stands in an option that has no effect on our transports, that no program uses on them and that
  * goes with the description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
-enum { MARK = 0x76, MARK_ACCEPTED = 0x80 };
+enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
 static uint64_t mark_of(const struct sock *sock)
@@ -21,9 +21,14 @@ static uint64_t mark_of(const struct sock *sock)
 			      : address_is_ipv4(address)     ? MARK_IPV4_MAPPED
 			      : address_is_loopback(address) ? MARK_IPV6_LOOPBACK
 							     : MARK_IPV6;
-	unsigned flags = sock->accepted ? MARK_ACCEPTED : 0;
-	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)address_ip4(address) << 16 |
-	       address->port;
+	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut_write ? MARK_SHUT : 0);
+	uint32_t number = address_ip4(address);
+	uint16_t port = address->port;
+	if (sock->accepted && sock->shut_write) { /* AF_VSOCK no longer tells the peer */
+		number = sock->peer.cid;
+		port = (uint16_t)sock->peer.port;
+	}
+	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)number << 16 | port;
 }
 
 void stream_mark(int fd, const struct sock *sock)
@@ -34,22 +39,35 @@ void stream_mark(int fd, const struct sock *sock)
 	errno = saved;
 }
 
-static bool read_mark(int fd, int *family, struct address *address, bool *accepted)
+struct mark {
+	bool there, accepted, shut;
+	int family;
+	struct address address; /* but of an accepted connection that is shut: */
+	struct endpoint peer;
+};
+
+static struct mark read_mark(int fd)
 {
-	uint64_t mark = 0;
-	socklen_t length = sizeof mark;
-	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, &length) < 0 ||
-		length != sizeof mark || mark >> 56 != MARK)
-		return false;
-	enum mark_kind kind = mark >> 48 & 0x7f;
-	*accepted = mark >> 48 & MARK_ACCEPTED;
-	*family = kind == MARK_IPV4 ? AF_INET : AF_INET6;
-	*address = address_ipv4((uint32_t)(mark >> 16), (uint16_t)mark);
+	uint64_t bits = 0;
+	socklen_t length = sizeof bits;
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &bits, &length) < 0 ||
+		length != sizeof bits || bits >> 56 != MARK)
+		return (struct mark){.family = AF_INET, .address = address_ipv4(INADDR_ANY, 0)};
+	enum mark_kind kind = bits >> 48 & 0x3f;
+	uint32_t number = (uint32_t)(bits >> 16);
+	struct mark mark = {
+		.there = true,
+		.accepted = bits >> 48 & MARK_ACCEPTED,
+		.shut = bits >> 48 & MARK_SHUT,
+		.family = kind == MARK_IPV4 ? AF_INET : AF_INET6,
+		.address = address_ipv4(number, (uint16_t)bits),
+		.peer = {number, (uint16_t)bits},
+	};
 	if (kind == MARK_IPV6 || kind == MARK_IPV6_LOOPBACK) {
-		memset(address->ip, 0, sizeof address->ip);
-		address->ip[15] = kind == MARK_IPV6_LOOPBACK;
+		memset(mark.address.ip, 0, sizeof mark.address.ip);
+		mark.address.ip[15] = kind == MARK_IPV6_LOOPBACK;
 	}
-	return true;
+	return mark;
 }
 
 static const struct rule *listen_rule(const struct endpoint *local, uint16_t *port)
@@ -58,7 +76,9 @@ static const struct rule *listen_rule(const struct endpoint *local, uint16_t *po
 		const struct rule *rule = map_rule(shim.map, i);
 		if (rule->side != SIDE_LISTEN || rule->target.kind != TARGET_CID)
 			continue;
-		uint32_t offset = local->port - rule_port(rule, rule->port_first);
+		uint32_t first =
+			rule->target.keep_port ? rule->port_first : rule_port(rule, rule->port_first);
+		uint32_t offset = local->port - first;
 		if (offset > (uint32_t)(rule->port_last - rule->port_first))
 			continue;
 		*port = (uint16_t)(rule->port_first + offset);
@@ -81,10 +101,10 @@ static struct endpoint endpoint_of(const struct transport *transport, int fd,
 
 static struct sock *adopt_replaced(int fd, const struct transport *transport)
 {
-	int family = AF_INET, listening = 0;
-	struct address marked = address_ipv4(INADDR_ANY, 0);
-	bool named, connected, accepted = false, has_mark = read_mark(fd, &family, &marked, &accepted);
-	struct sock *sock = fd_open(fd, family);
+	int listening = 0;
+	bool named, connected;
+	struct mark mark = read_mark(fd);
+	struct sock *sock = fd_open(fd, mark.family);
 	if (!sock)
 		return NULL;
 	log_debug("a mapped socket was inherited");
@@ -93,30 +113,34 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->transport = transport;
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
+	if (mark.accepted && mark.shut)
+		sock->peer = mark.peer;
+	connected |= mark.shut; /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
+	bool has_name = mark.there && (mark.accepted ? !mark.shut : !connected);
+	sock->shut_write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule = has_mark && !(connected && !accepted)
-					  ? map_find(shim.map, SIDE_LISTEN, &marked)
-					  : listen_rule(&sock->local, &port);
+	const struct rule *rule =
+		has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : listen_rule(&sock->local, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
-	if (family == AF_INET6)
+	if (mark.family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
 	if (connected) {
-		sock->accepted = has_mark ? accepted : rule != NULL;
+		sock->accepted = mark.there ? mark.accepted : rule != NULL;
 		sock->rule = rule;
-		bool six = family == AF_INET6 && !ports_of_ipv4(sock->peer.port);
+		bool six = mark.family == AF_INET6 && !ports_of_ipv4(sock->peer.port);
 		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
-		if (has_mark && sock->accepted)
-			sock->name = marked;
-		else if (has_mark && !address_is_wildcard(&marked))
-			sock->asked = marked;
+		if (has_name)
+			sock->name = mark.address;
+		else if (mark.there && !mark.accepted && !address_is_wildcard(&mark.address))
+			sock->asked = mark.address;
 		if (!sock->accepted)
 			sock->name.port = 0;
 		set_state(sock, STATE_CONNECTED);
 	} else {
 		sock->rule = rule;
 		sock->bound = true;
-		if (has_mark)
-			sock->name = marked;
+		if (has_name)
+			sock->name = mark.address;
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
 	return sock;

@@ -632,6 +632,34 @@ CASE_EACH(exec_server, "a program that inherits an accepted connection sees TCP 
 	RECV(p.client, 50, 0);
 }
 
+CASE_EACH(exec_after_half_close,
+	"a program that inherits a connection whose write side is shut sees its addresses")
+{
+	struct pair p = pair(), q = pair();
+	SHUTDOWN(p.client, SHUT_WR);
+	SHUTDOWN(q.server, SHUT_WR);
+	SEND(p.server, "hello", 0);
+	SEND(q.client, "hello", 0);
+	run_program(helper_arguments("show_half_closed", p.client), environ);
+	run_program(helper_arguments("show_half_closed", q.server), environ);
+	int s = listener_at(wildcard(0), 5), c = tcp();
+	struct addr at = address_of(s);
+	connect_to(c, loopback(port_of(&at)));
+	int a = accept_from(s);
+	SHUTDOWN(a, SHUT_WR);
+	SEND(c, "hello", 0);
+	run_program(helper_arguments("show_half_closed", a), environ);
+}
+
+HELPER(show_half_closed)
+{
+	GETSOCKNAME(fd);
+	GETPEERNAME(fd);
+	RECV(fd, 10, 0);
+	SHUTDOWN(fd, SHUT_RD);
+	GETPEERNAME(fd);
+}
+
 CASE(exec_clean_environment, "the same with an empty environment (env -i)")
 {
 	struct pair p = pair();
@@ -783,6 +811,57 @@ CASE(vfork_child_moves_descriptors, "a vfork child that closes and dups disturbs
 	int c = tcp();
 	CONNECT(c, address_of(p.listener));
 	ACCEPT(p.listener);
+}
+
+CASE(vfork_child_closes_fresh,
+	"a vfork child closes a socket that its parent has registered with epoll and connects later")
+{
+	int s = listener(), c = tcp(), ep = epoll_new();
+	char **arguments = helper_arguments("is_open", c);
+	EPOLL_ADD(ep, c, EPOLLOUT, 7);
+	pid_t pid = vfork();
+	if (!pid) {
+		close(c);
+		execve(arguments[0], arguments, environ);
+		_exit(9);
+	}
+	wait_for(pid);
+	CONNECT(c, address_of(s));
+	EPOLL_WAIT(ep);
+}
+
+/* What a program calls before any constructor has run, as some allocators do. */
+static int early_fd, early_results[4];
+static void before_constructors(int count, char **arguments, char **environment)
+{
+	(void)environment;
+	if (count != 5 || strcmp(arguments[3], "early"))
+		return;
+	int on = 1, copy;
+	early_fd = socket(AF_INET, SOCK_STREAM, 0);
+	early_results[0] = setsockopt(early_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	early_results[1] = (copy = dup(early_fd)) > early_fd;
+	early_results[2] = close(copy);
+	early_results[3] = close(copy) < 0 ? errno : 0;
+}
+__attribute__((section(".preinit_array"), used)) static void (*before)(
+	int, char **, char **) = before_constructors;
+
+HELPER(early)
+{
+	for (int i = 0; i < 4; i++)
+		VALUE(early_results[i]);
+	GETSOCKOPT(early_fd, IPPROTO_TCP, TCP_NODELAY);
+	CONNECT(early_fd, address_of(fd));
+	int a = ACCEPT(fd);
+	CARRIES(early_fd, a);
+}
+
+CASE(exec_calls_before_constructors,
+	"calls that are made before the constructors work, and their socket is mapped later")
+{
+	int s = listener();
+	run_program(helper_arguments("early", s), environ);
 }
 
 CASE(spawn_with_actions, "posix_spawn with dup2 and close actions")
@@ -1037,6 +1116,24 @@ CASE(stdio_fclose_fresh, "fclose of a socket that was never connected, its numbe
 	GETSOCKOPT(c, IPPROTO_TCP, TCP_NODELAY);
 }
 
+CASE(stdio_fclose_then_file, "a file that gets the number of a socket that fclose has closed is no socket")
+{
+	int s = listener(), number = s;
+	fclose(fdopen(s, "r"));
+	int file = open("/dev/null", O_RDWR);
+	VALUE(file == number);
+	GETSOCKNAME(file);
+	GETSOCKOPT(file, SOL_SOCKET, SO_ACCEPTCONN);
+	SHUTDOWN(file, SHUT_RDWR);
+	LISTEN(file, 5);
+	struct pair p = pair();
+	fclose(fdopen(p.client, "r"));
+	file = open("/dev/null", O_RDWR);
+	GETPEERNAME(file);
+	WRITE(file, "x");
+	SEND(file, "x", 0);
+}
+
 CASE(stdio_listener_fclose, "fclose of a listener frees its port")
 {
 	int s = listener(), c = tcp(), t = tcp();
@@ -1114,14 +1211,17 @@ static void *fork_often(void *unused)
 {
 	for (int i = 0; i < 20; i++) {
 		pid_t pid = fork();
-		if (!pid)
-			_exit(0);
-		waitpid(pid, NULL, 0);
+		if (!pid) {
+			struct addr to = nobody();
+			alarm(2);
+			_exit(connect(tcp(), sa(&to), to.length) != -1);
+		}
+		wait_for(pid);
 	}
 	return unused;
 }
 
-CASE(thread_fork_while_connecting, "a thread forks while another connects")
+CASE(thread_fork_while_connecting, "a thread forks while another connects, and the children connect too")
 {
 	int s = listener(), good = 0;
 	struct addr to = address_of(s);
