@@ -67,6 +67,16 @@ CASE(connect_refused_bound_socket, "a refused socket keeps the address that it w
 	ACCEPT(s);
 }
 
+CASE_EACH(connect_refused_unbound_port, "connecting to a port that no socket was ever bound to is refused")
+{
+	int c = tcp(), d = tcp();
+	CONNECT(c, loopback(9));
+	nonblocking(d);
+	CONNECT(d, loopback(9));
+	settle();
+	GETSOCKOPT(d, SOL_SOCKET, SO_ERROR);
+}
+
 CASE(connect_refused_then_bound_again,
 	"a refused socket whose port was the kernel's choice can be bound again")
 {
@@ -80,7 +90,7 @@ CASE(connect_refused_then_bound_again,
 	nonblocking(d);
 	BIND(d, loopback(0));
 	CONNECT(d, nobody());
-	POLL_WAIT(d, POLLOUT);
+	settle();
 	GETSOCKOPT(d, SOL_SOCKET, SO_ERROR);
 	GETSOCKNAME(d);
 	BIND(d, loopback(0));

@@ -835,10 +835,10 @@ CASE(bulk_fill_and_drain, "a non-blocking sender fills to EAGAIN, and all that w
 	VALUE(wrong);
 }
 
-CASE(bulk_window, "a sender can run 200 KB ahead of a peer that doesn't read")
+CASE(bulk_window, "a sender can run 300 KB ahead of a peer that doesn't read")
 {
 	struct pair p = pair();
-	static char data[200000];
+	static char data[300000];
 	nonblocking(p.client);
 	uint64_t sent = 0;
 	for (int tries = 0; tries < 100 && sent < sizeof(data); tries++) {
