@@ -31,6 +31,16 @@ extern struct libc libc;
 	result hook_##name parameters __asm__(#name) __attribute__((visibility("default")));
 #include "symbols.h"
 
+/* The name by which a 32-bit program with a 64-bit time_t calls a function. It needs no other hook: what
+ * libc's own adds serves kernels before 5.1, which know times of 32 bits only. */
+#if defined __GLIBC__ && defined __TIMESIZE && __TIMESIZE == 32
+#define ALSO_TIME64(name, other)                                                                             \
+	extern __typeof__(hook_##name) hook_##other __asm__(#other)                                          \
+		__attribute__((alias(#name), visibility("default")))
+#else
+#define ALSO_TIME64(name, other) extern struct libc libc
+#endif
+
 /* Finds what POSIX calls async-signal-safe among the hooked functions: the dynamic linker's look-up isn't. */
 void libc_resolve_signal_safe(void);
 

@@ -198,6 +198,12 @@ int options_int(const struct options *options, int level, int name, int otherwis
 int options_time(const struct options *options, int name)
 {
 	const struct option *option = find(options, SOL_SOCKET, name);
+#ifdef SO_RCVTIMEO_NEW
+	const struct option *other =
+		find(options, SOL_SOCKET, name == SO_RCVTIMEO ? SO_RCVTIMEO_NEW : SO_SNDTIMEO_NEW);
+	if (other && (!option || atomic_load(&other->turn) > atomic_load(&option->turn)))
+		option = other;
+#endif
 	if (!option)
 		return 0;
 	struct value value = value_of(option);
@@ -234,11 +240,15 @@ bool options_universal(int level, int name)
 	case SO_KEEPALIVE:
 	case SO_REUSEADDR:
 	case SO_PEEK_OFF: /* where the kernel has it for this kind of socket */
-	case SO_RCVTIMEO:
-	case SO_SNDTIMEO:
-#if defined SO_RCVTIMEO_NEW && SO_RCVTIMEO_NEW != SO_RCVTIMEO
+#ifdef SO_RCVTIMEO_NEW	  /* which of the two SO_RCVTIMEO is depends on the program's time_t, and is no      \
+			     constant */
+	case SO_RCVTIMEO_OLD:
+	case SO_SNDTIMEO_OLD:
 	case SO_RCVTIMEO_NEW:
 	case SO_SNDTIMEO_NEW:
+#else
+	case SO_RCVTIMEO:
+	case SO_SNDTIMEO:
 #endif
 		return true;
 	default:

@@ -76,6 +76,18 @@ HOOK(int, prctl, (int option, unsigned long a, unsigned long b, unsigned long c,
 	(option, a, b, c, d))
 HOOK(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
 
+#if defined __GLIBC__ && defined __TIMESIZE &&                                                               \
+	__TIMESIZE == 32 /* what a 64-bit time_t makes of them, since glibc 2.34 */
+HOOK_ONLY(__getsockopt64)
+HOOK_ONLY(__setsockopt64)
+HOOK_ONLY(__sendmsg64)
+HOOK_ONLY(__sendmmsg64)
+HOOK_ONLY(__recvmsg64)
+HOOK_ONLY(__ioctl_time64)
+HOOK_ONLY(__fcntl_time64)
+HOOK_ONLY(__prctl_time64)
+#endif
+
 HOOK_ONLY(vfork)
 HOOK_ONLY(execl)
 HOOK_ONLY(execlp)

@@ -182,3 +182,6 @@ int hook_isatty(int fd)
 		errno = ENOTTY; /* as all sockets say but AF_VSOCK before Linux 6.12 */
 	return result;
 }
+
+ALSO_TIME64(ioctl, __ioctl_time64);
+ALSO_TIME64(fcntl, __fcntl_time64);

@@ -54,6 +54,8 @@ ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 		       : libc.recvmsg(fd, message, flags);
 }
 
+ALSO_TIME64(recvmsg, __recvmsg64);
+
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */
 ssize_t hook___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 {

@@ -143,3 +143,6 @@ int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flag
 	}
 	return (int)sent;
 }
+
+ALSO_TIME64(sendmsg, __sendmsg64);
+ALSO_TIME64(sendmmsg, __sendmmsg64);

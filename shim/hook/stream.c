@@ -164,3 +164,6 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 	return sock ? WHOLE(stream_getsockopt(fd, sock, level, name, value, length))
 		    : libc.getsockopt(fd, level, name, value, length);
 }
+
+ALSO_TIME64(getsockopt, __getsockopt64);
+ALSO_TIME64(setsockopt, __setsockopt64);

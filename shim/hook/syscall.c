@@ -17,6 +17,8 @@ int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, un
 	return result;
 }
 
+ALSO_TIME64(prctl, __prctl_time64);
+
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	switch (number) {
@@ -59,6 +61,9 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 	case SYS_ioctl:
 		return hook_ioctl((int)a, (unsigned long)b, (void *)c);
 	case SYS_fcntl:
+#ifdef SYS_fcntl64
+	case SYS_fcntl64:
+#endif
 		return hook_fcntl((int)a, (int)b, (void *)c);
 	case SYS_epoll_ctl:
 		return hook_epoll_ctl((int)a, (int)b, (int)c, (void *)d);

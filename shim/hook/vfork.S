@@ -55,5 +55,67 @@ vfork:
 2:	b vfork_failed
 	.cfi_endproc
 	.size vfork, . - vfork
+#elif defined(__i386__)
+	.text
+	.globl vfork
+	.type vfork, @function
+vfork:
+	.cfi_startproc
+	call 1f
+1:	popl %edx
+	addl $_GLOBAL_OFFSET_TABLE_ + (. - 1b), %edx
+	movl fd_in_vfork_child@gotntpoff(%edx), %edx
+	incl %gs:(%edx)
+	popl %ecx /* the return address */
+	.cfi_adjust_cfa_offset -4
+	.cfi_register %eip, %ecx
+	movl $190, %eax
+	int $0x80
+	pushl %ecx
+	.cfi_adjust_cfa_offset 4
+	testl %eax, %eax
+	jz 2f
+	decl %gs:(%edx)
+	cmpl $-4095, %eax
+	jae 3f
+2:	ret
+3:	pushl %eax
+	.cfi_adjust_cfa_offset 4
+	call vfork_failed
+	addl $4, %esp
+	.cfi_adjust_cfa_offset -4
+	ret
+	.cfi_endproc
+	.size vfork, . - vfork
+#elif defined(__arm__) && __ARM_ARCH >= 7
+	.syntax unified
+	.arm
+	.text
+	.globl vfork
+	.type vfork, %function
+vfork:
+	mrc p15, 0, r1, c13, c0, 3 /* the thread pointer */
+	ldr r2, 3f
+1:	add r2, pc, r2
+	ldr r2, [r2]
+	add r1, r1, r2
+	ldr r2, [r1]
+	add r2, r2, #1
+	str r2, [r1]
+	mov r3, r7 /* the child shares our stack, but not our registers */
+	mov r7, #190
+	svc #0
+	mov r7, r3
+	cmp r0, #0
+	bxeq lr
+	ldr r2, [r1]
+	sub r2, r2, #1
+	str r2, [r1]
+	cmn r0, #4096
+	bls 2f
+	b vfork_failed
+2:	bx lr
+3:	.word fd_in_vfork_child(gottpoff) + (. - 1b - 8)
+	.size vfork, . - vfork
 #endif
 	.section .note.GNU-stack, "", %progbits

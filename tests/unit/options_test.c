@@ -213,7 +213,7 @@ static bool left_out(int level, int name, const char *value)
 	if (level != SOL_SOCKET)
 		return false;
 	return name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF ||
-	       (name == SO_LINGER && value[4] < 0);
+	       (name == SO_LINGER && (signed char)value[4] < 0);
 }
 
 /* Those whose answer is another for each socket or each moment. */
@@ -329,10 +329,23 @@ static bool set_before_the_replacement(int real, int level, int name, const void
 	return true;
 }
 
+/* qemu-user writes beyond the length that it tells, whatever is there: nothing can be the same twice. */
+static void need_lengths_kept(void)
+{
+	char byte = 0x55;
+	socklen_t length = 0;
+	int fd = tcp(AF_INET), result = libc.getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &byte, &length);
+	libc.close(fd);
+	assert_int_equal(result, 0);
+	if (byte != 0x55)
+		skip();
+}
+
 /* A sequence of options, each with one of the values, the first `before` of them set on the INET socket; then
  * all are read. */
 static void tell_histories(int before)
 {
+	need_lengths_kept();
 	int wrong = 0;
 	for (unsigned seed = 1; seed <= 150; seed++) {
 		int family = seed % 2 ? AF_INET : AF_INET6, real = tcp(family);

@@ -252,6 +252,15 @@ static void no_cut_and_no_damage_crashes_the_reader(void **state)
 	free(damaged);
 }
 
+/* 0, or 125 where the shell is of another machine or libc than this test. */
+static int status_of_the_shell(void)
+{
+	struct elf shell;
+	char why[ELF_REFUSAL];
+	assert_int_equal(elf_read_file(&shell, "/bin/sh"), 0);
+	return elf_refused(&shell, &own, why) ? 125 : 0;
+}
+
 static void scripts_are_followed(void **state)
 {
 	(void)state;
@@ -276,8 +285,8 @@ static void scripts_are_followed(void **state)
 	snprintf(text, sizeof(text), "#!%s\n", place("loop"));
 	assert_int_equal(check(write_text("loop", text)), 126);
 	assert_says(strerror(ELOOP));
-	assert_int_equal(check(write_text("no-line", "echo\n")), 0);
-	assert_int_equal(check(write_text("empty", "")), 0);
+	assert_int_equal(check(write_text("no-line", "echo\n")), status_of_the_shell());
+	assert_int_equal(check(write_text("empty", "")), status_of_the_shell());
 }
 
 static void env_is_looked_through(void **state)
@@ -339,7 +348,7 @@ static void path_is_searched_as_execvp_does(void **state)
 	assert_int_equal(check("dynamic"), 0);
 	assert_string_equal(program.path, "dynamic");
 	unsetenv("PATH");
-	assert_int_equal(check("sh"), 0);
+	assert_int_equal(check("sh"), status_of_the_shell());
 }
 
 /* In a child that became another user, since the answer depends on who asks. */
