@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* init STATE up|down: PID 1 in the bed. Makes the kernel's file systems and AF_VSOCK, runs the command that
- * STATE/command holds, and powers off. In C, because a fork costs 50 ms in User-Mode Linux. */
+/* init STATE NAME up|down [MODULES]: PID 1 in the bed, a host called NAME. Makes the kernel's file systems, loads AF_VSOCK
+ * from the directory MODULES, sets lo, runs the command that STATE/command holds, and powers off. In C, because a fork
+ * costs 50 ms in User-Mode Linux. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -59,12 +60,12 @@ static void make_file_systems(void)
 		die("symlink", "/dev/fd");
 }
 
-static void load(const char *module)
+static void load(const char *directory, const char *module)
 {
 	struct utsname kernel;
 	char path[256];
 	uname(&kernel);
-	snprintf(path, sizeof path, "/usr/lib/uml/modules/%s/kernel/%s.ko", kernel.release, module);
+	snprintf(path, sizeof path, "%s/%s/kernel/%s.ko", directory, kernel.release, module);
 	int file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0 || (syscall(SYS_finit_module, file, "", 0) < 0 && errno != EEXIST))
 		die("load", path);
@@ -111,7 +112,7 @@ static pid_t start(char **command, int out, int error)
 	if (dup2(open("/dev/null", O_RDONLY), 0) < 0 || dup2(out, 1) < 0 || dup2(error, 2) < 0)
 		die("open", "/dev/null");
 	if (chdir("directory") < 0) {
-		fprintf(stderr, "with-vsock: the working directory can't be used in the bed: %s\n",
+		fprintf(stderr, "the working directory can't be used in the bed: %s\n",
 			strerror(errno));
 		_exit(125);
 	}
@@ -180,16 +181,16 @@ static int wait_for(pid_t child, const struct output outputs[2])
 
 int main(int count, char **arguments)
 {
-	if (count < 3 || chdir(arguments[1]) < 0)
+	if (count < 4 || chdir(arguments[1]) < 0)
 		die("enter", "STATE");
 	make_file_systems();
-	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
-		load(modules[i]);
+	for (size_t i = 0; count > 4 && i < sizeof modules / sizeof *modules; i++)
+		load(arguments[4], modules[i]);
 	chmod("/dev/vsock", 0666);
-	if (sethostname("bed", 3) < 0)
-		die("name", "the bed");
+	if (sethostname(arguments[2], strlen(arguments[2])) < 0)
+		die("name", arguments[2]);
 	setrlimit(RLIMIT_NOFILE, &(struct rlimit){1024, 524288}); /* as systemd does */
-	if (strcmp(arguments[2], "up") == 0)
+	if (strcmp(arguments[3], "up") == 0)
 		set_loopback_up();
 
 	sigset_t child_ends;

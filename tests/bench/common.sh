@@ -56,7 +56,7 @@ in_bed() {
 # in_newer: on the kernel of a newer Debian, with real AF_VSOCK too
 in_newer() {
 	progress 'booting a newer kernel'
-	ENCLAVE_BED_SECONDS=1800 "$here/../enclave/with-enclave" --kernel trixie "$0 newer"
+	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 "$here/../bed/with-vsock" --kernel 6.12 --ip "$0" newer
 }
 
 # in_enclave: the same on two kernels, the server's end in the enclave.

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# Sourced by the beds that boot a Debian kernel under QEMU: which kernel, its initramfs, and the file systems that it shares
+# with this machine. Uses $state, a directory of the bed's own, and fail.
+
+# QEMU, and what else these beds need
+need_machine() {
+	local program
+	PATH=$PATH:/usr/sbin:/sbin
+	for program in qemu-system-x86_64 busybox cpio depmod modprobe xz gcc; do
+		command -v "$program" >/dev/null || fail "$program is missing, install the bed's packages:" \
+			'  apt-get install qemu-system-x86 busybox-static cpio kmod xz-utils gcc libc6-dev'
+	done
+}
+
+# choose_kernel [WHICH]: sets $kernel_image and $kernel_modules, and leaves $state/modprobe for what the kernel itself loads.
+choose_kernel() {
+	kernel_modules=$("$(dirname "${BASH_SOURCE[0]}")/kernel" "$@") || exit 125
+	kernel_image=$(echo "$kernel_modules"/boot/vmlinuz-*)
+	printf '#!/bin/sh\nexec modprobe --dirname %s "$@"\n' "$kernel_modules" >"$state/modprobe"
+	chmod +x "$state/modprobe"
+}
+
+# initramfs NAME COMMAND MODULE...: $state/NAME.initramfs, which loads the modules, takes this machine's file system for its
+# root, with $state where it lies here, and becomes COMMAND. Modules that the kernel asks for itself come from there too.
+initramfs() {
+	local name=$1 command=$2 root=$state/$1.root module files=()
+	shift 2
+	mkdir -p "$root"/{bin,proc,dev,mnt,modules}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	mapfile -t files < <(for module in virtio_pci 9p 9pnet_virtio "$@"; do
+		modprobe --dirname "$kernel_modules" --set-version "${kernel_image##*/vmlinuz-}" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+	done | awk '!seen[$0]++')
+	{
+		cat <<'END'
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t devtmpfs dev /dev
+END
+		for module in "${files[@]}"; do
+			case $module in
+			*.xz) xz -dc "$module" >"$root/modules/$(basename "$module" .xz)" ;;
+			*) cp "$module" "$root/modules/" ;;
+			esac
+			echo "\$b insmod /modules/$(basename "$module" .xz)"
+		done
+		# Not cached, so that what is written there is seen outside at once.
+		cat <<END
+\$b mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose root /mnt
+\$b mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none state /mnt$state
+echo $state/modprobe >/proc/sys/kernel/modprobe
+\$b mount --move /dev /mnt/dev
+\$b umount /proc
+exec \$b switch_root /mnt $command
+END
+	} >"$root/init"
+	chmod +x "$root/init"
+	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$state/$name.initramfs"
+	rm -rf "$root"
+}
+
+# machine NAME: QEMU's arguments, one a line, for a machine with that initramfs that shares / and $state with this one.
+machine() {
+	printf '%s\n' -nographic -no-reboot -kernel "$kernel_image" -initrd "$state/$1.initramfs" \
+		-virtfs "local,path=/,mount_tag=root,security_model=none,multidevs=remap" \
+		-virtfs "local,path=$state,mount_tag=state,security_model=none,multidevs=remap" \
+		-append 'console=ttyS0 panic=-1 quiet'
+}
+
+# accelerator: KVM where this machine's processor has it, else software, with a thread for each CPU.
+accelerator() {
+	if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
+		printf '%s\n' -accel kvm -cpu host
+	else
+		printf '%s\n' -accel tcg,thread=multi -cpu max
+	fi
+}
