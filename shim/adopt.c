@@ -216,7 +216,9 @@ struct sock *stream_of(int fd)
 			sock = adopt_ip(fd);
 		errno = saved;
 	}
-	return sock && state_of(sock) != STATE_FOREIGN ? sock : NULL;
+	if (!sock || state_of(sock) == STATE_FOREIGN || (is_datagram(sock) && state_of(sock) == STATE_IP))
+		return NULL;
+	return sock;
 }
 
 static void mark_inherited(int fd, void *context)

@@ -4,6 +4,7 @@
  * leaves no trace. */
 #include "stream_internal.h"
 
+#include "names.h"
 #include "transport_unix.h"
 
 #include <fcntl.h>
@@ -311,6 +312,10 @@ static int connect_mapped(
 	int flags = swap_flags(fd);
 	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
 		return -1;
+	if (attempt.peer.cid == CID_ANY) { /* a listener of this machine, by its name */
+		attempt.peer.cid = CID_LOCAL;
+		attempt.transport->place(&attempt.peer, &attempt.place);
+	}
 	if (sock->bound && state_of(sock) == STATE_IP &&
 		!sock->name.port) { /* bound to port 0: the kernel chose one */
 		struct sockaddr_storage name;
@@ -384,8 +389,7 @@ static int connect_again(int fd, struct sock *sock)
 	return result;
 }
 
-/* What TCP says of an address before it tries it; 0: nothing. */
-static int wrong_address(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+int stream_wrong_address(const struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	socklen_t least = sock->family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_scope_id)
 						   : sizeof(struct sockaddr_in);
@@ -417,7 +421,7 @@ static void forget(int fd, void *context)
 
 /* IP has it from here on, and its calls cost no more than any other fd's. Should it come back (AF_UNSPEC,
  * then a mapped address), the kernel knows what it is, as of one that was inherited. */
-static int leave_to_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+int stream_leave_to_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	if (atomic_load(&sock->references) > 2) /* this fd, and the call that is under way */
 		fd_each(sock, forget, NULL);
@@ -447,12 +451,14 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return fail(EISCONN);
 
 	struct address asked;
-	int wrong = wrong_address(sock, address, length);
+	int wrong = stream_wrong_address(sock, address, length);
 	if (wrong)
 		return state == STATE_IP ? libc.connect(fd, address, length) : fail(wrong);
 	address_from_sockaddr(&asked, address, length);
 	address_wildcard_to_loopback(&asked);
 	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
+	if (!rule)
+		rule = names_listener(shim.map, &asked);
 	if (state == STATE_IP && sock->used && !closed_in_tcp(fd))
 		return connect_over_ip(
 			fd, sock, address, length); /* which says EISCONN, EALREADY, or what came of it */
@@ -463,7 +469,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 			return -1;
 		stream_log(
 			"connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
-		return leave_to_ip(fd, sock, address, length);
+		return stream_leave_to_ip(fd, sock, address, length);
 	}
 	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))

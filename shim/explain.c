@@ -149,6 +149,9 @@ static void print_target(const struct question *question, const struct rule *rul
 			puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a "
 			     "slash");
 		break;
+	case TARGET_NAMES:
+		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
+		break;
 	case TARGET_REFUSE:
 		printf("  fails: %s\n", strerror(rule->target.error));
 		break;

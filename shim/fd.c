@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fd.h"
 
+#include "nameserver.h"
 #include "pool.h"
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ static void release(uint32_t number)
 	if (atomic_fetch_sub(&sock->references, 1) != 1)
 		return;
 	options_forget(&sock->options);
+	nameserver_forget(sock->partial);
 	pool_release(&socks, number);
 }
 
@@ -92,6 +94,14 @@ struct sock *fd_open(int fd, int family)
 		sock->registrations[i].epfd = -1;
 	atomic_store(&sock->references, 1);
 	enter(fd, index);
+	return sock;
+}
+
+struct sock *fd_open_datagram(int fd, int family)
+{
+	struct sock *sock = fd_open(fd, family);
+	if (sock)
+		sock->options.datagram = true;
 	return sock;
 }
 

@@ -59,6 +59,7 @@ struct sock {
 	int refused;	  /* the errno of an attempt that failed at once, to be told as SO_ERROR */
 	bool overflowed;  /* it has more epoll registrations than are kept here */
 	bool owner;	  /* F_SETOWN or its kin was used */
+	_Atomic uint32_t partial; /* a query to a name server that came in part: nameserver.h's */
 	struct options options;
 	const struct rule *rule;
 	const struct transport *transport;
@@ -80,10 +81,16 @@ static inline bool fd_tracked(int fd)
 	return (unsigned)fd < FD_LIMIT && atomic_load_explicit(&fd_index[fd], memory_order_relaxed) != 0;
 }
 
+static inline bool is_datagram(const struct sock *sock) /* a UDP socket */
+{
+	return sock->options.datagram;
+}
+
 struct sock *fd_sock(int fd); /* NULL: not tracked */
 struct sock *fd_open(
 	int fd, int family);  /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
 void fd_open_foreign(int fd); /* the program's own AF_VSOCK socket */
+struct sock *fd_open_datagram(int fd, int family); /* as fd_open(): a UDP socket */
 bool fd_is_foreign(int fd);
 /* Keeps a sock while a call on its fd waits, though another thread may close that. false: it is gone already.
  */

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <string.h>
 
 static int missing(void)
 {
@@ -10,9 +11,21 @@ static int missing(void)
 	return -1;
 }
 
+/* glibc before 2.34 has these in a library of its own, which a plugin may have brought, and as __res_query …
+ */
+static void *find_in_libresolv(const char *name)
+{
+	char old[32] = "__";
+	void *library =
+		strncmp(name, "res_", 4) == 0 ? dlopen("libresolv.so.2", RTLD_LAZY | RTLD_NOLOAD) : NULL;
+	return library ? dlsym(library, strcat(old, name)) : NULL;
+}
+
 static void resolve(void *entry, const char *name)
 {
 	void *found = dlsym(RTLD_NEXT, name);
+	if (!found)
+		found = find_in_libresolv(name);
 	if (!found)
 		found = (void *)missing; /* the C library is older than this function */
 	__atomic_store_n((void **)entry, found, __ATOMIC_RELAXED);

@@ -20,6 +20,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct __res_state;
+
 #define HOOK(result, name, parameters, arguments) result(*name) parameters;
 struct libc {
 #include "symbols.h"

@@ -2,6 +2,7 @@
 /* bind(), listen(), accept(): a server's side. */
 #include "stream_internal.h"
 
+#include "nameserver.h"
 #include "transport_unix.h"
 
 #include <netinet/in.h>
@@ -218,6 +219,8 @@ enum { BACKLOG = 1 << 16 };
 int stream_listen(int fd, struct sock *sock, int backlog)
 {
 	enum sock_state state = stream_settle(fd, sock);
+	if (is_datagram(sock))
+		return fail(EOPNOTSUPP);
 	if (sock->abort_once)
 		return fail(EINVAL); /* a failed connect() that connect() hasn't told yet */
 	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
@@ -452,6 +455,8 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	}
 	if (how == SHUT_WR && sock->keep_read && !readable(fd))
 		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
+	if (how != SHUT_RD && is_nameserver(sock) && !is_datagram(sock))
+		nameserver_end(fd);
 	int result = libc.shutdown(fd, how);
 	if (result == 0) {
 		sock->shut_write |= how != SHUT_RD;

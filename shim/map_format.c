@@ -104,6 +104,9 @@ static void add_target(struct text *text, const struct target *target)
 		text_add(text, target->path);
 		text_add(text, quotes ? "\"" : "");
 		break;
+	case TARGET_NAMES:
+		text_add(text, "names");
+		break;
 	case TARGET_REFUSE:
 		text_add(text, "refuse:");
 		text_add(text, refuse_name(target->error));

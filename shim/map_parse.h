@@ -47,6 +47,7 @@ int shown(struct span span);		       /* how much of it a message shows */
 extern const char separators[], own_line[];    /* two hints */
 
 bool parse_pattern(struct parser *p, struct rule *rule, struct span text);
+const char *expected_targets(const struct rule *rule);			   /* what errors name */
 bool parse_target(struct parser *p, struct rule *rule, struct span *text); /* cuts it off the front */
 bool parse_options(struct parser *p, struct rule *rule, struct span text);
 /* n or n-m; `what` is expected. */

@@ -79,6 +79,12 @@ static bool parse_unix(struct parser *p, struct rule *rule, struct span path)
 	return true;
 }
 
+const char *expected_targets(const struct rule *rule)
+{
+	return rule->side == SIDE_LISTEN ? "CID:PORT, unix:PATH, refuse or direct"
+					 : "CID:PORT, unix:PATH, names, refuse or direct";
+}
+
 static const char cids[] = "a CID (a number, any, hypervisor, local, host or parent)";
 
 static bool looks_like_ip(struct span target)
@@ -89,10 +95,10 @@ static bool looks_like_ip(struct span target)
 	       (last && prefix_parse(&prefix, target.at, (size_t)(last - target.at)));
 }
 
-static bool bad_cid(struct parser *p, struct span cid, struct span target)
+static bool bad_cid(struct parser *p, const struct rule *rule, struct span cid, struct span target)
 {
-	static const char *const words[] = {
-		"unix:", "refuse", "direct", "vsock:", "any", "hypervisor", "local", "host", "parent"};
+	static const char *const words[] = {"unix:", "names", "refuse", "direct", "vsock:", "any",
+		"hypervisor", "local", "host", "parent"};
 	if (looks_like_ip(target)) {
 		expected(p, cids, target);
 		return hint(p, "vsock has no IP addresses: a target is a CID and a port, such as 3:8443 or "
@@ -101,7 +107,7 @@ static bool bad_cid(struct parser *p, struct span cid, struct span target)
 	if (cid.end < target.end)
 		expected(p, cids, cid);
 	else
-		expected(p, "CID:PORT, unix:PATH, refuse or direct", target);
+		expected(p, expected_targets(rule), target);
 	if (is(cid, "4294967295") || is(cid, "-1"))
 		return hint(p, "that number stands for any CID: write any, in a listen rule");
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -143,7 +149,7 @@ static bool parse_cid_target(struct parser *p, struct rule *rule, struct span te
 	while (cid.end < text.end && *cid.end != ':' && *cid.end != '.')
 		cid.end++;
 	if (!cid_parse(cid.at, size(cid), &rule->target.cid))
-		return bad_cid(p, cid, text);
+		return bad_cid(p, rule, cid, text);
 	if (rule->target.cid == CID_ANY && rule->side == SIDE_CONNECT) {
 		expected(p, "the CID to connect to", cid);
 		return hint(p, "any is for listen rules");
@@ -154,7 +160,7 @@ static bool parse_cid_target(struct parser *p, struct rule *rule, struct span te
 	}
 	if (parse_target_port(p, rule, (struct span){cid.end + 1, text.end}))
 		return true;
-	return looks_like_ip(text) ? bad_cid(p, cid, text) : false;
+	return looks_like_ip(text) ? bad_cid(p, rule, cid, text) : false;
 }
 
 static bool parse_target_words(struct parser *p, struct rule *rule, struct span text)
@@ -167,6 +173,13 @@ static bool parse_target_words(struct parser *p, struct rule *rule, struct span 
 	if (is(text, "direct")) {
 		target->kind = TARGET_DIRECT;
 		return true;
+	}
+	if (is(text, "names")) {
+		target->kind = TARGET_NAMES;
+		if (rule->side == SIDE_CONNECT)
+			return true;
+		expected(p, expected_targets(rule), text);
+		return hint(p, "names is for connect rules: it answers as a name server");
 	}
 	target->kind = TARGET_REFUSE;
 	target->error = rule->side == SIDE_LISTEN ? EACCES : ECONNREFUSED;
@@ -307,9 +320,9 @@ static bool parse_option(struct parser *p, struct rule *rule, struct span text, 
 				? "an option of a connect rule (retry=, timeout= or buffer=)"
 				: "an option of a listen rule (buffer= or allow=)",
 			text);
-	if (rule->target.kind == TARGET_REFUSE || rule->target.kind == TARGET_DIRECT)
-		return fail(p, text.at, "expected the end of the rule: %s does nothing with refuse or direct",
-			name);
+	if (rule->target.kind != TARGET_CID && rule->target.kind != TARGET_UNIX)
+		return fail(p, text.at,
+			"expected the end of the rule: %s does nothing with names, refuse or direct", name);
 	if (rule->target.kind == TARGET_UNIX && !options[option].to_unix)
 		return fail(p, text.at, "expected the end of the rule: %s does nothing with a unix: target",
 			name);

@@ -127,6 +127,11 @@ static struct address numbered_address(const struct prefix *range, uint32_t numb
 	return address;
 }
 
+static bool leads_somewhere(const struct rule *rule)
+{
+	return rule->target.kind != TARGET_REFUSE && rule->target.kind != TARGET_DIRECT;
+}
+
 /* Does the first rule that takes the name and this port send it somewhere? */
 static bool port_taken(const struct map *map, const struct entry *const found[], size_t count, uint32_t port)
 {
@@ -134,8 +139,7 @@ static bool port_taken(const struct map *map, const struct entry *const found[],
 	if (number == RULE_NONE)
 		return false;
 	const struct rule *rule = &map->rules[number - 1];
-	return rule->host.kind != HOST_ANY &&
-	       (rule->target.kind == TARGET_CID || rule->target.kind == TARGET_UNIX);
+	return rule->host.kind != HOST_ANY && leads_somewhere(rule);
 }
 
 /* Where a rule begins to win, it or an earlier one begins or ends: those ports are all that need be tried. */
@@ -211,4 +215,24 @@ bool names_host(const struct map *map, const struct address *address, char name[
 		memcpy(name, "*.", 2);
 	memcpy(name + (*is_pattern ? 2 : 0), entry_text(entry), entry->length + 1u);
 	return true;
+}
+
+const struct rule *names_listener(const struct map *map, const struct address *address)
+{
+	if (names_number(map, address) == 0)
+		return NULL;
+	const struct rule *rule = map_find(map, SIDE_LISTEN, address);
+	return rule && rule->host.kind != HOST_ANY && leads_somewhere(rule) ? rule : NULL;
+}
+
+bool names_numeric(const struct map *map, const char *host)
+{
+	const struct entry *found[ENTRIES_LIMIT];
+	struct prefix prefix;
+	struct address address = {.port = 0};
+	if (strchr(host, '/') || !prefix_parse(&prefix, host, strlen(host)))
+		return false;
+	memcpy(address.ip, prefix.ip, sizeof address.ip);
+	return entries_of_ip(map, SIDE_CONNECT, address.ip, 128, found) > 0 ||
+	       ranges_reserve(&map->ranges, &address);
 }

@@ -14,14 +14,23 @@ enum { NAMES_DYNAMIC_LIMIT = 16384 }; /* names under globs with {host}, a proces
 
 enum names_answer { NAMES_TAKEN, NAMES_NOT_TAKEN, NAMES_FULL };
 
-/* Does the map take this name? A name is taken if a rule with a CID or Unix target takes it, for `port` if
- * that is not -1, else for any port; the first rule that matches decides. A bare * takes no names; localhost
- * and numeric hosts are not names. If taken, *ipv4 and *ipv6 are its addresses (port 0). */
+/* Does the map take this name? A name is taken if a rule that leads somewhere takes it (its target is a CID,
+ * unix: or names), for `port` if that is not -1, else for any port; the first rule that matches decides. A
+ * bare * takes no names; localhost and numeric hosts are not names. If taken, *ipv4 and *ipv6 are its
+ * addresses (port 0). */
 enum names_answer names_address(
 	const struct map *map, const char *name, int port, struct address *ipv4, struct address *ipv6);
 
 /* The name or pattern ("api.example.com", "*.example.com") that an address of the names range stands for.
  * false: the address stands for nothing. *is_pattern tells a glob. */
 bool names_host(const struct map *map, const struct address *address, char name[NAME_TEXT], bool *is_pattern);
+
+/* What a connection to this address finds where no connect rule takes it: a listen rule whose host is the
+ * name that the address stands for. That name is this machine's own, so a connection to it ends at that
+ * listener. NULL: none. */
+const struct rule *names_listener(const struct map *map, const struct address *address);
+
+/* Is this a numeric host that a connect rule matches, with whichever port, or one of the reserved ranges? */
+bool names_numeric(const struct map *map, const char *host);
 
 #endif

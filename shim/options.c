@@ -317,7 +317,7 @@ static bool known_good(int level, int name, const void *value, socklen_t length)
 
 int options_scratch(const struct options *options, int family)
 {
-	int fd = libc.socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = libc.socket(family, (options->datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
 		options_replay(options, fd);
 	return fd;
@@ -349,7 +349,7 @@ static int try_on_tcp(const struct options *options, int family, int level, int 
 int options_set(struct options *options, int family, int level, int name, const void *value, socklen_t length)
 {
 	struct linger linger = {.l_onoff = -1};
-	if (!known_good(level, name, value, length) &&
+	if ((options->datagram || !known_good(level, name, value, length)) &&
 		try_on_tcp(options, family, level, name, value, length, &linger) < 0)
 		return -1;
 	if (linger.l_onoff >= 0)

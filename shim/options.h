@@ -15,6 +15,7 @@
 /* The number of the first remembered option; 0: none was set. */
 struct options {
 	_Atomic uint32_t first;
+	bool datagram; /* of a UDP socket: what stands here of TCP is then UDP's */
 };
 
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length);

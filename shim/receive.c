@@ -42,8 +42,10 @@ ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, in
 {
 	if (flags & MSG_ERRQUEUE) /* it is always empty */
 		return fail(EAGAIN);
-	if (flags & MSG_OOB) /* there is no urgent data */
-		return fail(EINVAL);
+	if (flags & MSG_OOB) /* there is no urgent data, and UDP knows none */
+		return fail(is_datagram(sock) ? EOPNOTSUPP : EINVAL);
+	if (is_datagram(sock))
+		return libc.recv(fd, data, size, flags);
 	if (flags & MSG_TRUNC && !(flags & MSG_PEEK))
 		return discard(fd, size, flags);
 	if (flags & MSG_WAITALL && !(flags & MSG_PEEK))

@@ -5,11 +5,13 @@
 #include "log.h"
 #include "names.h"
 #include "shim.h"
+#include "text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -37,34 +39,96 @@ static int port_of(const char *service, const struct addrinfo *hints)
 	return port;
 }
 
-static bool is_own_name(const char *host)
+static bool is_inet(int family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+/* The machine's host name, which the JVM, Erlang and others ask for at their start, and localhost, which
+ * images without /etc/hosts lack. */
+bool resolve_is_own(const char *host, int family)
 {
 	char own[HOST_NAME_MAX + 1] = "";
+	if (!is_inet(family))
+		return false;
+	if (strcasecmp(host, "localhost") == 0)
+		return true;
 	return gethostname(own, sizeof own - 1) == 0 && *own && strcasecmp(host, own) == 0;
 }
 
-/* libc itself turns an address of ours into a list that it can free; canonname is the name that was asked. */
+static struct address loopback(int family)
+{
+	struct address ipv6 = {.ip = {[15] = 1}};
+	return family == AF_INET6 ? ipv6 : address_ipv4(INADDR_LOOPBACK, 0);
+}
+
+void resolve_full(void)
+{
+	static atomic_bool said;
+	if (!atomic_exchange(&said, true))
+		log_error("no address is left for another name under *.suffix with {host}: such names fail "
+			  "from here on");
+}
+
+/* An address of ours as text, at least `size` characters of it: 0x000c6120001, or fd76::1%000. */
+static void padded(const struct address *address, size_t size, char text[2 * NAME_TEXT])
+{
+	static const char zeros[] = "0000000000";
+	struct text to = text_in(text, 2 * NAME_TEXT);
+	bool ipv4 = address_is_ipv4(address);
+	char ip[ADDRESS_TEXT];
+	address_format(address, ip, sizeof ip);
+	text_add(&to, ipv4 ? "0x" : ip);
+	text_add(&to, ipv4 ? "" : "%");
+	do
+		text_add(&to, zeros);
+	while (to.length < size);
+	for (int shift = 28; ipv4 && shift >= 0; shift -= 4)
+		text_add_bytes(&to, &"0123456789abcdef"[address_ip4(address) >> shift & 15], 1);
+}
+
+/* libc itself turns an address of ours into a list that it can free. The canonical name is the name that was
+ * asked: it is written over that of the number, which is made long enough, since musl has both in one piece
+ * of memory. */
 static int as_numeric(const struct address *address, const char *name, const char *service,
 	const struct addrinfo *hints, struct addrinfo **result)
 {
-	char text[ADDRESS_TEXT];
+	char text[2 * NAME_TEXT];
 	struct addrinfo numeric = {.ai_family = AF_UNSPEC};
-	address_format(address, text, sizeof text);
+	bool canonical = hints && hints->ai_flags & AI_CANONNAME;
 	if (hints) {
 		numeric = *hints;
-		numeric.ai_flags &=
-			~(AI_CANONNAME | AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is lacking */
+		numeric.ai_flags &= ~(AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is lacking */
 	}
 	numeric.ai_family = address_is_ipv4(address) ? AF_INET : AF_INET6;
 	numeric.ai_flags |= AI_NUMERICHOST;
+	if (canonical)
+		padded(address, strlen(name), text);
+	else
+		address_format(address, text, sizeof text);
 	int error = libc.getaddrinfo(text, service, &numeric, result);
-	if (!error && hints && hints->ai_flags & AI_CANONNAME) {
-		(*result)->ai_canonname =
-			strdup(name); /* glibc's freeaddrinfo() frees it, musl's leaves it */
-		if (!(*result)->ai_canonname) {
-			freeaddrinfo(*result);
-			return EAI_MEMORY;
-		}
+	if (!error && canonical && (*result)->ai_canonname)
+		strcpy((*result)->ai_canonname, name);
+	return error;
+}
+
+/* What the map doesn't take is libc's, but for two things that a machine without addresses can't: to know
+ * itself, and AI_ADDRCONFIG with a numeric address, which fails there though a rule takes it. */
+static int by_libc(
+	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+	int family = hints && hints->ai_family != AF_UNSPEC ? hints->ai_family : AF_INET;
+	int error = libc.getaddrinfo(host, service, hints, result);
+	if (!error)
+		return 0;
+	if (hints && hints->ai_flags & AI_ADDRCONFIG && names_numeric(shim.map, host)) {
+		struct addrinfo lenient = *hints;
+		lenient.ai_flags &= ~AI_ADDRCONFIG;
+		return libc.getaddrinfo(host, service, &lenient, result);
+	}
+	if (!(hints && hints->ai_flags & AI_NUMERICHOST) && resolve_is_own(host, family)) {
+		struct address own = loopback(family);
+		return as_numeric(&own, host, service, hints, result);
 	}
 	return error;
 }
@@ -74,34 +138,24 @@ int resolve_addrinfo(
 {
 	struct address ipv4, ipv6;
 	int family = hints ? hints->ai_family : AF_UNSPEC;
-	if ((hints && hints->ai_flags & AI_NUMERICHOST) ||
-		(family != AF_UNSPEC && family != AF_INET && family != AF_INET6))
-		return libc.getaddrinfo(host, service, hints, result);
-	switch (names_address(shim.map, host, -1, &ipv4, &ipv6)) {
-	case NAMES_FULL:
-		return EAI_MEMORY;
-	case NAMES_TAKEN: {
-		int port = port_of(service, hints);
-		/* An unknown service is libc's to complain of, and our address is as good as any for that. */
-		if (port >= 0 && names_address(shim.map, host, port, &ipv4, &ipv6) == NAMES_NOT_TAKEN)
-			break;
-		log_debug("getaddrinfo ", host, ": a name of the map");
-		/* One family is enough: two would double every failure and every retry. */
-		return as_numeric(family == AF_INET6 ? &ipv6 : &ipv4, host, service, hints, result);
+	if ((hints && hints->ai_flags & AI_NUMERICHOST) || (family != AF_UNSPEC && !is_inet(family)))
+		return by_libc(host, service, hints, result);
+	enum names_answer answer = names_address(shim.map, host, -1, &ipv4, &ipv6);
+	if (answer == NAMES_NOT_TAKEN)
+		return by_libc(host, service, hints, result);
+	int port = port_of(service, hints);
+	/* An unknown service is libc's to complain of, and our address is as good as any for that. */
+	if (port >= 0)
+		answer = names_address(shim.map, host, port, &ipv4, &ipv6);
+	if (answer == NAMES_NOT_TAKEN)
+		return by_libc(host, service, hints, result);
+	if (answer == NAMES_FULL) {
+		resolve_full();
+		return EAI_FAIL;
 	}
-	case NAMES_NOT_TAKEN:
-		break;
-	}
-	int error = libc.getaddrinfo(host, service, hints, result);
-	if (error && is_own_name(host)) {
-		struct address own = address_ipv4(INADDR_LOOPBACK, 0);
-		if (family == AF_INET6) {
-			memset(own.ip, 0, sizeof own.ip);
-			own.ip[15] = 1;
-		}
-		return as_numeric(&own, host, service, hints, result);
-	}
-	return error;
+	log_debug("getaddrinfo ", host, ": a name of the map");
+	/* One family is enough: two would double every failure and every retry. */
+	return as_numeric(family == AF_INET6 ? &ipv6 : &ipv4, host, service, hints, result);
 }
 
 bool resolve_is_ours(const struct sockaddr *address, socklen_t length)
@@ -132,10 +186,10 @@ int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *hos
 		       : error;
 }
 
-bool resolve_takes(const char *name)
+bool resolve_takes(const char *name, int family)
 {
 	struct address ipv4, ipv6;
-	return names_address(shim.map, name, -1, &ipv4, &ipv6) != NAMES_NOT_TAKEN;
+	return is_inet(family) && names_address(shim.map, name, -1, &ipv4, &ipv6) != NAMES_NOT_TAKEN;
 }
 
 /* A hostent with one name and one address (none: NULL), in the caller's buffer. */
@@ -172,11 +226,12 @@ static int fill(const char *name, const struct address *address, int family, str
 int resolve_host(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
 	struct hostent **result, int *error)
 {
-	struct address ipv4, ipv6;
-	*result = NULL;
-	if (names_address(shim.map, name, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
-		*error = TRY_AGAIN; /* no address is left for another name */
-		return EAGAIN;
+	struct address ipv4 = loopback(AF_INET), ipv6 = loopback(AF_INET6);
+	if (names_address(shim.map, name, -1, &ipv4, &ipv6) == NAMES_FULL) {
+		resolve_full();
+		*result = NULL;
+		*error = NO_RECOVERY;
+		return ENOMEM;
 	}
 	return fill(name, family == AF_INET6 ? &ipv6 : &ipv4, family, entry, buffer, size, result, error);
 }

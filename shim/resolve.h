@@ -18,9 +18,10 @@ bool resolve_is_ours(const struct sockaddr *address, socklen_t length);
 int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
 	char *service, socklen_t service_size, int flags);
 
-/* gethostbyname2_r(3) for a name that the map takes (resolve_takes), or the machine's own that libc doesn't
- * know. */
-bool resolve_takes(const char *name);
+/* gethostbyname2_r(3) for a name that the map takes (resolve_takes), or for this machine's own
+ * (resolve_is_own), which libc is asked first. */
+bool resolve_takes(const char *name, int family);
+bool resolve_is_own(const char *name, int family);
 int resolve_host(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
 	struct hostent **result, int *error);
 
@@ -29,5 +30,8 @@ bool resolve_is_our_ip(const void *address, socklen_t length, int family);
 int resolve_address(const void *address, int family, struct hostent *entry, char *buffer, size_t size,
 	struct hostent **result, int *error);
 enum { RESOLVE_ROOM = 512 }; /* bytes that are enough for any of them */
+
+/* Says once that no address is left for another name under a glob with {host}. */
+void resolve_full(void);
 
 #endif

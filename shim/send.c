@@ -4,6 +4,8 @@
  * first write, AF_VSOCK not at all before Linux 6.9. */
 #include "stream_internal.h"
 
+#include "nameserver.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -65,6 +67,8 @@ ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, 
 {
 	int saved = errno;
 	ssize_t sent;
+	if (is_nameserver(sock))
+		return nameserver_send(fd, sock, message, flags);
 	do
 		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
 	while (sent < 0 && errno == ENOTCONN && without_connection(fd, sock, flags) == 0);
@@ -78,10 +82,12 @@ ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, 
 ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags)
 {
 	int saved = errno;
-	ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
-	if (sent >= 0 || (errno != EPIPE && errno != ENOTCONN))
-		return sent;
-	errno = saved;
+	if (!is_nameserver(sock)) {
+		ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
+		if (sent >= 0 || (errno != EPIPE && errno != ENOTCONN))
+			return sent;
+		errno = saved;
+	}
 	struct iovec whole = {(void *)data, size};
 	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
 	return stream_sendmsg(fd, sock, &message, flags);

@@ -7,6 +7,7 @@
 
 extern struct settings shim;
 extern uint32_t shim_listen_rules; /* how many of the map's rules are listen rules */
+extern uint32_t shim_names_rules;  /* … and how many have the target names */
 
 /* No map, nothing to do: the hooks pass everything on. */
 static inline bool shim_active(void)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 struct settings shim;
-uint32_t shim_listen_rules;
+uint32_t shim_listen_rules, shim_names_rules;
 
 enum { EXIT_MISTAKE = 125 };
 
@@ -44,7 +44,10 @@ __attribute__((constructor)) static void start(void)
 	stream_start();
 	transport_start(&settings);
 	ports_start();
-	for (uint32_t i = 0; i < map_count(settings.map); i++)
-		shim_listen_rules += map_rule(settings.map, i)->side == SIDE_LISTEN;
+	for (uint32_t i = 0; i < map_count(settings.map); i++) {
+		const struct rule *rule = map_rule(settings.map, i);
+		shim_listen_rules += rule->side == SIDE_LISTEN;
+		shim_names_rules += rule->target.kind == TARGET_NAMES;
+	}
 	shim = settings;
 }

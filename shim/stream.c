@@ -51,7 +51,7 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint)
 {
-	if (rule->target.kind == TARGET_CID) {
+	if (rule->target.kind != TARGET_UNIX) {
 		*endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
 		transport_of(rule)->place(endpoint, place);
 		return true;
@@ -74,7 +74,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	int flags = swap_flags(fd);
 	if (flags < 0)
 		return -1;
-	int fresh = libc.socket(sock->family, SOCK_STREAM | flags, 0);
+	int fresh = libc.socket(sock->family, (is_datagram(sock) ? SOCK_DGRAM : SOCK_STREAM) | flags, 0);
 	if (fresh < 0)
 		return -1;
 	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */

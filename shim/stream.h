@@ -13,7 +13,7 @@
 #include <netinet/in.h>
 
 /* The TCP socket behind an fd: what was opened here, or inherited (over exec, by SCM_RIGHTS) and found out
- * now. NULL: something else. errno is untouched. */
+ * now; or a UDP socket that is a name server's (datagram.h). NULL: something else. errno is untouched. */
 struct sock *stream_of(int fd);
 /* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
 struct sock *stream_replaced(int fd);

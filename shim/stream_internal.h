@@ -57,6 +57,12 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock);
 bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint);
 
+/* What TCP says of an address before it tries it; 0: nothing. */
+int stream_wrong_address(const struct sock *sock, const struct sockaddr *address, socklen_t length);
+
+/* connect() to an address that is IP's, which has the socket from here on: it is no longer kept track of. */
+int stream_leave_to_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
+
 /* The transport's socket gives way to a fresh INET one, with all that the program had set. */
 int stream_to_ip(int fd, struct sock *sock);
 

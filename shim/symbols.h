@@ -36,6 +36,9 @@ HOOK(ssize_t, recvfrom,
 	(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length),
 	(fd, data, size, flags, address, length))
 HOOK(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+HOOK(int, recvmmsg,
+	(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout),
+	(fd, messages, count, flags, timeout))
 #ifdef __GLIBC__
 HOOK(ssize_t, __recv_chk, (int fd, void *data, size_t size, size_t room, int flags),
 	(fd, data, size, room, flags))
@@ -135,6 +138,39 @@ HOOK(int, gethostbyaddr_r,
 	(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer, size_t size,
 		struct hostent **result, int *error),
 	(address, length, family, entry, buffer, size, result, error))
+
+HOOK(int, res_query, (const char *name, int class, int type, unsigned char *answer, int room),
+	(name, class, type, answer, room))
+HOOK(int, res_search, (const char *name, int class, int type, unsigned char *answer, int room),
+	(name, class, type, answer, room))
+HOOK(int, res_querydomain,
+	(const char *name, const char *domain, int class, int type, unsigned char *answer, int room),
+	(name, domain, class, type, answer, room))
+HOOK(int, res_send, (const unsigned char *query, int size, unsigned char *answer, int room),
+	(query, size, answer, room))
+#ifdef __GLIBC__
+HOOK(int, res_nquery,
+	(struct __res_state * state, const char *name, int class, int type, unsigned char *answer, int room),
+	(state, name, class, type, answer, room))
+HOOK(int, res_nsearch,
+	(struct __res_state * state, const char *name, int class, int type, unsigned char *answer, int room),
+	(state, name, class, type, answer, room))
+HOOK(int, res_nquerydomain,
+	(struct __res_state * state, const char *name, const char *domain, int class, int type,
+		unsigned char *answer, int room),
+	(state, name, domain, class, type, answer, room))
+HOOK(int, res_nsend,
+	(struct __res_state * state, const unsigned char *query, int size, unsigned char *answer, int room),
+	(state, query, size, answer, room))
+HOOK_ONLY(__res_query)
+HOOK_ONLY(__res_search)
+HOOK_ONLY(__res_querydomain)
+HOOK_ONLY(__res_send)
+HOOK_ONLY(__res_nquery)
+HOOK_ONLY(__res_nsearch)
+HOOK_ONLY(__res_nquerydomain)
+HOOK_ONLY(__res_nsend)
+#endif
 
 #undef HOOK
 #undef HOOK_ONLY

@@ -2,6 +2,7 @@
 #include "transport.h"
 
 #include "libc.h"
+#include "nameserver.h"
 #include "transport_unix.h"
 
 static const struct transport *cid_transport = &transport_vsock;
@@ -21,7 +22,14 @@ void transport_start(const struct settings *settings)
 
 const struct transport *transport_of(const struct rule *rule)
 {
-	return rule->target.kind == TARGET_UNIX ? &transport_unix : cid_transport;
+	switch (rule->target.kind) {
+	case TARGET_UNIX:
+		return &transport_unix;
+	case TARGET_NAMES:
+		return &transport_names;
+	default:
+		return cid_transport;
+	}
 }
 
 const struct transport *transport_of_fd(int fd)

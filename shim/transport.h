@@ -48,7 +48,7 @@ extern bool transport_unix_used; /* by emulated CIDs, or a `unix:` target */
 
 /* Chooses the transport of CIDs: settings->emulated. Not async-signal-safe; once, at start. */
 void transport_start(const struct settings *settings);
-/* The carrier of a rule whose target is a CID or unix:. */
+/* The carrier of a rule whose target is a CID, unix: or names. */
 const struct transport *transport_of(const struct rule *rule);
 /* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
 const struct transport *transport_of_fd(int fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for
  * the sender's address, are looked at, and of those only the ones on an fd of ours. */
+#include "../datagram.h"
 #include "../libc.h"
-#include "../stream.h"
 
 #define OURS __attribute__((noinline)) static
 
@@ -28,6 +28,8 @@ OURS ssize_t recvfrom_ours(
 	struct sock *sock = stream_known(fd);
 	if (!sock)
 		return libc.recvfrom(fd, data, size, flags, address, length);
+	if (is_datagram(sock))
+		return datagram_recvfrom(fd, sock, data, size, flags, address, length);
 	ssize_t got = stream_recv(fd, sock, data, size, flags);
 	if (got >= 0 && address && length)
 		*length = 0; /* a connection says who sent it, not each byte */
@@ -44,7 +46,10 @@ ssize_t hook_recvfrom(int fd, void *data, size_t size, int flags, struct sockadd
 OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 {
 	struct sock *sock = stream_known(fd);
-	return sock ? stream_recvmsg(fd, sock, message, flags) : libc.recvmsg(fd, message, flags);
+	if (!sock)
+		return libc.recvmsg(fd, message, flags);
+	return is_datagram(sock) ? datagram_recvmsg(fd, sock, message, flags)
+				 : stream_recvmsg(fd, sock, message, flags);
 }
 
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
@@ -55,6 +60,19 @@ ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 }
 
 ALSO_TIME64(recvmsg, __recvmsg64);
+
+OURS int recvmmsg_ours(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+	struct sock *sock = stream_known(fd);
+	return sock && is_datagram(sock) ? datagram_recvmmsg(fd, sock, messages, count, flags, timeout)
+					 : libc.recvmmsg(fd, messages, count, flags, timeout);
+}
+
+int hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
+{
+	return fd_tracked(fd) ? recvmmsg_ours(fd, messages, count, flags, timeout)
+			      : libc.recvmmsg(fd, messages, count, flags, timeout);
+}
 
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */
 ssize_t hook___recv_chk(int fd, void *data, size_t size, size_t room, int flags)

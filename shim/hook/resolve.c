@@ -27,39 +27,55 @@ int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *hos
 static __thread struct hostent entry;
 static __thread char buffer[RESOLVE_ROOM];
 
-struct hostent *hook_gethostbyname2(const char *name, int family)
+/* As gethostbyname2_r(), to that buffer. */
+static struct hostent *own_answer(const char *name, int family)
 {
 	struct hostent *result;
 	int error;
-	if (!shim_active() || !name || !resolve_takes(name))
-		return libc.gethostbyname2(name, family);
 	resolve_host(name, family, &entry, buffer, sizeof buffer, &result, &error);
 	if (!result)
 		h_errno = error;
 	return result;
 }
 
+struct hostent *hook_gethostbyname2(const char *name, int family)
+{
+	bool ours = shim_active() && name;
+	if (ours && resolve_takes(name, family))
+		return own_answer(name, family);
+	struct hostent *found = libc.gethostbyname2(name, family);
+	return !found && ours && resolve_is_own(name, family) ? own_answer(name, family) : found;
+}
+
 struct hostent *hook_gethostbyname(const char *name)
 {
-	if (!shim_active() || !name || !resolve_takes(name))
-		return libc.gethostbyname(name);
-	return hook_gethostbyname2(name, AF_INET);
+	bool ours = shim_active() && name;
+	if (ours && resolve_takes(name, AF_INET))
+		return own_answer(name, AF_INET);
+	struct hostent *found = libc.gethostbyname(name);
+	return !found && ours && resolve_is_own(name, AF_INET) ? own_answer(name, AF_INET) : found;
 }
 
 int hook_gethostbyname2_r(const char *name, int family, struct hostent *into, char *room, size_t size,
 	struct hostent **result, int *error)
 {
-	if (!shim_active() || !name || !resolve_takes(name))
-		return libc.gethostbyname2_r(name, family, into, room, size, result, error);
-	return resolve_host(name, family, into, room, size, result, error);
+	bool ours = shim_active() && name;
+	if (ours && resolve_takes(name, family))
+		return resolve_host(name, family, into, room, size, result, error);
+	int status = libc.gethostbyname2_r(name, family, into, room, size, result, error);
+	bool lacking = ours && !*result && status != ERANGE && resolve_is_own(name, family);
+	return lacking ? resolve_host(name, family, into, room, size, result, error) : status;
 }
 
 int hook_gethostbyname_r(
 	const char *name, struct hostent *into, char *room, size_t size, struct hostent **result, int *error)
 {
-	if (!shim_active() || !name || !resolve_takes(name))
-		return libc.gethostbyname_r(name, into, room, size, result, error);
-	return resolve_host(name, AF_INET, into, room, size, result, error);
+	bool ours = shim_active() && name;
+	if (ours && resolve_takes(name, AF_INET))
+		return resolve_host(name, AF_INET, into, room, size, result, error);
+	int status = libc.gethostbyname_r(name, into, room, size, result, error);
+	bool lacking = ours && !*result && status != ERANGE && resolve_is_own(name, AF_INET);
+	return lacking ? resolve_host(name, AF_INET, into, room, size, result, error) : status;
 }
 
 struct hostent *hook_gethostbyaddr(const void *address, socklen_t length, int family)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sending. On an fd that isn't ours each costs one load and one branch. With an address: on TCP it is ignored
- * once there's a connection, and with MSG_FASTOPEN it makes one; a datagram to one of our ranges stays here.
- */
+ * once there's a connection, and with MSG_FASTOPEN it makes one; of datagrams, datagram.h decides. */
+#include "../datagram.h"
 #include "../libc.h"
 #include "../shim.h"
-#include "../stream.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,18 +13,16 @@ enum verdict { PASS, WITHOUT_ADDRESS, FAILED };
 /* What is to become of a message to `address`. */
 static enum verdict judge(int fd, const struct sockaddr *address, socklen_t length, int *flags)
 {
-	struct address wanted;
-	if (*flags & MSG_FASTOPEN && (fd_tracked(fd) || stream_is_tcp(fd))) {
+	struct sock *sock = fd_tracked(fd) ? stream_of(fd) : NULL;
+	if (*flags & MSG_FASTOPEN && (sock ? !is_datagram(sock) : stream_is_tcp(fd))) {
 		*flags &= ~MSG_FASTOPEN;
 		return hook_connect(fd, address, length) < 0 ? FAILED : WITHOUT_ADDRESS;
 	}
-	struct sock *sock = fd_tracked(fd) ? stream_of(fd) : NULL;
-	if (!sock) {
-		if (!address_from_sockaddr(&wanted, address, length) ||
-			!ranges_reserve(&shim.ranges, &wanted))
-			return PASS;
-		stream_unreachable(&wanted);
-		return FAILED;
+	if (!sock || is_datagram(sock)) {
+		static const enum verdict verdicts[] = {[DATAGRAM_IP] = PASS,
+			[DATAGRAM_REFUSED] = FAILED,
+			[DATAGRAM_ANSWERED] = WITHOUT_ADDRESS};
+		return verdicts[datagram_way(fd, address, length)];
 	}
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }

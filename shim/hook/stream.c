@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls of a TCP socket. */
-#include "../stream.h"
 #include "../cancel.h"
+#include "../datagram.h"
 #include "../libc.h"
 #include "../shim.h"
 
@@ -39,7 +39,11 @@ int hook_socket(int domain, int type, int protocol)
 	if ((domain == AF_INET || domain == AF_INET6) && stream &&
 		(protocol == 0 || stream_is_tcp_protocol(protocol)))
 		return with_entry(fd, domain);
-	if (domain == AF_VSOCK)
+	if (shim_names_rules && (domain == AF_INET || domain == AF_INET6) &&
+		(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&
+		(protocol == 0 || protocol == IPPROTO_UDP))
+		fd_open_datagram(fd, domain);
+	else if (domain == AF_VSOCK)
 		fd_open_foreign(fd);
 	else
 		fd_forget(fd);
@@ -63,8 +67,11 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 	struct address wanted;
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
 		struct sock *sock = stream_of(fd);
+		if (!sock)
+			sock = datagram_of(fd);
 		if (sock && fd_hold(fd, sock)) {
-			int result = WHOLE(stream_connect(fd, sock, address, length));
+			int result = WHOLE(is_datagram(sock) ? datagram_connect(fd, sock, address, length)
+							     : stream_connect(fd, sock, address, length));
 			fd_release(sock);
 			return result;
 		}

@@ -53,6 +53,14 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_writev((int)a, (void *)b, (int)c);
 	case SYS_sendmmsg:
 		return hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
+	case SYS_recvfrom:
+		return hook_recvfrom((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (void *)f);
+	case SYS_recvmsg:
+		return hook_recvmsg((int)a, (void *)b, (int)c);
+#if !defined SYS_recvmmsg_time64 || SYS_recvmmsg_time64 == SYS_recvmmsg
+	case SYS_recvmmsg:
+		return hook_recvmmsg((int)a, (void *)b, (unsigned)c, (int)d, (void *)e);
+#endif
 #endif
 #ifdef SYS_accept
 	case SYS_accept:

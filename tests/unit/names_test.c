@@ -106,6 +106,50 @@ static void the_service_asked_decides(void **state)
 	assert_false(taken(map, "api", 65536 + 443));
 }
 
+static void a_name_server_may_have_a_name(void **state)
+{
+	(void)state;
+	const struct map *map = map_of("ns.internal:53=names,*:53=names");
+	assert_true(taken(map, "ns.internal", 53));
+	assert_true(taken(map, "ns.internal", -1));
+	assert_false(taken(map, "ns.internal", 80));
+	assert_false(taken(map, "other", 53));
+}
+
+static const struct rule *listener(const struct map *map, const char *ip, uint16_t port)
+{
+	struct address address = address_of(ip);
+	address.port = port;
+	return names_listener(map, &address);
+}
+
+static void a_name_that_only_a_listen_rule_has_leads_to_that_listener(void **state)
+{
+	(void)state;
+	const struct map *map =
+		map_of("listen app:8080=any:1,listen *.b:80=refuse,listen *:*=any:*,c:443=3:1");
+	assert_ptr_equal(listener(map, "198.18.0.1", 8080), map_rule(map, 0));
+	assert_ptr_equal(listener(map, "fd76:736f:636b:1::1", 8080), map_rule(map, 0));
+	assert_null(listener(map, "198.18.0.1", 80)); /* * names nobody */
+	assert_null(listener(map, "198.18.0.2", 80));
+	assert_null(listener(map, "198.18.0.3", 8080));
+	assert_null(listener(map, "100.64.0.3", 8080));
+	assert_null(listener(map, "127.0.0.1", 8080));
+}
+
+static void numeric_hosts_that_a_connect_rule_matches(void **state)
+{
+	(void)state;
+	const struct map *map = map_of("10.0.0.0/8:443=3:1,[fd00::1]:1=3:1,listen 192.0.2.1:1=any:1,a:1=3:1");
+	static const char *const matched[] = {"10.1.2.3", "fd00::1", "198.18.0.1", "100.64.0.3"};
+	static const char *const others[] = {"192.0.2.1", "11.0.0.0", "fd00::2", "a", "10.0.0.0/8", ""};
+	for (size_t i = 0; i < sizeof matched / sizeof *matched; i++)
+		assert_true(names_numeric(map, matched[i]));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_false(names_numeric(map, others[i]));
+	assert_true(names_numeric(map_of("*:443=3:1"), "192.0.2.1"));
+}
+
 static void any_port_means_one_that_a_rule_really_wins(void **state)
 {
 	(void)state;
@@ -353,6 +397,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_address_is_the_place_of_a_pattern_in_the_map),
 		TEST(the_service_asked_decides),
+		TEST(a_name_server_may_have_a_name),
+		TEST(a_name_that_only_a_listen_rule_has_leads_to_that_listener),
+		TEST(numeric_hosts_that_a_connect_rule_matches),
 		TEST(any_port_means_one_that_a_rule_really_wins),
 		TEST(what_is_no_name_is_not_taken),
 		TEST(an_address_decides_as_its_pattern_does),

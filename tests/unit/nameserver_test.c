@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets to the map's name server, UDP's and TCP's, and libc's resolver functions. The program that links
+ * the library's objects is the client: its own calls are the hooks. */
+#include "build_map.h"
+#include "dns.h"
+#include "emulated.h"
+#include "fd.h"
+#include "log.h"
+#include "names.h"
+#include "ports.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <resolv.h>
+#include <sys/ioctl.h>
+
+static int start(void **state)
+{
+	(void)state;
+	fd_start();
+	ports_start();
+	return 0;
+}
+
+static int use_map(void **state)
+{
+	(void)state;
+	shim = (struct settings){.ranges = ranges_default};
+	shim.map =
+		map_of("api.test:443=3:1,*.glob.test:*=3:1,10.99.0.1:443=3:1,127.0.0.9:53=direct,*:53=names");
+	shim_names_rules = 1;
+	log_limit = LOG_OFF;
+	return 0;
+}
+
+static uint8_t query[DNS_QUESTION];
+
+static size_t make_query(const char *name, uint16_t id)
+{
+	size_t size = dns_question(name, ns_c_in, ns_t_a, query);
+	assert_true(size > 0);
+	query[0] = (uint8_t)(id >> 8);
+	query[1] = (uint8_t)id;
+	return size;
+}
+
+/* Is this the answer to that query, with api.test's address? */
+static void check(const uint8_t *answer, ssize_t size, uint16_t id)
+{
+	static const uint8_t address[] = {198, 18, 0, 1};
+	assert_true(size > NS_HFIXEDSZ);
+	assert_int_equal(answer[0] << 8 | answer[1], id);
+	assert_int_equal(answer[3] & 15, ns_r_noerror);
+	assert_memory_equal(answer + size - sizeof address, address, sizeof address);
+}
+
+static struct sockaddr_in at(const char *ip, uint16_t port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	assert_int_equal(inet_pton(AF_INET, ip, &address.sin_addr), 1);
+	return address;
+}
+
+static void assert_at(const struct sockaddr_in *got, const char *ip, uint16_t port)
+{
+	struct sockaddr_in expected = at(ip, port);
+	assert_int_equal(got->sin_family, AF_INET);
+	assert_int_equal(got->sin_addr.s_addr, expected.sin_addr.s_addr);
+	assert_int_equal(got->sin_port, expected.sin_port);
+}
+
+static int int_option(int fd, int level, int name)
+{
+	int value = -4242;
+	socklen_t length = sizeof value;
+	assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+	return value;
+}
+
+static int connected(int type, const char *ip)
+{
+	struct sockaddr_in server = at(ip, 53);
+	int fd = socket(AF_INET, type, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof server), 0);
+	return fd;
+}
+
+static void a_connected_udp_socket_is_answered(void **state)
+{
+	(void)state;
+	uint8_t answer[DNS_ANSWER];
+	struct sockaddr_in from;
+	socklen_t length = sizeof from;
+	int before = count_fds(), fd = connected(SOCK_DGRAM, "192.0.2.1");
+	assert_int_equal(count_fds(), before + 1);
+	size_t size = make_query("api.test", 1);
+	assert_int_equal(write(fd, query, size), size);
+	check(answer, read(fd, answer, sizeof answer), 1);
+	size = make_query("api.test", 2);
+	assert_int_equal(send(fd, query, size, MSG_NOSIGNAL), size);
+	check(answer, recvfrom(fd, answer, sizeof answer, 0, (struct sockaddr *)&from, &length), 2);
+	assert_int_equal(length, sizeof from);
+	assert_at(&from, "192.0.2.1", 53);
+	assert_int_equal(recv(fd, answer, sizeof answer, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(recv(fd, answer, sizeof answer, MSG_ERRQUEUE), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+	assert_int_equal(count_fds(), before);
+}
+
+static void it_looks_like_udp(void **state)
+{
+	(void)state;
+	struct sockaddr_in name;
+	socklen_t length = sizeof name;
+	int fd = connected(SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, "192.0.2.1");
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_DOMAIN), AF_INET);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_ERROR), 0);
+	assert_int_equal(int_option(fd, IPPROTO_IP, IP_TTL), 64);
+	int one = 1;
+	length = sizeof one;
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof one), 0);
+	assert_int_equal(int_option(fd, IPPROTO_IP, IP_RECVERR), 1);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, &length), -1);
+	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), -1);
+	length = sizeof name;
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&name, &length), 0);
+	assert_at(&name, "192.0.2.1", 53);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &length), 0);
+	assert_int_equal(name.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	assert_int_not_equal(name.sin_port, 0);
+	assert_int_equal(listen(fd, 1), -1);
+	assert_int_equal(errno, EOPNOTSUPP);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(errno, EOPNOTSUPP);
+	close(fd);
+}
+
+static void datagrams_with_an_address_are_answered_from_there(void **state)
+{
+	(void)state;
+	uint8_t answers[2][DNS_ANSWER];
+	struct sockaddr_in servers[] = {at("192.0.2.1", 53), at("192.0.2.2", 53)}, from[2];
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP);
+	for (int i = 0; i < 2; i++) {
+		size_t size = make_query("api.test", (uint16_t)i);
+		socklen_t length = sizeof from[i];
+		assert_int_equal(
+			sendto(fd, query, size, 0, (struct sockaddr *)&servers[i], sizeof servers[i]), size);
+		check(answers[i],
+			recvfrom(fd, answers[i], DNS_ANSWER, 0, (struct sockaddr *)&from[i], &length), i);
+		assert_memory_equal(&from[i], &servers[i], sizeof from[i]);
+	}
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&from[0], &(socklen_t){sizeof from[0]}), -1);
+	assert_int_equal(errno, ENOTCONN);
+
+	size_t size = make_query("api.test", 7);
+	struct iovec whole = {query, size}, into[2];
+	struct mmsghdr out[2] = {{.msg_len = 0}}, in[2] = {{.msg_len = 0}};
+	for (int i = 0; i < 2; i++) {
+		into[i] = (struct iovec){answers[i], DNS_ANSWER};
+		out[i].msg_hdr = (struct msghdr){.msg_name = &servers[1],
+			.msg_namelen = sizeof *servers,
+			.msg_iov = &whole,
+			.msg_iovlen = 1};
+		in[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+			.msg_namelen = sizeof *from,
+			.msg_iov = &into[i],
+			.msg_iovlen = 1};
+	}
+	assert_int_equal(sendmmsg(fd, out, 2, 0), 2);
+	assert_int_equal(recvmmsg(fd, in, 2, 0, NULL), 2);
+	for (int i = 0; i < 2; i++) {
+		check(answers[i], in[i].msg_len, 7);
+		assert_int_equal(in[i].msg_hdr.msg_namelen, sizeof *from);
+		assert_at(&from[i], "192.0.2.2", 53);
+	}
+	assert_int_equal(sendmsg(fd, &out[0].msg_hdr, 0), size);
+	memset(from, 0, sizeof from);
+	in[0].msg_hdr.msg_namelen = sizeof *from;
+	check(answers[0], recvmsg(fd, &in[0].msg_hdr, 0), 7);
+	assert_at(&from[0], "192.0.2.2", 53);
+	close(fd);
+}
+
+static void registrations_with_epoll_stay(void **state)
+{
+	(void)state;
+	struct sockaddr_in server = at("192.0.2.1", 53);
+	int epoll = epoll_create1(EPOLL_CLOEXEC), fd = socket(AF_INET, SOCK_DGRAM, 0), dup_of_fd = dup(fd);
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 4242}, got;
+	uint8_t answer[DNS_ANSWER];
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
+	size_t size = make_query("api.test", 1);
+	assert_int_equal(sendto(fd, query, size, 0, (struct sockaddr *)&server, sizeof server), size);
+	assert_int_equal(epoll_wait(epoll, &got, 1, 1000), 1);
+	assert_int_equal(got.data.u64, 4242);
+	check(answer, recv(dup_of_fd, answer, sizeof answer, 0), 1);
+	assert_int_equal(epoll_wait(epoll, &got, 1, 0), 0);
+	close(fd);
+	close(dup_of_fd);
+	close(epoll);
+}
+
+static void what_is_no_name_servers_stays_with_ip(void **state)
+{
+	(void)state;
+	struct sockaddr_in name, mapped = at("192.0.2.1", 53), tcp_only = at("10.99.0.1", 443),
+				 ours = at("198.18.0.1", 443);
+	socklen_t length = sizeof name;
+	char byte = 'x';
+	int receiver = libc.socket(AF_INET, SOCK_DGRAM, 0), fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in there = at("127.0.0.1", 0);
+	assert_int_equal(libc.bind(receiver, (struct sockaddr *)&there, sizeof there), 0);
+	assert_int_equal(libc.getsockname(receiver, (struct sockaddr *)&there, &length), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&mapped, sizeof mapped), 0);
+	/* and back again: a datagram arrives, over IP */
+	assert_int_equal(connect(fd, (struct sockaddr *)&there, sizeof there), 0);
+	assert_int_equal(send(fd, "q", 1, 0), 1);
+	assert_int_equal(libc.recv(receiver, &byte, 1, 0), 1);
+	assert_int_equal(byte, 'q');
+	/* connected once more, though it was no longer kept track of; then unconnected */
+	assert_int_equal(connect(fd, (struct sockaddr *)&mapped, sizeof mapped), 0);
+	assert_true(fd_tracked(fd));
+	assert_int_equal(connect(fd, &(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof there), 0);
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&name, &length), -1);
+	assert_int_equal(sendto(fd, "r", 1, 0, (struct sockaddr *)&there, sizeof there), 1);
+	assert_int_equal(libc.recv(receiver, &byte, 1, 0), 1);
+	assert_int_equal(byte, 'r');
+	/* our own ranges are nobody's, and rules for TCP don't concern UDP */
+	assert_int_equal(sendto(fd, "q", 1, 0, (struct sockaddr *)&ours, sizeof ours), -1);
+	assert_int_equal(errno, EHOSTUNREACH);
+	assert_int_equal(connect(fd, (struct sockaddr *)&ours, sizeof ours), -1);
+	assert_int_equal(errno, EHOSTUNREACH);
+	connect(fd, (struct sockaddr *)&tcp_only, sizeof tcp_only);
+	int domain = 0;
+	length = sizeof domain;
+	assert_int_equal(libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length), 0);
+	assert_int_equal(domain, AF_INET);
+	close(fd);
+	close(receiver);
+}
+
+/* ---- TCP ---- */
+
+static size_t frame(uint8_t *to, const char *name, uint16_t id)
+{
+	size_t size = make_query(name, id);
+	to[0] = (uint8_t)(size >> 8);
+	to[1] = (uint8_t)size;
+	memcpy(to + 2, query, size);
+	return size + 2;
+}
+
+static void expect_answer(int fd, uint16_t id)
+{
+	uint8_t length[2], answer[DNS_ANSWER];
+	assert_int_equal(read(fd, length, 2), 2);
+	assert_int_equal(read(fd, answer, sizeof answer), length[0] << 8 | length[1]);
+	check(answer, length[0] << 8 | length[1], id);
+}
+
+static void a_query_over_tcp_may_come_in_any_pieces(void **state)
+{
+	(void)state;
+	uint8_t bytes[2 * DNS_QUESTION];
+	int fd = connected(SOCK_STREAM, "192.0.2.1");
+	size_t size = frame(bytes, "api.test", 5);
+	for (size_t first = 1; first < size; first++) {
+		assert_int_equal(send(fd, bytes, first, 0), first);
+		assert_int_equal(recv(fd, bytes + size, 1, MSG_DONTWAIT), -1);
+		assert_int_equal(send(fd, bytes + first, size - first, 0), size - first);
+		expect_answer(fd, 5);
+	}
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(write(fd, bytes + i, 1), 1);
+	expect_answer(fd, 5);
+	struct iovec parts[] = {{bytes, 2}, {bytes + 2, 3}, {bytes + 5, size - 5}, {bytes, size}};
+	assert_int_equal(writev(fd, parts, 4), 2 * size);
+	expect_answer(fd, 5);
+	expect_answer(fd, 5);
+	close(fd);
+}
+
+static void it_looks_like_tcp(void **state)
+{
+	(void)state;
+	struct sockaddr_in server = at("192.0.2.1", 53), name;
+	socklen_t length = sizeof name;
+	uint8_t bytes[DNS_QUESTION + 2];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&server, sizeof server), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	struct pollfd ready = {.fd = fd, .events = POLLIN | POLLOUT};
+	assert_int_equal(poll(&ready, 1, 1000), 1);
+	assert_int_equal(ready.revents, POLLOUT);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_ERROR), 0);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_TYPE), SOCK_STREAM);
+	assert_int_equal(int_option(fd, SOL_SOCKET, SO_PROTOCOL), IPPROTO_TCP);
+	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&name, &length), 0);
+	assert_at(&name, "192.0.2.1", 53);
+	size_t size = frame(bytes, "api.test", 5);
+	assert_int_equal(send(fd, bytes, size, 0), size);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	expect_answer(fd, 5);
+	assert_int_equal(recv(fd, bytes, sizeof bytes, 0), 0);
+	assert_int_equal(send(fd, bytes, size, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	close(fd);
+}
+
+static void a_query_that_is_too_long_is_malformed_and_the_next_is_not(void **state)
+{
+	(void)state;
+	static uint8_t bytes[2 + 60000];
+	uint8_t answer[DNS_ANSWER];
+	int fd = connected(SOCK_STREAM, "192.0.2.1");
+	bytes[0] = 60000 >> 8;
+	bytes[1] = 60000 & 0xff;
+	bytes[7] = 1;
+	for (size_t sent = 0; sent < sizeof bytes;) {
+		size_t part = sizeof bytes - sent < 7777 ? sizeof bytes - sent : 7777;
+		assert_int_equal(send(fd, bytes + sent, part, 0), part);
+		sent += part;
+	}
+	assert_int_equal(read(fd, answer, 2), 2);
+	assert_int_equal(read(fd, answer, sizeof answer), NS_HFIXEDSZ);
+	assert_int_equal(answer[3] & 15, ns_r_formerr);
+	size_t size = frame(bytes, "api.test", 5);
+	assert_int_equal(send(fd, bytes, size, 0), size);
+	expect_answer(fd, 5);
+	close(fd);
+}
+
+static void unread_answers_make_tcp_wait_and_udp_lose(void **state)
+{
+	(void)state;
+	uint8_t bytes[DNS_QUESTION + 2], answer[DNS_ANSWER];
+	uint16_t sent = 0, read_back = 0;
+	int fd = connected(SOCK_STREAM, "192.0.2.1");
+	size_t size;
+	ioctl(fd, FIONBIO, &(int){1});
+	size_t done = 0;
+	for (;;) {
+		size = frame(bytes, "api.test", sent);
+		ssize_t part = send(fd, bytes + done, size - done, 0);
+		if (part < 0)
+			break;
+		done += (size_t)part;
+		if (done == size) {
+			done = 0;
+			sent++;
+		}
+	}
+	assert_int_equal(errno, EAGAIN);
+	assert_true(sent > 20);
+	for (; read_back < sent; read_back++)
+		expect_answer(fd, read_back);
+	assert_int_equal(send(fd, bytes + done, size - done, 0), size - done);
+	expect_answer(fd, sent);
+	close(fd);
+
+	fd = connected(SOCK_DGRAM, "192.0.2.1");
+	size = make_query("api.test", 1);
+	for (int i = 0; i < 5000; i++)
+		assert_int_equal(send(fd, query, size, 0), size);
+	assert_true(recv(fd, answer, sizeof answer, MSG_DONTWAIT) > 0);
+	close(fd);
+}
+
+/* ---- libc's own client ---- */
+
+static void res_query_and_its_kin_are_answered(void **state)
+{
+	(void)state;
+	uint8_t answer[DNS_ANSWER];
+	res_init();
+	check(answer, res_query("api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	check(answer, res_search("api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	check(answer, res_querydomain("api", "test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	size_t size = make_query("api.test", 77);
+	check(answer, res_send(query, (int)size, answer, sizeof answer), 77);
+	assert_int_equal(res_query("api.test", ns_c_in, ns_t_mx, answer, sizeof answer), -1);
+	assert_int_equal(h_errno, NO_DATA);
+	assert_int_equal(res_query("unknown.test", ns_c_in, ns_t_a, answer, sizeof answer), -1);
+	assert_int_equal(h_errno, HOST_NOT_FOUND);
+	assert_int_equal(res_query("a..b", ns_c_in, ns_t_a, answer, sizeof answer), -1);
+	assert_int_equal(h_errno, NO_RECOVERY);
+#ifdef __GLIBC__
+	struct __res_state own = {.options = 0};
+	assert_int_equal(res_ninit(&own), 0);
+	check(answer, res_nquery(&own, "api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	check(answer, res_nsend(&own, query, (int)size, answer, sizeof answer), 77);
+	check(answer, res_nquerydomain(&own, "api", "test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	own.options |= RES_DNSRCH;
+	own.dnsrch[0] = (char *)"test";
+	own.dnsrch[1] = NULL;
+	check(answer, res_nsearch(&own, "api", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	/* another name server, of which the map knows nothing: libc asks that one, which isn't there */
+	own.nsaddr_list[0] = at("127.0.0.9", 53);
+	own.nscount = own.retry = own.retrans = 1;
+	assert_int_equal(res_nquery(&own, "api.test", ns_c_in, ns_t_a, answer, sizeof answer), -1);
+	res_nclose(&own);
+#endif
+}
+
+static void check_list(struct addrinfo *list, const char *ip, const char *canonical)
+{
+	char host[NI_MAXHOST];
+	assert_int_equal(
+		getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST), 0);
+	assert_string_equal(host, ip);
+	if (canonical)
+		assert_string_equal(list->ai_canonname, canonical);
+	else
+		assert_null(list->ai_canonname);
+	freeaddrinfo(list);
+}
+
+static void getaddrinfo_has_the_canonical_name(void **state)
+{
+	(void)state;
+	struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *list;
+	char longest[254];
+	memset(longest, 'x', sizeof longest);
+	for (size_t i = 50; i < sizeof longest; i += 51)
+		longest[i] = '.';
+	strcpy(longest + 243, ".glob.test");
+	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"};
+	for (size_t i = 0; i <= sizeof names / sizeof *names; i++) {
+		const char *name = i < sizeof names / sizeof *names ? names[i] : longest;
+		bool glob = strstr(name, "glob");
+		hints.ai_family = AF_UNSPEC;
+		assert_int_equal(getaddrinfo(name, "443", &hints, &list), 0);
+		assert_null(list->ai_next);
+		check_list(list, glob ? "198.18.0.2" : "198.18.0.1", name);
+		hints.ai_family = AF_INET6;
+		assert_int_equal(getaddrinfo(name, "https", &hints, &list), 0);
+		assert_int_equal(((struct sockaddr_in6 *)list->ai_addr)->sin6_scope_id, 0);
+		assert_int_equal(((struct sockaddr_in6 *)list->ai_addr)->sin6_port, htons(443));
+		check_list(list, glob ? "fd76:736f:636b:1::2" : "fd76:736f:636b:1::1", name);
+	}
+}
+
+static void getaddrinfo_takes_all_its_flags(void **state)
+{
+	(void)state;
+	struct addrinfo *list;
+	static const struct {
+		const char *host, *service;
+		int family, flags, error;
+		const char *ip;
+	} cases[] = {
+		{"api.test", NULL, AF_UNSPEC, 0, 0, "198.18.0.1"},
+		{"api.test", "443", AF_UNSPEC, AI_ADDRCONFIG | AI_PASSIVE, 0, "198.18.0.1"},
+		{"api.test", "443", AF_INET6, AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL, 0, "fd76:736f:636b:1::1"},
+		{"api.test", "https", AF_INET, 0, 0, "198.18.0.1"},
+		{"api.test", "https", AF_INET, AI_NUMERICSERV, EAI_NONAME, NULL},
+		{"api.test", "443", AF_INET, AI_NUMERICSERV, 0, "198.18.0.1"},
+		{"api.test", "443", AF_INET, AI_NUMERICHOST, EAI_NONAME, NULL},
+		{"api.test", "no-such-service", AF_INET, 0, EAI_SERVICE, NULL},
+		{"api.test", "443", AF_INET, 1 << 30, EAI_BADFLAGS, NULL},
+		{"api.test", "443", AF_UNIX, 0, EAI_FAMILY, NULL},
+		{"10.99.0.1", "443", AF_INET, AI_ADDRCONFIG | AI_NUMERICHOST, 0, "10.99.0.1"},
+		{"198.18.0.1", "443", AF_INET, AI_ADDRCONFIG, 0, "198.18.0.1"},
+		{"localhost", "443", AF_INET, AI_ADDRCONFIG, 0, "127.0.0.1"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct addrinfo hints = {
+			.ai_family = cases[i].family, .ai_flags = cases[i].flags, .ai_socktype = SOCK_STREAM};
+		int error = getaddrinfo(cases[i].host, cases[i].service, &hints, &list);
+		if (error != cases[i].error)
+			fail_msg("case %zu: %s", i, error ? gai_strerror(error) : "no error");
+		if (!error)
+			check_list(list, cases[i].ip, NULL);
+	}
+	assert_int_equal(getaddrinfo("api.test", "443", NULL, &list), 0);
+	check_list(list, "198.18.0.1", NULL);
+}
+
+static void the_elders_answer_too(void **state)
+{
+	(void)state;
+	static const uint8_t ipv4[] = {198, 18, 0, 1};
+	struct hostent *found = gethostbyname("api.test"), entry;
+	char room[512], own[256] = "";
+	int error;
+	assert_non_null(found);
+	assert_string_equal(found->h_name, "api.test");
+	assert_memory_equal(found->h_addr_list[0], ipv4, 4);
+	assert_null(found->h_addr_list[1]);
+	assert_null(found->h_aliases[0]);
+	found = gethostbyaddr(ipv4, 4, AF_INET);
+	assert_non_null(found);
+	assert_string_equal(found->h_name, "api.test");
+	found = gethostbyname2("api.test", AF_INET6);
+	assert_non_null(found);
+	assert_int_equal(found->h_length, 16);
+	assert_null(gethostbyname2("api.test", AF_UNIX));
+	assert_int_equal(gethostbyname_r("api.test", &entry, room, sizeof room, &found, &error), 0);
+	assert_ptr_equal(found, &entry);
+	assert_int_equal(
+		gethostbyname2_r("api.test", AF_INET6, &entry, room, sizeof room, &found, &error), 0);
+	assert_int_equal(entry.h_addrtype, AF_INET6);
+	assert_int_equal(gethostbyname_r("api.test", &entry, room, 8, &found, &error), ERANGE);
+	assert_null(found);
+	assert_int_equal(error, NETDB_INTERNAL);
+	assert_null(gethostbyaddr("\xc6\x12\x00\x02", 4, AF_INET)); /* a pattern */
+	assert_int_equal(h_errno, HOST_NOT_FOUND);
+	assert_int_equal(gethostname(own, sizeof own - 1), 0);
+	assert_non_null(gethostbyname(own));
+	assert_non_null(gethostbyname2("localhost", AF_INET));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, use_map, free_maps)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_connected_udp_socket_is_answered),
+		TEST(it_looks_like_udp),
+		TEST(datagrams_with_an_address_are_answered_from_there),
+		TEST(registrations_with_epoll_stay),
+		TEST(what_is_no_name_servers_stays_with_ip),
+		TEST(a_query_over_tcp_may_come_in_any_pieces),
+		TEST(it_looks_like_tcp),
+		TEST(a_query_that_is_too_long_is_malformed_and_the_next_is_not),
+		TEST(unread_answers_make_tcp_wait_and_udp_lose),
+		TEST(res_query_and_its_kin_are_answered),
+		TEST(getaddrinfo_has_the_canonical_name),
+		TEST(getaddrinfo_takes_all_its_flags),
+		TEST(the_elders_answer_too),
+	};
+	return cmocka_run_group_tests(tests, start, NULL);
+}
