@@ -221,6 +221,15 @@ struct sock *stream_of(int fd)
 	return sock;
 }
 
+struct sock *stream_held(int fd, struct sock *(*find)(int fd))
+{
+	struct sock *sock;
+	do
+		sock = find(fd);
+	while (sock && !fd_hold(fd, sock));
+	return sock;
+}
+
 static void mark_inherited(int fd, void *context)
 {
 	(void)context;

@@ -39,24 +39,27 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The port that both ends will see: the program's choice, else one of ours, else the kernel's 32-bit one. */
-static void choose_port(struct attempt *attempt)
+/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
+ */
+static bool choose_port(struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
-	int saved = errno;
+	int saved = errno, result = -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port =
 			i == 0 && sock->bound
 				? sock->name.port
 				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
-		if (attempt->transport->bind_client(attempt->fresh, port, &attempt->peer) == 0) {
+		result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
+		if (result == 0)
 			attempt->local.port = port;
-			break;
-		}
-		if (errno != EADDRINUSE)
+		if (result == 0 || errno != EADDRINUSE)
 			break;
 	}
-	errno = saved;
+	if (result < 0)
+		result = attempt->transport->bind_client(attempt->fresh, PORT_ANY, &attempt->peer);
+	errno = result < 0 ? EADDRNOTAVAIL : saved;
+	return result == 0;
 }
 
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
@@ -76,7 +79,10 @@ static void from_a_new_one(struct attempt *attempt, int flags)
 		return;
 	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
 	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
-	choose_port(attempt);
+	if (!choose_port(attempt)) {
+		close_quietly(attempt->fresh);
+		attempt->fresh = -1;
+	}
 }
 
 static bool open_client(struct attempt *attempt, int flags)

@@ -50,10 +50,10 @@ static bool shares(const struct sock *first, const void *context)
 {
 	const struct sharing *sharing = context;
 	enum sock_state state = state_of(first);
-	return first != sharing->second && (state == STATE_BOUND || state == STATE_LISTENING) &&
+	const struct rule *rule = first->rule; /* another thread may be closing it */
+	return first != sharing->second && rule && (state == STATE_BOUND || state == STATE_LISTENING) &&
 	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
-	       first->rule->target.kind == sharing->rule->target.kind &&
-	       first->name.port == sharing->wanted->port &&
+	       rule->target.kind == sharing->rule->target.kind && first->name.port == sharing->wanted->port &&
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
@@ -64,7 +64,9 @@ static int share(struct sock *sock, const struct rule *rule, const struct addres
 	int other = fd_find(shares, &sharing);
 	if (other < 0)
 		return fail(EADDRINUSE);
-	fd_sock(other)->shares = sock->shares = true;
+	struct sock *first = fd_sock(other);
+	if (first)
+		first->shares = sock->shares = true;
 	return libc.fcntl(other, F_DUPFD_CLOEXEC, NULL);
 }
 

@@ -23,12 +23,13 @@ static bool peer_closed(int fd)
  * them: a client that writes first and then reads finds what the server had said before it hung up. */
 static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 {
+	const struct transport *transport = sock->transport;
 	if (sock->refused)
 		return fail(stream_take_error(fd, sock));
 	int domain = 0;
 	socklen_t length = sizeof domain;
-	if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ||
-		domain != sock->transport->family)
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || !transport ||
+		domain != transport->family)
 		return fail(EPIPE); /* closed behind our back: this is another socket */
 	if (sock->shut_write || sock->told_closed || !peer_closed(fd) ||
 		stream_settle(fd, sock) != STATE_CONNECTED) {

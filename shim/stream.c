@@ -103,6 +103,7 @@ int stream_to_ip(int fd, struct sock *sock)
 
 int stream_take_error(int fd, struct sock *sock)
 {
+	const struct transport *transport = sock->transport; /* another thread may be closing it */
 	int error = 0;
 	socklen_t length = sizeof error;
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
@@ -110,7 +111,7 @@ int stream_take_error(int fd, struct sock *sock)
 	if (sock->refused)
 		error = sock->refused;
 	else if (error && state_of(sock) == STATE_CONNECTING)
-		error = sock->transport->connect_error(error);
+		error = transport ? transport->connect_error(error) : error;
 	sock->refused = 0;
 	if (error && state_of(sock) == STATE_CONNECTING)
 		set_state(sock, STATE_FAILED);

@@ -20,6 +20,9 @@ struct sock *stream_replaced(int fd);
 /* The same, and an INET socket of whose past attempts we know more than the kernel. */
 struct sock *stream_named(int fd);
 
+/* What one of these finds, kept (fd_release) while a call is under way: another thread may close the fd. */
+struct sock *stream_held(int fd, struct sock *(*find)(int fd));
+
 bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */
 static inline bool stream_is_tcp_protocol(int protocol)
 {

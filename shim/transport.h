@@ -29,7 +29,8 @@ struct transport {
 	void (*place)(const struct endpoint *endpoint, struct place *place);
 	/* Gives a server its place. EADDRINUSE if somebody listens or is bound there. */
 	int (*bind)(int fd, const struct place *place);
-	/* Gives a client of `peer` a port that both ends will see; EADDRINUSE if it is taken. */
+	/* Gives a client of `peer` a port that both ends will see; EADDRINUSE if it is taken. PORT_ANY: a
+	 * free one above 65535. */
 	int (*bind_client)(int fd, uint32_t port, const struct endpoint *peer);
 	/* One attempt. timeout_ms 0: the kernel's default. EINPROGRESS, EINTR as connect(2); EAGAIN never. */
 	int (*connect)(int fd, const struct place *place, uint32_t timeout_ms);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,6 +22,8 @@ static const char CLIENT[] = "ip2vsock/"; /* behind the NUL that makes the name 
 
 static const char *directory;
 static uint32_t own = CID_LOCAL;
+
+static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer);
 
 void transport_unix_start(const struct settings *settings)
 {
@@ -231,8 +234,25 @@ static int unix_bind(int fd, const struct place *place)
 	return replace_stale(fd, place);
 }
 
+/* Some 30000 clients at once have taken all ports of 16 bits. */
+static int bind_client_above(int fd, const struct endpoint *peer)
+{
+	enum { TRIES = 64, PORTS_OF_A_PROCESS = 1 << 15 };
+	static _Atomic uint32_t counter;
+	for (int i = 0; i < TRIES; i++) {
+		uint32_t turn = atomic_fetch_add(&counter, 1) % PORTS_OF_A_PROCESS;
+		uint32_t port = (uint32_t)getpid() * PORTS_OF_A_PROCESS + turn;
+		port = port % (PORT_ANY - UINT16_MAX - 1) + UINT16_MAX + 1;
+		if (unix_bind_client(fd, port, peer) == 0)
+			return 0;
+	}
+	return -1;
+}
+
 static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 {
+	if (port == PORT_ANY)
+		return bind_client_above(fd, peer);
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	bool local = peer->cid == CID_LOCAL || peer->cid == own;
 	char *at = put_text(address.sun_path + 1, CLIENT);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What makes and ends fd numbers. On an fd that isn't ours each costs one load and one branch. */
+#include "../cancel.h"
 #include "../libc.h"
 #include "../registrations.h"
 #include "../shim.h"
@@ -132,6 +133,13 @@ int hook_dup3(int fd, int number, int flags)
 	return neither_tracked(fd, number) ? libc.dup3(fd, number, flags) : dup3_ours(fd, number, flags);
 }
 
+static void note_owner(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (sock)
+		sock->owner = true;
+}
+
 OURS int fcntl_ours(int fd, int command, void *argument)
 {
 	int result = libc.fcntl(fd, command, argument);
@@ -141,7 +149,7 @@ OURS int fcntl_ours(int fd, int command, void *argument)
 		fd_alias(fd, result);
 	else if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
 		 (command == F_SETFL && (long)argument & O_ASYNC))
-		fd_sock(fd)->owner = true;
+		note_owner(fd);
 	return result;
 }
 
@@ -163,10 +171,15 @@ int hook_ioctl(int fd, unsigned long request, void *argument)
 	struct sock *sock = NULL;
 	if (shim_active() &&
 		(fd_tracked(fd) || request == FIONREAD)) /* which programs ask of inherited sockets too */
-		sock = stream_replaced(fd);
-	if ((request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP) && fd_tracked(fd))
-		fd_sock(fd)->owner = true;
-	return sock ? stream_ioctl(fd, sock, request, argument) : libc.ioctl(fd, request, argument);
+		sock = stream_held(fd, stream_replaced);
+	if (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP)
+		note_owner(fd);
+	if (!sock)
+		return libc.ioctl(fd, request, argument);
+	int outer_state = cancel_later(), result = stream_ioctl(fd, sock, request, argument);
+	fd_release(sock);
+	cancel_as_before(outer_state);
+	return result;
 }
 
 int hook_sockatmark(int fd)

@@ -8,12 +8,23 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-/* A call that works leaves errno as it was, whatever was tried on the way; and a thread isn't cancelled on
- * the way. */
-#define WHOLE(call)                                                                                          \
+static struct sock *held(int fd, struct sock *(*find)(int fd))
+{
+	return shim_active() ? stream_held(fd, find) : NULL;
+}
+
+static struct sock *find_opened_or_replaced(int fd)
+{
+	return fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
+}
+
+/* A call on what is held. If it works it leaves errno as it was, whatever was tried on the way; and a thread
+ * isn't cancelled on the way. */
+#define WHOLE(sock, call)                                                                                    \
 	({                                                                                                   \
 		int errno_before = errno, outer_state = cancel_later();                                      \
 		int call_result = (call);                                                                    \
+		fd_release(sock);                                                                            \
 		cancel_as_before(outer_state);                                                               \
 		if (call_result >= 0)                                                                        \
 			errno = errno_before;                                                                \
@@ -62,21 +73,28 @@ static bool concerns_us(
 	return (rule && rule->target.kind != TARGET_DIRECT) || ranges_reserve(&shim.ranges, wanted);
 }
 
+/* What isn't one is told as connect() tells it: EBADF, ENOTSOCK. */
+static bool is_socket(int fd)
+{
+	int type;
+	socklen_t length = sizeof type;
+	return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
+}
+
 int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct address wanted;
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
-		struct sock *sock = stream_of(fd);
+		struct sock *sock = held(fd, stream_of);
 		if (!sock)
-			sock = datagram_of(fd);
-		if (sock && fd_hold(fd, sock)) {
-			int result = WHOLE(is_datagram(sock) ? datagram_connect(fd, sock, address, length)
+			sock = held(fd, datagram_of);
+		if (sock)
+			return WHOLE(sock, is_datagram(sock) ? datagram_connect(fd, sock, address, length)
 							     : stream_connect(fd, sock, address, length));
-			fd_release(sock);
-			return result;
-		}
-		if (concerns_us(SIDE_CONNECT, address, length, &wanted) &&
-			(ranges_reserve(&shim.ranges, &wanted) || stream_is_tcp(fd)))
+		bool ours = concerns_us(SIDE_CONNECT, address, length, &wanted);
+		if (ours && !is_socket(fd))
+			return -1; /* in a moment another thread's TCP socket may stand there */
+		if (ours && (ranges_reserve(&shim.ranges, &wanted) || stream_is_tcp(fd)))
 			return stream_unreachable(&wanted);
 	}
 	return libc.connect(fd, address, length);
@@ -86,12 +104,9 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct address wanted;
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_LISTEN, address, length, &wanted))) {
-		struct sock *sock = stream_of(fd);
-		if (sock && fd_hold(fd, sock)) {
-			int result = WHOLE(stream_bind(fd, sock, address, length));
-			fd_release(sock);
-			return result;
-		}
+		struct sock *sock = held(fd, stream_of);
+		if (sock)
+			return WHOLE(sock, stream_bind(fd, sock, address, length));
 		if (concerns_us(SIDE_LISTEN, address, length, &wanted) && stream_is_tcp(fd)) {
 			errno = ENOBUFS;
 			return -1;
@@ -102,22 +117,15 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 
 int hook_listen(int fd, int backlog)
 {
-	struct sock *sock = shim_active() ? stream_of(fd) : NULL;
-	if (!sock || !fd_hold(fd, sock))
-		return libc.listen(fd, backlog);
-	int result = WHOLE(stream_listen(fd, sock, backlog));
-	fd_release(sock);
-	return result;
+	struct sock *sock = held(fd, stream_of);
+	return sock ? WHOLE(sock, stream_listen(fd, sock, backlog)) : libc.listen(fd, backlog);
 }
 
 int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	if (sock && fd_hold(fd, sock)) {
-		int result = WHOLE(stream_accept(fd, sock, address, length, flags));
-		fd_release(sock);
-		return result;
-	}
+	struct sock *sock = held(fd, stream_replaced);
+	if (sock)
+		return WHOLE(sock, stream_accept(fd, sock, address, length, flags));
 	int accepted = libc.accept4(fd, address, length, flags);
 	if (accepted < 0)
 		return accepted;
@@ -134,41 +142,35 @@ int hook_accept(int fd, struct sockaddr *address, socklen_t *length)
 
 int hook_shutdown(int fd, int how)
 {
-	struct sock *sock = NULL;
-	if (shim_active())
-		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
-	if (!sock || !fd_hold(fd, sock))
-		return libc.shutdown(fd, how);
-	int result = WHOLE(stream_shutdown(fd, sock, how));
-	fd_release(sock);
-	return result;
+	struct sock *sock = held(fd, find_opened_or_replaced);
+	return sock ? WHOLE(sock, stream_shutdown(fd, sock, how)) : libc.shutdown(fd, how);
 }
 
 int hook_getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
-	return sock ? WHOLE(stream_name(fd, sock, address, length)) : libc.getsockname(fd, address, length);
+	struct sock *sock = held(fd, stream_named);
+	return sock ? WHOLE(sock, stream_name(fd, sock, address, length))
+		    : libc.getsockname(fd, address, length);
 }
 
 int hook_getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
-	struct sock *sock = shim_active() ? stream_replaced(fd) : NULL;
-	return sock ? WHOLE(stream_peer(fd, sock, address, length)) : libc.getpeername(fd, address, length);
+	struct sock *sock = held(fd, stream_replaced);
+	return sock ? WHOLE(sock, stream_peer(fd, sock, address, length))
+		    : libc.getpeername(fd, address, length);
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	struct sock *sock = NULL;
-	if (shim_active())
-		sock = fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
-	return sock ? WHOLE(stream_setsockopt(fd, sock, level, name, value, length))
+	struct sock *sock = held(fd, find_opened_or_replaced);
+	return sock ? WHOLE(sock, stream_setsockopt(fd, sock, level, name, value, length))
 		    : libc.setsockopt(fd, level, name, value, length);
 }
 
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
-	struct sock *sock = shim_active() ? stream_named(fd) : NULL;
-	return sock ? WHOLE(stream_getsockopt(fd, sock, level, name, value, length))
+	struct sock *sock = held(fd, stream_named);
+	return sock ? WHOLE(sock, stream_getsockopt(fd, sock, level, name, value, length))
 		    : libc.getsockopt(fd, level, name, value, length);
 }
 

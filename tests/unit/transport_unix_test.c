@@ -459,9 +459,34 @@ static void without_emulated_cids_no_name_is_ours(void **state)
 	check_name("/3.80", sizeof "/3.80", false, CID_LOCAL, PORT_ANY);
 }
 
+/* Where all ports of 16 bits are taken, a client still says who it is: an unnamed one would look local. */
+static void a_client_without_a_port_gets_one_above(void **state)
+{
+	(void)state;
+	be(4);
+	int first = open_socket(), second = open_socket();
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	struct endpoint one, other;
+	assert_int_equal(carrier->bind_client(first, PORT_ANY, &(struct endpoint){3, 5000}), 0);
+	assert_int_equal(carrier->bind_client(second, PORT_ANY, &(struct endpoint){3, 5000}), 0);
+	assert_int_equal(libc.getsockname(first, (struct sockaddr *)&name, &length), 0);
+	carrier->endpoint((struct sockaddr *)&name, length, &one);
+	length = sizeof name;
+	assert_int_equal(libc.getsockname(second, (struct sockaddr *)&name, &length), 0);
+	carrier->endpoint((struct sockaddr *)&name, length, &other);
+	assert_int_equal(one.cid, 4);
+	assert_int_equal(other.cid, 4);
+	assert_true(one.port > UINT16_MAX && one.port != PORT_ANY && other.port > UINT16_MAX);
+	assert_true(one.port != other.port);
+	libc.close(first);
+	libc.close(second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_client_without_a_port_gets_one_above),
 		cmocka_unit_test(a_server_has_a_file_named_after_its_cid_and_port),
 		cmocka_unit_test(both_ends_see_true_endpoints),
 		cmocka_unit_test(a_client_of_its_own_machine_is_local),
