@@ -24,6 +24,23 @@ int stream_answer(
 	return 0;
 }
 
+/* Lets the kernel write to the program's buffer first: what it finds fault with, TCP would. */
+bool stream_can_write(int fd, struct sockaddr *address, socklen_t size)
+{
+	return !size || libc.getsockname(fd, address, &size) == 0 || errno != EFAULT;
+}
+
+static int answer_checked(int fd, int family, const struct address *told, uint32_t scope,
+	struct sockaddr *address, socklen_t *length)
+{
+	socklen_t size = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	if (address && length && *length < size)
+		size = *length;
+	if (address && length && (int)*length >= 0 && !stream_can_write(fd, address, size))
+		return -1;
+	return stream_answer(family, told, scope, address, length);
+}
+
 /* This end of a connection, as the program would have found it on TCP. */
 static struct address own_address(int fd, struct sock *sock)
 {
@@ -67,12 +84,12 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)
 		told = own_address(fd, sock);
-	return stream_answer(sock->family, &told, 0, address, length);
+	return answer_checked(fd, sock->family, &told, 0, address, length);
 }
 
 int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
 	if (stream_settle(fd, sock) != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
-	return stream_answer(sock->family, &sock->asked, sock->scope, address, length);
+	return answer_checked(fd, sock->family, &sock->asked, sock->scope, address, length);
 }

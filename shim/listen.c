@@ -302,8 +302,8 @@ static void leave_accept(void *held)
 	fd_release(sock);
 }
 
-/* The kernel writes to the program's own buffer where that is large enough for the carrier's address: so it
- * finds fault with the pointers that TCP would find fault with. */
+/* The kernel writes to the program's own buffer, at once where that is large enough for the carrier's
+ * address: so it finds fault with the pointers that TCP would find fault with. */
 static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
 	struct endpoint *peer)
 {
@@ -316,9 +316,16 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	if (address && !length)
 		return libc.accept4(fd, address, length, flags);
 	int accepted = CANCEL_HERE(libc.accept4(fd, from, size, flags), leave_accept, sock);
-	if (accepted >= 0)
-		sock->transport->endpoint(from, *size, peer);
-	return accepted;
+	if (accepted < 0)
+		return accepted;
+	sock->transport->endpoint(from, *size, peer);
+	if (from == address || !address || (int)*length < 0)
+		return accepted;
+	bool whole = *length >= sizeof(struct sockaddr_in);
+	if (stream_can_write(accepted, address, whole ? sizeof(struct sockaddr_in) : *length))
+		return accepted;
+	close_quietly(accepted);
+	return -1;
 }
 
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags)

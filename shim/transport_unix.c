@@ -9,12 +9,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -104,6 +107,35 @@ static void unix_place(const struct endpoint *endpoint, struct place *place)
 	at = put_text(put_text(at, directory), "/");
 	*put_endpoint(at, cid, endpoint->port) = '\0';
 	transport_unix_path(path, place);
+}
+
+bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length)
+{
+	if (!directory || address->sa_family != AF_UNIX ||
+		length <= offsetof(struct sockaddr_un, sun_path) + 1)
+		return false;
+	const char *path = ((const struct sockaddr_un *)address)->sun_path;
+	size_t size = length - offsetof(struct sockaddr_un, sun_path), prefix = strlen(directory);
+	if (path[0] == '\0')
+		return size > sizeof CLIENT && memcmp(path + 1, CLIENT, sizeof CLIENT - 1) == 0;
+	return size > prefix && memcmp(path, directory, prefix) == 0 && path[prefix] == '/';
+}
+
+static void unix_endpoint(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint)
+{
+	const char *path = ((const struct sockaddr_un *)address)->sun_path;
+	const char *end = (const char *)address + length;
+	const char *at = NULL;
+	*endpoint = (struct endpoint){CID_LOCAL, PORT_ANY};
+	if (length <= offsetof(struct sockaddr_un, sun_path))
+		return; /* a client of another kind, which has no name */
+	if (path[0] == '\0' && transport_unix_is_ours(address, length))
+		at = path + sizeof CLIENT;
+	else if (transport_unix_is_ours(address, length) && path + strlen(directory) + 1 < end)
+		at = path + strlen(directory) + 1 + (path[strlen(directory) + 1] == '.');
+	struct endpoint told;
+	if (at && get_endpoint(at, end, &told))
+		*endpoint = told;
 }
 
 /* A socket file whose socket is gone refuses; one in use, of another type than SOCK_DGRAM, is EPROTOTYPE
@@ -217,8 +249,35 @@ static int replace_stale(int fd, const struct place *place)
 	return result;
 }
 
+/* Low ports are for CAP_NET_BIND_SERVICE, as on AF_VSOCK and TCP; where TCP lets everybody have them
+ * (containers), so does this. */
+static bool may_bind(uint32_t port)
+{
+	if (port >= 1024)
+		return true;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	libc.syscall(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0);
+	if (data[0].effective & 1u << CAP_NET_BIND_SERVICE)
+		return true;
+	char text[12] = "1024";
+	int setting = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
+	if (setting >= 0) {
+		ssize_t got = read(setting, text, sizeof text - 1);
+		text[got > 0 ? got : 0] = '\0';
+		libc.close(setting);
+	}
+	return port >= (uint32_t)atoi(text);
+}
+
 static int unix_bind(int fd, const struct place *place)
 {
+	struct endpoint endpoint;
+	unix_endpoint((const struct sockaddr *)&place->sockaddr, place->length, &endpoint);
+	if (!may_bind(endpoint.port)) {
+		errno = EACCES;
+		return -1;
+	}
 	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0) {
 		open_to_all(place);
 		return 0;
@@ -300,35 +359,6 @@ static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 	if (result < 0)
 		errno = unix_connect_error(errno);
 	return result;
-}
-
-bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length)
-{
-	if (!directory || address->sa_family != AF_UNIX ||
-		length <= offsetof(struct sockaddr_un, sun_path) + 1)
-		return false;
-	const char *path = ((const struct sockaddr_un *)address)->sun_path;
-	size_t size = length - offsetof(struct sockaddr_un, sun_path), prefix = strlen(directory);
-	if (path[0] == '\0')
-		return size > sizeof CLIENT && memcmp(path + 1, CLIENT, sizeof CLIENT - 1) == 0;
-	return size > prefix && memcmp(path, directory, prefix) == 0 && path[prefix] == '/';
-}
-
-static void unix_endpoint(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint)
-{
-	const char *path = ((const struct sockaddr_un *)address)->sun_path;
-	const char *end = (const char *)address + length;
-	const char *at = NULL;
-	*endpoint = (struct endpoint){CID_LOCAL, PORT_ANY};
-	if (length <= offsetof(struct sockaddr_un, sun_path))
-		return; /* a client of another kind, which has no name */
-	if (path[0] == '\0' && transport_unix_is_ours(address, length))
-		at = path + sizeof CLIENT;
-	else if (transport_unix_is_ours(address, length) && path + strlen(directory) + 1 < end)
-		at = path + strlen(directory) + 1 + (path[strlen(directory) + 1] == '.');
-	struct endpoint told;
-	if (at && get_endpoint(at, end, &told))
-		*endpoint = told;
 }
 
 static uint32_t unix_own_cid(uint32_t peer_cid)
