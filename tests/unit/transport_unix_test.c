@@ -459,6 +459,38 @@ static void without_emulated_cids_no_name_is_ours(void **state)
 	check_name("/3.80", sizeof "/3.80", false, CID_LOCAL, PORT_ANY);
 }
 
+static int (*bind_of_libc)(int fd, const struct sockaddr *address, socklen_t length);
+static char victim[128];
+
+/* Somebody who may write to the directory acts at the worst moment. */
+static int bind_and_be_replaced(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int result = bind_of_libc(fd, address, length);
+	const char *path = ((const struct sockaddr_un *)address)->sun_path;
+	if (result == 0 && (unlink(path) < 0 || symlink(victim, path) < 0))
+		return -1;
+	return result;
+}
+
+static void the_mode_of_no_other_file_is_changed(void **state)
+{
+	(void)state;
+	struct stat file;
+	struct place place = place_of(4, 1234);
+	be(4);
+	snprintf(victim, sizeof victim, "%s/victim", folder);
+	libc.close(open(victim, O_CREAT | O_WRONLY, 0600));
+	int fd = open_socket();
+	bind_of_libc = libc.bind;
+	libc.bind = bind_and_be_replaced;
+	int result = carrier->bind(fd, &place);
+	libc.bind = bind_of_libc;
+	assert_int_equal(result, 0);
+	assert_int_equal(stat(victim, &file), 0);
+	assert_int_equal(file.st_mode & 0777, 0600);
+	libc.close(fd);
+}
+
 /* Where all ports of 16 bits are taken, a client still says who it is: an unnamed one would look local. */
 static void a_client_without_a_port_gets_one_above(void **state)
 {
@@ -487,6 +519,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_without_a_port_gets_one_above),
+		cmocka_unit_test(the_mode_of_no_other_file_is_changed),
 		cmocka_unit_test(a_server_has_a_file_named_after_its_cid_and_port),
 		cmocka_unit_test(both_ends_see_true_endpoints),
 		cmocka_unit_test(a_client_of_its_own_machine_is_local),
