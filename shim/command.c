@@ -200,7 +200,7 @@ int main(int count, char **arguments)
 {
 	static struct program program;
 	static struct elf own;
-	struct options options = {0};
+	static struct options options;
 	struct settings settings;
 	char library[PATH_MAX], message[PRELOAD_MESSAGE];
 

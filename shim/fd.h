@@ -78,6 +78,7 @@ extern _Atomic uint32_t fd_index[FD_LIMIT];
 /* The one load and one branch that a hook costs on any other fd. */
 static inline bool fd_tracked(int fd)
 {
+	/* cppcheck-suppress negativeIndex ; as unsigned it is beyond the limit */
 	return (unsigned)fd < FD_LIMIT && atomic_load_explicit(&fd_index[fd], memory_order_relaxed) != 0;
 }
 

@@ -332,7 +332,7 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 {
 	socklen_t room = length ? *length : 0;
 	while (!sock->shut_listen) {
-		struct endpoint peer;
+		struct endpoint peer = {CID_ANY, PORT_ANY};
 		atomic_fetch_add(&sock->accepting, 1);
 		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
 		atomic_fetch_sub(&sock->accepting, 1);

@@ -10,8 +10,9 @@ char name_character(char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return (char)(c - 'A' + 'a');
-	bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-	return good ? c : 0;
+	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')
+		return c;
+	return 0;
 }
 
 size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length)
@@ -183,7 +184,7 @@ enum names_answer names_address(
 				deepest = found[i];
 		}
 	}
-	if (!taken)
+	if (!taken || !deepest)
 		return NAMES_NOT_TAKEN;
 	uint32_t number = deepest->named;
 	if (host_in_path && deepest->kind == ENTRY_SUFFIX) {
@@ -212,7 +213,7 @@ bool names_host(const struct map *map, const struct address *address, char name[
 	const struct entry *entry = entry_at(map, map->named[number]);
 	*is_pattern = entry->kind == ENTRY_SUFFIX;
 	if (*is_pattern)
-		memcpy(name, "*.", 2);
+		strcpy(name, "*.");
 	memcpy(name + (*is_pattern ? 2 : 0), entry_text(entry), entry->length + 1u);
 	return true;
 }

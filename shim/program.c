@@ -204,49 +204,51 @@ void script_env_program(const char *argument, char program[256])
 	snprintf(program, 256, "%s", word);
 }
 
-/* Maps a whole file. Its image is NULL if it is empty. */
-static int map_file(int fd, size_t size, const void **image)
+/* A whole file; NULL with errno: none that can be executed. */
+struct image {
+	const void *bytes;
+	size_t size;
+	struct stat status;
+};
+
+static bool map_file(int fd, struct image *image)
 {
-	*image = NULL;
-	if (!size)
-		return 0;
-	void *at = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (at == MAP_FAILED)
-		return errno;
-	*image = at;
-	return 0;
+	if (fstat(fd, &image->status) < 0)
+		return false;
+	if (!S_ISREG(image->status.st_mode)) {
+		errno = S_ISDIR(image->status.st_mode) ? EISDIR : EACCES;
+		return false;
+	}
+	image->size = (size_t)image->status.st_size;
+	image->bytes = image->size ? mmap(NULL, image->size, PROT_READ, MAP_PRIVATE, fd, 0) : "";
+	return image->bytes != MAP_FAILED;
 }
 
-static int open_file(const char *path, struct stat *status, const void **image)
+static bool open_file(const char *path, struct image *image)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return errno;
-	int error = fstat(fd, status)	       ? errno
-		    : S_ISREG(status->st_mode) ? 0
-		    : S_ISDIR(status->st_mode) ? EISDIR
-					       : EACCES;
-	if (!error)
-		error = map_file(fd, (size_t)status->st_size, image);
+		return false;
+	bool good = map_file(fd, image);
+	int error = errno;
 	close(fd);
-	return error;
+	errno = error;
+	return good;
 }
 
-static void unmap(const void *image, const struct stat *status)
+static void unmap(const struct image *image)
 {
-	if (image)
-		munmap((void *)image, (size_t)status->st_size);
+	if (image->size)
+		munmap((void *)image->bytes, image->size);
 }
 
 int elf_read_file(struct elf *elf, const char *path)
 {
-	struct stat status;
-	const void *image;
-	int error = open_file(path, &status, &image);
-	if (error)
-		return error;
-	bool good = elf_read(elf, image, (size_t)status.st_size);
-	unmap(image, &status);
+	struct image image;
+	if (!open_file(path, &image))
+		return errno;
+	bool good = elf_read(elf, image.bytes, image.size);
+	unmap(&image);
 	return good ? 0 : ENOEXEC;
 }
 
@@ -347,15 +349,15 @@ static bool runs_secure(const char *path, const struct stat *status, char why[EL
 	return true;
 }
 
-static int check_elf(struct program *program, const char *path, const struct stat *status, const void *image,
-	const struct elf *own)
+static int check_elf(
+	struct program *program, const char *path, const struct image *image, const struct elf *own)
 {
 	struct elf elf;
 	char why[ELF_REFUSAL];
-	if (!elf_read(&elf, image, (size_t)status->st_size))
+	if (!elf_read(&elf, image->bytes, image->size))
 		return refuse(
 			program, EXIT_NOT_EXECUTABLE, "can't be executed: a corrupt or cut off ELF file");
-	if (elf_refused(&elf, own, why) || runs_secure(path, status, why))
+	if (elf_refused(&elf, own, why) || runs_secure(path, &image->status, why))
 		return refuse(program, EXIT_REFUSED, "%s", why);
 	if (access(elf.interpreter, X_OK))
 		return refuse(program, EXIT_NOT_FOUND, "needs the loader %s, which can't be executed: %s",
@@ -380,8 +382,7 @@ static int check_interpreter(
 
 static int check_file(struct program *program, const char *path, const struct elf *own, int depth)
 {
-	struct stat status;
-	const void *image;
+	struct image image;
 	struct script script;
 	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS))
 		return refuse_errno(program, errno);
@@ -389,21 +390,19 @@ static int check_file(struct program *program, const char *path, const struct el
 		return refuse(program, EXIT_REFUSED,
 			"can't be read, so ip2vsock can't tell whether the library would be loaded into it: "
 			"give read permission");
-	int error = open_file(path, &status, &image);
-	if (error)
-		return refuse_errno(program, error);
+	if (!open_file(path, &image))
+		return refuse_errno(program, errno);
 	int result;
-	size_t size = (size_t)status.st_size;
-	if (size >= SELFMAG && !memcmp(image, ELFMAG, SELFMAG))
-		result = check_elf(program, path, &status, image, own);
+	if (image.size >= SELFMAG && !memcmp(image.bytes, ELFMAG, SELFMAG))
+		result = check_elf(program, path, &image, own);
 	else if (depth >= SCRIPT_DEPTH)
 		result = refuse_errno(program, ELOOP);
-	else if (script_read(&script, image, size))
+	else if (script_read(&script, image.bytes, image.size))
 		result = check_interpreter(program, &script, own, depth);
 	else /* execvp gives what the kernel doesn't know to the shell */
 		result =
 			check_interpreter(program, &(struct script){.interpreter = _PATH_BSHELL}, own, depth);
-	unmap(image, &status);
+	unmap(&image);
 	return result;
 }
 

@@ -142,8 +142,8 @@ static bool read_environment(
 		if (!(*environ)[length])
 			continue;
 		int i = 0;
-		while (i < VARIABLES &&
-			(strlen(variable_names[i]) != length || memcmp(variable_names[i], *environ, length)))
+		while (i < VARIABLES && (strlen(variable_names[i]) != length ||
+						memcmp(variable_names[i], *environ, length) != 0))
 			i++;
 		if (i == VARIABLES)
 			return unknown(message, *environ);
@@ -179,7 +179,7 @@ static bool read_ranges(
 		return false;
 	if (values[NAMES] && !read_range(&ranges->names, NAMES, values[NAMES], message))
 		return false;
-	if (!prefix_overlaps(&ranges->peers, &ranges->names))
+	if ((!values[PEERS] && !values[NAMES]) || !prefix_overlaps(&ranges->peers, &ranges->names))
 		return true;
 	char other[PREFIX_TEXT], expected[128] = "addresses outside ";
 	enum variable moved = values[NAMES] ? NAMES : PEERS;

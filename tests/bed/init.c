@@ -92,7 +92,10 @@ static char **read_command(void)
 	strings[count++] = "env";
 	strings[count++] = "-i";
 	while (getdelim(&string, &size, '\0', file) > 0) {
-		strings = realloc(strings, (count + 2) * sizeof *strings);
+		char **larger = realloc(strings, (count + 2) * sizeof *strings);
+		if (!larger)
+			die("read", "command");
+		strings = larger;
 		strings[count++] = string;
 		strings[count] = string = NULL;
 	}

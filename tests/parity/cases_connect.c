@@ -270,7 +270,7 @@ CASE(connect_nonblocking_many, "eight attempts in flight on eight sockets, each 
 	for (int i = 0; i < 8; i++) {
 		c[i] = tcp();
 		nonblocking(c[i]);
-		connect(c[i], sa(&to), to.length);
+		(void)connect(c[i], sa(&to), to.length);
 	}
 	for (int i = 0; i < 8; i++) {
 		struct pollfd entry = {.fd = c[i], .events = POLLOUT};
@@ -728,7 +728,7 @@ CASE(connect_backlog_full, "a full backlog makes a client wait, not fail")
 	for (int i = 0; i < 8; i++) {
 		int c = tcp();
 		nonblocking(c);
-		connect(c, sa(&to), to.length);
+		(void)connect(c, sa(&to), to.length);
 		struct pollfd entry = {.fd = c, .events = POLLOUT};
 		if (poll(&entry, 1, 50) == 1 && entry.revents & POLLERR)
 			refused++;
@@ -749,7 +749,7 @@ CASE(connect_nonblocking_beat, "a non-blocking connect to a slow peer doesn't bl
 	nonblocking(c);
 	clock_start();
 	begin("connect(c, a slow peer)");
-	connect(c, sa(&peer.address), peer.address.length);
+	(void)connect(c, sa(&peer.address), peer.address.length);
 	TOOK(0);
 }
 

@@ -584,7 +584,7 @@ CASE(epoll_many_sockets, "forty sockets registered, connected and reported, each
 		nonblocking(c);
 		struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.fd = c};
 		epoll_ctl(ep, EPOLL_CTL_ADD, c, &event);
-		connect(c, sa(&to), to.length);
+		(void)connect(c, sa(&to), to.length);
 		struct pollfd entry = {.fd = c, .events = POLLOUT};
 		poll(&entry, 1, 2000);
 	}

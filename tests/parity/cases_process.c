@@ -1174,7 +1174,7 @@ static void *churn(void *address)
 		struct addr peer = {.length = sizeof(peer.storage)};
 		setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (connect(c, sa(&to), to.length) || getpeername(c, sa(&peer), &peer.length) ||
-			memcmp(&peer.storage, &to.storage, sizeof(struct sockaddr_in)))
+			memcmp(&peer.storage, &to.storage, sizeof(struct sockaddr_in)) != 0)
 			wrong++;
 		int d = dup(c);
 		close(c);

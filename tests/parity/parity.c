@@ -408,8 +408,9 @@ void pause_ms(int ms)
 void settle(void)
 {
 	static int ms = -1;
+	const char *set = getenv("PARITY_SETTLE_MS");
 	if (ms < 0)
-		ms = getenv("PARITY_SETTLE_MS") ? atoi(getenv("PARITY_SETTLE_MS")) : 5;
+		ms = set ? atoi(set) : 5;
 	int saved = errno;
 	if (ms)
 		pause_ms(ms);

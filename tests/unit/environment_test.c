@@ -58,13 +58,11 @@ static void assert_completed(const char *const *envp, const char *const *expecte
 	errno = 4242;
 	char *const *complete = environment_complete((char *const *)envp, room);
 	assert_int_equal(errno, 4242);
-	if (!equal(complete, expected)) {
-		for (char *const *one = complete; *one; one++)
-			print_message("%s\n", *one);
-		free(room);
-		fail_msg("not what was expected");
-	}
+	bool same = equal(complete, expected);
+	for (char *const *one = complete; !same && *one; one++)
+		print_message("%s\n", *one);
 	free(room);
+	assert_true(same);
 }
 #define LIST(...) ((const char *[]){__VA_ARGS__, NULL})
 

@@ -540,7 +540,7 @@ static void one_host_may_have_every_port(void **state)
 	(void)state;
 	enum { PORTS = 65535 };
 	static uint32_t expected[PORTS + 1];
-	uint16_t *order = malloc(PORTS * sizeof *order);
+	uint16_t *order = calloc(PORTS, sizeof *order);
 	char *text = malloc(PORTS * 32), *at = text;
 	uint32_t number = 0;
 	srand(3);

@@ -212,7 +212,7 @@ static int family_of(int fd)
 /* A server's socket works: it listens, is what a far client reaches, and tells its address. */
 static void assert_serves(int fd, uint16_t port)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name;
 	assert_int_equal(listen(fd, 5), 0);
 	assert_int_equal(family_of(fd), AF_UNIX);
@@ -290,7 +290,7 @@ static int act_connect(void)
 
 static void connect_works(void)
 {
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = {0};
 	socklen_t length = sizeof peer;
 	assert_int_equal(family_of(program.fd), AF_UNIX);
 	assert_int_equal(getpeername(program.fd, (struct sockaddr *)&peer, &length), 0);
@@ -559,7 +559,7 @@ static int act_get(void)
 
 static int act_ask_names(void)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name, peer_length = sizeof name;
 	if (getsockname(program.fd, (struct sockaddr *)&name, &length) < 0)
 		return -1;
@@ -787,7 +787,8 @@ __attribute__((constructor(101))) static void choose_map(void)
 {
 	char map[160], transport[128];
 	make_directory(NULL);
-	snprintf(map, sizeof map, "*:1=direct, *:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*", RETRY_PORT, CLIENT_PORT);
+	snprintf(map, sizeof map, "*:1=direct, *:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*", RETRY_PORT,
+		CLIENT_PORT);
 	snprintf(transport, sizeof transport, "unix:%s", folder);
 	setenv("IP2VSOCK_MAP", map, 1);
 	setenv("IP2VSOCK_TRANSPORT", transport, 1);

@@ -126,7 +126,7 @@ static void retry_reaches_a_peer_that_is_two_seconds_late(void)
 	int fd = tcp(0);
 	expect("connect", connect_to(fd, RETRY_5S), 0);
 	took("connect", since, 1900, 3600);
-	if (read(fd, data, sizeof(data)) != 4 || strcmp(data, "late"))
+	if (read(fd, data, sizeof(data)) != 4 || strcmp(data, "late") != 0)
 		wrong("what came isn't what the server sent: '%s'", data);
 	ended_well(server);
 }
