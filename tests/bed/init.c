@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* init STATE NAME up|down [MODULES]: PID 1 in the bed, a host called NAME. Makes the kernel's file systems, loads AF_VSOCK
- * from the directory MODULES, sets lo, runs the command that STATE/command holds, and powers off. In C, because a fork
- * costs 50 ms in User-Mode Linux. */
+/* init STATE NAME up|down [MODULES]: PID 1 in the bed, a host called NAME. Makes the kernel's file systems,
+ * loads AF_VSOCK from the directory MODULES, sets lo, runs the command that STATE/command holds, and powers
+ * off. In C, because a fork costs 50 ms in User-Mode Linux. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -115,8 +115,7 @@ static pid_t start(char **command, int out, int error)
 	if (dup2(open("/dev/null", O_RDONLY), 0) < 0 || dup2(out, 1) < 0 || dup2(error, 2) < 0)
 		die("open", "/dev/null");
 	if (chdir("directory") < 0) {
-		fprintf(stderr, "the working directory can't be used in the bed: %s\n",
-			strerror(errno));
+		fprintf(stderr, "the working directory can't be used in the bed: %s\n", strerror(errno));
 		_exit(125);
 	}
 	execv("/usr/bin/env", command);

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # $state: of who sources this
 # SPDX-License-Identifier: MIT
 # Sourced by the beds that boot a Debian kernel under QEMU: which kernel, its initramfs, and the file systems that it shares
 # with this machine. Uses $state, a directory of the bed's own, and fail.

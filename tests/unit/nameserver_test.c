@@ -383,7 +383,7 @@ static void unread_answers_make_tcp_wait_and_udp_lose(void **state)
 static void res_query_and_its_kin_are_answered(void **state)
 {
 	(void)state;
-	uint8_t answer[DNS_ANSWER];
+	uint8_t answer[DNS_ANSWER] = {0};
 	res_init();
 	check(answer, res_query("api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
 	check(answer, res_search("api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
