@@ -127,28 +127,35 @@ int datagram_connect(int fd, struct sock *sock, const struct sockaddr *address, 
 	return stream_leave_to_ip(fd, sock, address, length);
 }
 
+static enum datagram_way way_of(
+	int fd, struct sock *sock, const struct address *server, bool answered, uint32_t scope)
+{
+	if (answered)
+		return ask(fd, sock, "send", server, scope) == 0 ? DATAGRAM_ANSWERED : DATAGRAM_REFUSED;
+	bool replaced = state_of(sock) != STATE_IP;
+	return replaced && stream_to_ip(fd, sock) < 0 ? DATAGRAM_REFUSED : DATAGRAM_IP;
+}
+
 enum datagram_way datagram_way(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct address server;
 	if (!address_from_sockaddr(&server, address, length))
 		return DATAGRAM_IP;
-	int outer_state = cancel_later();
 	address_wildcard_to_loopback(&server);
-	bool answered = nameserver_at(&server), tracked = fd_tracked(fd);
-	struct sock *sock = answered || tracked ? datagram_of(fd) : NULL;
-	if (sock && !fd_hold(fd, sock))
-		sock = NULL;
-	enum datagram_way way = DATAGRAM_IP;
-	if (answered && sock)
-		way = ask(fd, sock, "send", &server, scope_of(sock, address, length)) == 0 ? DATAGRAM_ANSWERED
-											   : DATAGRAM_REFUSED;
-	else if (ranges_reserve(&shim.ranges, &server) && unreachable(&server) < 0)
-		way = DATAGRAM_REFUSED;
-	else if (sock && state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
-		way = DATAGRAM_REFUSED;
-	if (sock)
-		fd_release(sock);
+	bool answered = nameserver_at(&server);
+	if (!answered && ranges_reserve(&shim.ranges, &server)) {
+		unreachable(&server);
+		return DATAGRAM_REFUSED;
+	}
+	struct sock *sock = answered || fd_tracked(fd) ? stream_held(fd, datagram_of) : NULL;
+	if (!sock)
+		return DATAGRAM_IP;
+	int saved = errno, outer_state = cancel_later();
+	enum datagram_way way = way_of(fd, sock, &server, answered, scope_of(sock, address, length));
 	cancel_as_before(outer_state);
+	fd_release(sock);
+	if (way != DATAGRAM_REFUSED)
+		errno = saved;
 	return way;
 }
 

@@ -111,7 +111,8 @@ const struct transport transport_names = {
 
 /* What is looked at of a query: more than its question and OPT need, whatever padding. A longer one is
  * malformed. */
-enum { QUERY = 1024, LENGTH = 2 /* bytes before a query over TCP */ };
+#define QUERY ((size_t)1024)
+#define LENGTH ((size_t)2) /* bytes before a query over TCP */
 
 struct partial {
 	_Atomic uint32_t link; /* pool.h's */

@@ -17,6 +17,11 @@
 #include <strings.h>
 #include <unistd.h>
 
+#ifndef NETDB_INTERNAL /* musl's netdb.h lacks them */
+#define NETDB_INTERNAL (-1)
+#define NETDB_SUCCESS 0
+#endif
+
 /* The port of a service, by number or by name; -1: none was asked; -2: libc doesn't know it. */
 static int port_of(const char *service, const struct addrinfo *hints)
 {
@@ -44,16 +49,23 @@ static bool is_inet(int family)
 	return family == AF_INET || family == AF_INET6;
 }
 
-/* The machine's host name, which the JVM, Erlang and others ask for at their start, and localhost, which
- * images without /etc/hosts lack. */
+static bool libc_knows(const char *host)
+{
+	struct addrinfo any = {.ai_socktype = SOCK_STREAM}, *found;
+	if (libc.getaddrinfo(host, NULL, &any, &found) != 0)
+		return false;
+	freeaddrinfo(found);
+	return true;
+}
+
+/* The machine's host name, which the JVM, Erlang and others ask for at their start, and localhost: images
+ * without /etc/hosts lack them. */
 bool resolve_is_own(const char *host, int family)
 {
 	char own[HOST_NAME_MAX + 1] = "";
-	if (!is_inet(family))
-		return false;
-	if (strcasecmp(host, "localhost") == 0)
-		return true;
-	return gethostname(own, sizeof own - 1) == 0 && *own && strcasecmp(host, own) == 0;
+	bool is_own = strcasecmp(host, "localhost") == 0 ||
+		      (gethostname(own, sizeof own - 1) == 0 && *own && strcasecmp(host, own) == 0);
+	return is_own && is_inet(family) && !libc_knows(host);
 }
 
 static struct address loopback(int family)
@@ -112,25 +124,27 @@ static int as_numeric(const struct address *address, const char *name, const cha
 	return error;
 }
 
-/* What the map doesn't take is libc's, but for two things that a machine without addresses can't: to know
- * itself, and AI_ADDRCONFIG with a numeric address, which fails there though a rule takes it. */
+/* AI_ADDRCONFIG hides even numeric addresses from a machine that has none: not those that a rule takes. */
+static bool needs_no_address(const char *host)
+{
+	return names_numeric(shim.map, strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : host);
+}
+
+/* What the map doesn't take is libc's, but for that, and for this machine's own names. */
 static int by_libc(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
 	int family = hints && hints->ai_family != AF_UNSPEC ? hints->ai_family : AF_INET;
 	int error = libc.getaddrinfo(host, service, hints, result);
-	if (!error)
-		return 0;
-	if (hints && hints->ai_flags & AI_ADDRCONFIG && names_numeric(shim.map, host)) {
+	if (error && hints && hints->ai_flags & AI_ADDRCONFIG && needs_no_address(host)) {
 		struct addrinfo lenient = *hints;
 		lenient.ai_flags &= ~AI_ADDRCONFIG;
-		return libc.getaddrinfo(host, service, &lenient, result);
+		error = libc.getaddrinfo(host, service, &lenient, result);
 	}
-	if (!(hints && hints->ai_flags & AI_NUMERICHOST) && resolve_is_own(host, family)) {
-		struct address own = loopback(family);
-		return as_numeric(&own, host, service, hints, result);
-	}
-	return error;
+	if (!error || (hints && hints->ai_flags & AI_NUMERICHOST) || !resolve_is_own(host, family))
+		return error;
+	struct address own = loopback(family);
+	return as_numeric(&own, host, service, hints, result);
 }
 
 int resolve_addrinfo(

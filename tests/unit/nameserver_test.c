@@ -29,8 +29,8 @@ static int use_map(void **state)
 {
 	(void)state;
 	shim = (struct settings){.ranges = ranges_default};
-	shim.map =
-		map_of("api.test:443=3:1,*.glob.test:*=3:1,10.99.0.1:443=3:1,127.0.0.9:53=direct,*:53=names");
+	shim.map = map_of("api.test:443=3:1,*.glob.test:*=3:1,10.99.0.1:443=3:1,localhost:443=3:1,127.0.0.9:"
+			  "53=direct,*:53=names");
 	shim_names_rules = 1;
 	log_limit = LOG_OFF;
 	return 0;

@@ -655,6 +655,44 @@ static void dissolve_works(void)
 	assert_watched(program.fd);
 }
 
+static void prepare_udp(void)
+{
+	program.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(program.fd >= 0);
+	watch(program.fd);
+}
+
+static struct sockaddr_in name_server(void)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0xc0000201)};
+}
+
+static const uint8_t query[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1};
+
+static int act_connect_to_name_server(void)
+{
+	struct sockaddr_in server = name_server();
+	return connect(program.fd, (struct sockaddr *)&server, sizeof server);
+}
+
+static int act_query(void)
+{
+	struct sockaddr_in server = name_server();
+	return (int)sendto(program.fd, query, sizeof query, 0, (struct sockaddr *)&server, sizeof server);
+}
+
+static void query_works(void)
+{
+	uint8_t answer[512];
+	assert_int_equal(family_of(program.fd), AF_UNIX);
+	assert_watched(program.fd);
+	while (recv(program.fd, answer, sizeof answer, MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(act_query(), sizeof query);
+	assert_int_equal(recv(program.fd, answer, sizeof answer, MSG_DONTWAIT), sizeof query);
+}
+
 static const struct scenario scenarios[] = {
 	{"connect", prepare_socket, act_connect, connect_works, false, 8},
 	{"connect with a dup, options and epoll", prepare_rich_socket, act_connect, rich_connect_works, false,
@@ -685,6 +723,8 @@ static const struct scenario scenarios[] = {
 	{"shutdown", prepare_connected, act_shutdown, shutdown_works, false, 0},
 	{"shutdown of a listener", prepare_listening, act_shutdown_listener, shutdown_listener_works, false,
 		0},
+	{"connect to a name server", prepare_udp, act_connect_to_name_server, query_works, false, 0},
+	{"a query to a name server", prepare_udp, act_query, query_works, true, 0},
 	{"dup2 over a mapped socket", prepare_dup2, act_dup2_over, dup2_over_works, false, 0},
 	{"dup2 of a mapped socket", prepare_dup2, act_dup2_onto, dup2_onto_works, false, 0},
 };
@@ -787,8 +827,8 @@ __attribute__((constructor(101))) static void choose_map(void)
 {
 	char map[160], transport[128];
 	make_directory(NULL);
-	snprintf(map, sizeof map, "*:1=direct, *:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*", RETRY_PORT,
-		CLIENT_PORT);
+	snprintf(map, sizeof map, "*:1=direct, *:53=names, *:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*",
+		RETRY_PORT, CLIENT_PORT);
 	snprintf(transport, sizeof transport, "unix:%s", folder);
 	setenv("IP2VSOCK_MAP", map, 1);
 	setenv("IP2VSOCK_TRANSPORT", transport, 1);
