@@ -285,11 +285,12 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 		sock->name = address_ipv4(INADDR_ANY, listener->name.port);
 	sock->accepted = true;
 	sock->asked = *shown;
-	if (listener->rule)
+	if (listener->rule && !passive())
 		listener->transport->size(fd, listener->rule->buffer);
 	if (listener->options.first) {
 		options_copy(&sock->options, &listener->options);
-		options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);
+		if (!passive())
+			options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);
 	}
 	set_state(sock, STATE_CONNECTED);
 }
@@ -300,6 +301,13 @@ static void leave_accept(void *held)
 	struct sock *sock = held;
 	atomic_fetch_sub(&sock->accepting, 1);
 	fd_release(sock);
+}
+
+/* The one that the program has called: its seccomp filter may not allow the other. */
+static int accept_of_libc(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
+				      : libc.accept4(fd, address, length, flags);
 }
 
 /* The kernel writes to the program's own buffer, at once where that is large enough for the carrier's
@@ -314,15 +322,15 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
-		return libc.accept4(fd, address, length, flags);
-	int accepted = CANCEL_HERE(libc.accept4(fd, from, size, flags), leave_accept, sock);
+		return accept_of_libc(fd, address, length, flags);
+	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
 	if (accepted < 0)
 		return accepted;
 	sock->transport->endpoint(from, *size, peer);
 	if (from == address || !address || (int)*length < 0)
 		return accepted;
 	bool whole = *length >= sizeof(struct sockaddr_in);
-	if (stream_can_write(accepted, address, whole ? sizeof(struct sockaddr_in) : *length))
+	if (passive() || stream_can_write(accepted, address, whole ? sizeof(struct sockaddr_in) : *length))
 		return accepted;
 	close_quietly(accepted);
 	return -1;

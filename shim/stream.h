@@ -49,6 +49,7 @@ static inline struct sock *stream_known(int fd)
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
 int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
 int stream_listen(int fd, struct sock *sock, int backlog);
+enum { STREAM_ACCEPT = 1 << 30 }; /* as flags, of which accept4(2) knows none such: accept(2) */
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags);
 int stream_shutdown(int fd, struct sock *sock, int how);
 int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length);

@@ -73,6 +73,12 @@ int stream_to_ip(int fd, struct sock *sock);
 void stream_log(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome);
 
+/* The process may not be allowed any call but its own: what would be good to have isn't done then. */
+static inline bool passive(void)
+{
+	return atomic_load_explicit(&stream_filtered, memory_order_relaxed);
+}
+
 enum { PORT_TRIES = 16 }; /* of ports_next(), before the kernel's own choice serves */
 
 /* SO_ERROR of an fd of ours, in TCP's words: it is told once. */

@@ -121,12 +121,13 @@ int hook_listen(int fd, int backlog)
 	return sock ? WHOLE(sock, stream_listen(fd, sock, backlog)) : libc.listen(fd, backlog);
 }
 
-int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	struct sock *sock = held(fd, stream_replaced);
 	if (sock)
 		return WHOLE(sock, stream_accept(fd, sock, address, length, flags));
-	int accepted = libc.accept4(fd, address, length, flags);
+	int accepted = flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
+					      : libc.accept4(fd, address, length, flags);
 	if (accepted < 0)
 		return accepted;
 	fd_forget(accepted); /* what is known of this number is of a socket that was closed behind our back */
@@ -135,9 +136,14 @@ int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 	return accepted;
 }
 
+int hook_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return accept_any(fd, address, length, flags);
+}
+
 int hook_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-	return hook_accept4(fd, address, length, 0);
+	return accept_any(fd, address, length, STREAM_ACCEPT);
 }
 
 int hook_shutdown(int fd, int how)

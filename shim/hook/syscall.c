@@ -2,6 +2,7 @@
 /* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by
  * number. */
 #include "../libc.h"
+#include "../log.h"
 #include "../registrations.h"
 #include "../stream.h"
 
@@ -9,11 +10,17 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+static void now_filtered(void)
+{
+	atomic_store(&stream_filtered, true);
+	log_limit = LOG_OFF;
+}
+
 int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
 	int result = libc.prctl(option, a, b, c, d);
 	if (option == PR_SET_SECCOMP && result == 0)
-		atomic_store(&stream_filtered, true);
+		now_filtered();
 	return result;
 }
 
@@ -99,7 +106,7 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 	case SYS_seccomp: {
 		long result = libc.syscall(number, a, b, c, d, e, f);
 		if (result >= 0 && a != SECCOMP_GET_ACTION_AVAIL && a != SECCOMP_GET_NOTIF_SIZES)
-			atomic_store(&stream_filtered, true);
+			now_filtered();
 		return result;
 	}
 #ifdef SYS_io_uring_setup
