@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced by every test: that of the programs, and what names need. There is no resolver: /etc/resolv.conf is empty, which
 # to libc is as if it were missing.
-# shellcheck disable=SC2034 # variables for the tests
+# shellcheck disable=SC2034,SC2016 # variables for the tests; what an inner shell expands
 if [ "$(id -u)" = 0 ] && [ -z "${no_resolver:-}" ]; then
 	empty=$(mktemp)
 	no_resolver=yes exec unshare --mount bash -c 'mount --bind "$1" /etc/resolv.conf && rm "$1" && exec bash "$2"' - "$empty" "$0"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced: a TLS server whose certificate is for tls.names.test, by a CA of the test's own, $work/ca.pem. Who doesn't say
 # by SNI that it wants tls.names.test is shown a certificate for another name.
+# shellcheck disable=SC2034,SC2154,SC2016 # variables from and for the tests; what an inner shell expands
 tls_rule="*.names.test:443=$server_cid:8443"
 
 # certificate NAME: makes $work/NAME.pem, key and all.
