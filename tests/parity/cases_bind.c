@@ -279,6 +279,27 @@ CASE(bind_both_families, "0.0.0.0 and :: with V6ONLY share a port, and both kind
 	VALUE(served);
 }
 
+CASE(bind_both_families_shown, "each of the two tells its client's address in its own family")
+{
+	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), c = tcp(), d = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	BIND(s, ipv4("0.0.0.0", 0));
+	struct addr at = address_of(s);
+	SETSOCKOPT(t, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	BIND(t, ipv6("::", port_of(&at)));
+	nonblocking(s);
+	nonblocking(t);
+	LISTEN(s, 8);
+	LISTEN(t, 8);
+	for (int i = 0; i < 2; i++) {
+		CONNECT(i ? d : c, i ? ipv6("::1", port_of(&at)) : ipv4("127.0.0.1", port_of(&at)));
+		settle();
+		int a = accept(t, NULL, NULL); /* which gets all where they are one description */
+		if (a < 0)
+			a = accept(s, NULL, NULL);
+		GETSOCKNAME(a);
+		GETPEERNAME(a);
+	}
+}
 CASE(bind_both_families_told_apart, "each of the two gets the client of its family")
 {
 	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), d = SOCKET(AF_INET6, SOCK_STREAM, 0);

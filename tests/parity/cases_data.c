@@ -2,6 +2,11 @@
 /* Data: flags of send and recv, half-close, signals, the end of a connection, large and small amounts. */
 #include "parity.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
 static long do_sendmsg(
 	const char *name, int fd, const char *a, const char *b, const struct addr *to, int flags)
 {
@@ -627,6 +632,42 @@ CASE(end_close_bulk, "a megabyte sent and closed at once arrives whole")
 	RECEIVE_ALL(p.server, 1 << 20);
 	RECV(p.server, 1, 0);
 	wait_for(pid);
+}
+
+/* As sshd's child does before anyone has logged in: reading and writing is allowed, other ways to send aren't. */
+static const struct sock_filter only_write[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+static void write_under_filter(bool by_number)
+{
+	struct pair p = pair();
+	struct sock_fprog filter = {sizeof only_write / sizeof *only_write, (void *)only_write};
+	pid_t pid = child();
+	if (!pid) {
+		begin("seccomp");
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		finish(by_number ? syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter)
+				 : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+		WRITE(p.client, "written");
+		done();
+	}
+	wait_for(pid);
+	RECV(p.server, 10, MSG_DONTWAIT);
+}
+
+CASE(data_under_seccomp, "under a filter that allows write() and no other way to send, write() works")
+{
+	write_under_filter(false);
+}
+
+CASE(data_under_seccomp_by_syscall, "the same, with a filter set by syscall(SYS_seccomp)")
+{
+	write_under_filter(true);
 }
 
 CASE(end_write_to_closed, "a write to a peer that has closed succeeds once, then EPIPE and SIGPIPE")

@@ -368,6 +368,11 @@ CASE(close_by_syscall, "a socket closed by syscall(2), its number used again")
 	GETSOCKOPT(c, IPPROTO_TCP, TCP_NODELAY);
 	CONNECT(c, address_of(p.listener));
 	GETPEERNAME(c);
+	syscall(SYS_close, c);
+	int file = open("/dev/null", O_RDWR);
+	VALUE(file == c);
+	GETPEERNAME(file);
+	WRITE(file, "x");
 }
 
 CASE(close_twice, "a second close is EBADF and hits nobody")
