@@ -47,10 +47,17 @@ fail() {
 	exit 1
 }
 
-# in_bed ARG...: this bench again, with these arguments, on a kernel with real AF_VSOCK.
+# in_bed ARG...: this bench again, with these arguments, on a kernel with real AF_VSOCK. User-Mode Linux has one CPU, but is a
+# process for each of its own; on one CPU they take turns at once, and what else this machine does disturbs less.
 in_bed() {
 	progress 'booting the bed'
-	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 "$here/../bed/with-vsock" --ip "$0" "$@"
+	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 taskset --cpu-list "$(last_cpu)" "$here/../bed/with-vsock" --ip "$0" "$@"
+}
+
+last_cpu() {
+	local allowed
+	allowed=$(taskset --cpu-list --pid $$)
+	echo "${allowed##*[-, ]}"
 }
 
 # in_newer: on the kernel of a newer Debian, with real AF_VSOCK too

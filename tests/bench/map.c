@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { QUESTIONS = 1 << 12 };
+enum { QUESTIONS = 1 << 17, FEW = 1 << 12 };
 static const int sizes[] = {10, 1000, 100000};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -99,10 +99,10 @@ static double nanoseconds(void)
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static int ask(const struct subject *subject, bool miss)
+static int ask(const struct subject *subject, bool miss, int questions)
 {
 	int found = 0;
-	for (int i = 0; i < QUESTIONS; i++) {
+	for (int i = 0; i < questions; i++) {
 		const struct question *question = &subject->questions[miss][i];
 		const struct rule *rule = question->length
 						  ? map_find_host(subject->map, SIDE_CONNECT, question->name,
@@ -113,24 +113,30 @@ static int ask(const struct subject *subject, bool miss)
 	return found;
 }
 
-static double measure(const struct subject *subject, bool miss)
+static double measure(const struct subject *subject, bool miss, int questions)
 {
 	double began = nanoseconds();
-	int found = ask(subject, miss);
+	int found = ask(subject, miss, questions);
 	double took = nanoseconds() - began;
-	if (found != (miss ? 0 : QUESTIONS)) {
-		fprintf(stderr, "map: %d of %d questions found a rule\n", found, QUESTIONS);
+	if (found != (miss ? 0 : questions)) {
+		fprintf(stderr, "map: %d of %d questions found a rule\n", found, questions);
 		exit(1);
 	}
-	return took / QUESTIONS;
+	return took / questions;
 }
 
 static void measure_size(const struct kind *kind, const struct subject *subject, bool miss, int rules)
 {
-	double cold = measure(subject, miss), warm = measure(subject, miss);
+	double cold = measure(subject, miss, FEW);
+	for (int i = 0; i < 3; i++)
+		measure(subject, miss, FEW);
+	double few = measure(subject, miss, FEW);
+	measure(subject, miss, QUESTIONS);
+	double all = measure(subject, miss, QUESTIONS);
 	const char *which = miss ? "miss" : "hit";
-	printf("%s, %s\t%d rules\t%.1f\n", kind->name, which, rules, warm);
-	printf("%s, %s, cold\t%d rules\t%.1f\n", kind->name, which, rules, cold);
+	printf("%s, %s\t%d rules\t%.1f\n", kind->name, which, rules, all);
+	printf("%s, %s, few\t%d rules\t%.1f\n", kind->name, which, rules, few);
+	printf("%s, %s, few, cold\t%d rules\t%.1f\n", kind->name, which, rules, cold);
 }
 
 /* What a read costs that waits for the one before it, over as much memory as the entries of so many rules

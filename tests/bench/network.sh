@@ -90,9 +90,9 @@ reach() {
 }
 
 await() {
-	local tries where=vsock:$cid
+	local until=$((SECONDS + 120)) where=vsock:$cid
 	[ "$1" != tcp ] || where=127.0.0.1
-	for ((tries = 0; tries < 300; tries++)); do
+	while ((SECONDS < until)); do
 		! "$programs/stream" reach "$where" "$(port "$1" "$2")" 2>/dev/null || return 0
 		sleep 0.2
 	done
@@ -108,9 +108,9 @@ ask() {
 
 # until_connected WAY COUNT...: waits until the server has one of these numbers of connections
 until_connected() {
-	local way=$1 tries connections
+	local way=$1 until=$((SECONDS + 120)) connections=none
 	shift
-	for ((tries = 0; tries < 600; tries++)); do
+	while ((SECONDS < until)); do
 		read -r connections _ < <(counters "$way")
 		for count; do
 			[ "$connections" != "$count" ] || return 0
@@ -118,6 +118,47 @@ until_connected() {
 		sleep 0.1
 	done
 	fail "$way: the server has $connections connections, not $*"
+}
+
+# clients SERVER ARG... -- WAY...: starts `stream ARG...` for each way, all of which then wait for their turns
+declare -A turn=() answer=()
+clients() {
+	local n=$1 arguments=() way to from
+	shift
+	while [ "$1" != -- ]; do
+		arguments+=("$1")
+		shift
+	done
+	shift
+	for way; do
+		mkfifo "$work/turn.$way" "$work/answer.$way"
+		through "$way" "$programs/stream" "${arguments[0]}" "$(address "$way")" "$(port "$way" "$n")" "${arguments[@]:1}" \
+			<"$work/turn.$way" >"$work/answer.$way" 2>>"$work/log" &
+		children+=($!)
+	done
+	for way; do
+		exec {to}>"$work/turn.$way" {from}<"$work/answer.$way"
+		turn[$way]=$to answer[$way]=$from
+		rm "$work/turn.$way" "$work/answer.$way"
+	done
+}
+
+# take_turn BED CASE WAY
+take_turn() {
+	local value
+	echo >&"${turn[$3]}"
+	read -r value <&"${answer[$3]}" || fail "$2, $3: the client ended"
+	sample "$1" "$2" "$3" "$value"
+}
+
+# no_clients: ends them
+no_clients() {
+	local way to from
+	for way in "${!turn[@]}"; do
+		to=${turn[$way]} from=${answer[$way]}
+		exec {to}>&- {from}<&-
+	done
+	turn=() answer=()
 }
 
 # rate WAY CONNECTIONS: requests a second, from the server's own counter, over SECONDS of the load's steady state.
@@ -142,7 +183,7 @@ rate() {
 
 # measure_rates WHAT BED WAY...
 measure_rates() {
-	local what=$1 bed=$2 round connections way seconds=1
+	local what=$1 bed=$2 round connections way seconds=2
 	shift 2
 	[ "$bed" = bed ] || seconds=4 # of a slow machine
 	for round in {1..5}; do

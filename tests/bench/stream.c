@@ -2,13 +2,14 @@
 /* A stream client and server in one source for TCP and for AF_VSOCK, so that the two differ in their
  * addresses only:
  *
- *   stream serve sink|echo|cycle ADDRESS PORT     until it is killed
- *   stream sink ADDRESS PORT SIZE SECONDS         prints MB/s of writes of SIZE bytes
- *   stream echo ADDRESS PORT CONNECTIONS SECONDS  prints microseconds a round trip of 64 bytes, all busy
- *   stream cycle ADDRESS PORT COUNT               prints microseconds a connect, a byte each way, and close
- *   stream reach ADDRESS PORT                     only connects
- *   stream ask ADDRESS PORT QUESTION              prints what the server answers until it closes
+ *   stream serve sink|echo|cycle ADDRESS PORT      until it is killed
+ *   stream sink ADDRESS PORT SIZE SECONDS          MB/s of writes of SIZE bytes
+ *   stream echo ADDRESS PORT CONNECTIONS SECONDS   microseconds a round trip of 64 bytes, all connections
+ * busy stream cycle ADDRESS PORT COUNT                microseconds a connect, one byte each way, and close
+ *   stream reach ADDRESS PORT                      only connects
+ *   stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
  *
+ * The clients that measure do so once for each line of stdin, and print a line: so several take turns.
  * ADDRESS is an IPv4 address, or vsock:CID. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -72,6 +73,16 @@ static int connect_to(const union where *where, socklen_t length)
 	int fd = (int)check("socket", socket(where->any.sa_family, SOCK_STREAM, 0));
 	check("connect", connect(fd, &where->any, length));
 	return fd;
+}
+
+/* Waits for a line of stdin; false: that was all. */
+static bool my_turn(void)
+{
+	int c;
+	while ((c = getchar()) != '\n')
+		if (c == EOF)
+			return false;
+	return true;
 }
 
 static double now(void)
@@ -158,6 +169,7 @@ static void sink(const union where *where, socklen_t length, size_t size, double
 	check("shutdown", shutdown(fd, SHUT_WR));
 	check("recv", recv(fd, bytes, 1, 0)); /* the server has it all */
 	printf("%.3f\n", sent / (now() - began) / 1e6);
+	close(fd);
 }
 
 /* Returns the number of round trips in `seconds`. */
@@ -191,10 +203,12 @@ static void echo(const union where *where, socklen_t length, int connections, do
 		struct epoll_event event = {.events = EPOLLIN, .data.fd = fds[i]};
 		check("epoll_ctl", epoll_ctl(epfd, EPOLL_CTL_ADD, fds[i], &event));
 	}
-	exchange(epfd, fds, connections, seconds / 5); /* warm, and all of them accepted */
-	double began = now();
-	long trips = exchange(epfd, fds, connections, seconds);
-	printf("%.3f\n", (now() - began) / (double)trips * 1e6);
+	while (my_turn()) {
+		exchange(epfd, fds, connections, seconds / 5); /* warm, and all of them accepted */
+		double began = now();
+		long trips = exchange(epfd, fds, connections, seconds);
+		printf("%.3f\n", (now() - began) / (double)trips * 1e6);
+	}
 }
 
 static void cycle(const union where *where, socklen_t length, int count)
@@ -228,16 +242,19 @@ int main(int count, char **arguments)
 		return 2;
 	}
 	socklen_t length = read_address(&where, arguments[2 + server], arguments[3 + server]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (server)
 		serve(arguments[2], &where, length);
 	else if (strcmp(what, "reach") == 0)
 		connect_to(&where, length);
 	else if (strcmp(what, "sink") == 0 && count == 6)
-		sink(&where, length, strtoul(arguments[4], NULL, 10), atof(arguments[5]));
+		while (my_turn())
+			sink(&where, length, strtoul(arguments[4], NULL, 10), atof(arguments[5]));
 	else if (strcmp(what, "echo") == 0 && count == 6)
 		echo(&where, length, atoi(arguments[4]), atof(arguments[5]));
 	else if (strcmp(what, "cycle") == 0 && count == 5)
-		cycle(&where, length, atoi(arguments[4]));
+		while (my_turn())
+			cycle(&where, length, atoi(arguments[4]));
 	else if (strcmp(what, "ask") == 0 && count == 5)
 		ask(&where, length, arguments[4]);
 	return 0;
