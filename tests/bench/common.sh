@@ -60,14 +60,16 @@ last_cpu() {
 	echo "${allowed##*[-, ]}"
 }
 
-# in_newer: on the kernel of a newer Debian, with real AF_VSOCK too
+newer=6.12 # since then the vsock buffer's size matters more
+
+# in_newer ARG...: the same on a newer kernel, under QEMU
 in_newer() {
-	progress 'booting a newer kernel'
-	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 "$here/../bed/with-vsock" --kernel 6.12 --ip "$0" newer
+	progress "booting Linux $newer"
+	VSOCK_BED_SECONDS=900 "$here/../bed/with-vsock" --ip --kernel "$newer" "$0" "$@"
 }
 
-# in_enclave: the same on two kernels, the server's end in the enclave.
+# in_enclave BED [OPTION...]: the same on two kernels, the server's end in the enclave
 in_enclave() {
 	progress 'booting the enclave bed'
-	ENCLAVE_BED_SECONDS=1800 "$here/../enclave/with-enclave" "$0 drive" "$0 serve"
+	ENCLAVE_BED_SECONDS=900 "$here/../enclave/with-enclave" "${@:2}" "$0 drive $1" "$0 serve"
 }

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the benches that talk over AF_VSOCK: the same server, reached in several ways.
 #   ip2vsock  server and client are TCP programs, both under ip2vsock
+#   ip2vsock-4M  the same with buffer=4M
 #   vsock     both speak AF_VSOCK by themselves
 #   relay     TCP programs with a socat at each end, which relays between TCP and AF_VSOCK
 #   tcp       TCP loopback
 # A bench defines `server ADDRESS PORT WAY`, which becomes the server, and `drive BED WAY...`, which measures. It runs on one
-# kernel, "bed" or "newer", or on two, "enclave", where the server's end has the CID 16 and there is no TCP between them.
+# kernel, "bed" or "newer", or on two, "enclave" or "enclave_newer", where the server's end has the CID 16 and there is no TCP
+# between them.
 # shellcheck disable=SC2034,SC2153,SC2154 # variables of the benches
 
-declare -A first_port=([tcp]=7000 [ip2vsock]=7100 [relay]=7200 [vsock]=7300)
+declare -A first_port=([tcp]=7000 [ip2vsock]=7100 [relay]=7200 [vsock]=7300 [ip2vsock-4M]=7400)
 cid=1
 work=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX")
 children=()
@@ -33,11 +35,13 @@ address() {
 through() {
 	local way=$1
 	shift
-	if [ "$way" = ip2vsock ]; then
-		IP2VSOCK_MAP="127.0.0.1:7100-7199=$cid:*, listen *:7100-7199=any:*" LD_PRELOAD=$library "$@"
-	else
-		"$@"
-	fi
+	case $way in
+	ip2vsock) IP2VSOCK_MAP="127.0.0.1:7100-7199=$cid:*, listen *:7100-7199=any:*" LD_PRELOAD=$library "$@" ;;
+	ip2vsock-4M)
+		IP2VSOCK_MAP="127.0.0.1:7400-7499=$cid:* buffer=4M, listen *:7400-7499=any:* buffer=4M" LD_PRELOAD=$library "$@"
+		;;
+	*) "$@" ;;
+	esac
 }
 
 background() {
@@ -201,10 +205,13 @@ run_network() {
 	case ${1:-run} in
 	run)
 		in_bed bed
-		[ -n "${BENCH_QUICK:-}" ] || [ -z "${NEWER:-}" ] || in_newer
-		[ -n "${BENCH_QUICK:-}" ] || [ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave
+		[ -z "${BENCH_QUICK:-}" ] || return 0
+		[ ${#NEWER_WAYS[@]} = 0 ] || in_newer newer
+		[ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave enclave
+		[ ${#NEWER_WAYS[@]} = 0 ] || in_enclave enclave_newer --kernel "$newer"
 		;;
 	bed | newer)
+		[ "$1" = bed ] || WAYS=("${NEWER_WAYS[@]}")
 		about "$1"
 		serve "${WAYS[@]}" -- "${SERVERS[@]}"
 		reach "${WAYS[@]}" -- "${SERVERS[@]}"
@@ -216,10 +223,10 @@ run_network() {
 		wait
 		;;
 	drive)
-		about enclave
+		about "$2"
 		cid=16
 		reach "${ENCLAVE_WAYS[@]}" -- "${SERVERS[@]}"
-		drive enclave "${ENCLAVE_WAYS[@]}"
+		drive "$2" "${ENCLAVE_WAYS[@]}"
 		;;
 	esac
 }

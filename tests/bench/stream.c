@@ -5,7 +5,7 @@
  *   stream serve sink|echo|cycle ADDRESS PORT      until it is killed
  *   stream sink ADDRESS PORT SIZE SECONDS          MB/s of writes of SIZE bytes
  *   stream echo ADDRESS PORT CONNECTIONS SECONDS   microseconds a round trip of 64 bytes, all connections
- * busy stream cycle ADDRESS PORT COUNT                microseconds a connect, one byte each way, and close
+ *   stream cycle ADDRESS PORT COUNT                microseconds a connect, one byte each way, and close
  *   stream reach ADDRESS PORT                      only connects
  *   stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
  *
