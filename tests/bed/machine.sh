@@ -62,7 +62,7 @@ END
 
 # machine NAME: QEMU's arguments, one a line, for a machine with that initramfs that shares / and $state with this one.
 machine() {
-	printf '%s\n' -nographic -no-reboot -kernel "$kernel_image" -initrd "$state/$1.initramfs" \
+	printf '%s\n' -nodefaults -display none -serial stdio -no-reboot -kernel "$kernel_image" -initrd "$state/$1.initramfs" \
 		-virtfs "local,path=/,mount_tag=root,security_model=none,multidevs=remap" \
 		-virtfs "local,path=$state,mount_tag=state,security_model=none,multidevs=remap" \
 		-append 'console=ttyS0 panic=-1 quiet'
