@@ -19,7 +19,7 @@ failure = None
 
 
 def connect():
-    return http.client.HTTPConnection(url.hostname, url.port or 80, timeout=30)
+    return http.client.HTTPConnection(url.hostname, url.port or 80, timeout=100)
 
 
 def ask(connection, name, last):
