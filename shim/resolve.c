@@ -22,15 +22,18 @@
 #define NETDB_SUCCESS 0
 #endif
 
-/* The port of a service, by number or by name; -1: none was asked; -2: libc doesn't know it. */
+/* The port of a service, by number or by name; -1: none was asked, or 0, which nothing can connect to; -2:
+ * libc doesn't know it. */
 static int port_of(const char *service, const struct addrinfo *hints)
 {
 	char *end;
 	if (!service || !*service)
 		return -1;
 	unsigned long number = strtoul(service, &end, 10);
+	if (!*end && number <= UINT16_MAX)
+		return number ? (int)number : -1;
 	if (!*end)
-		return number <= UINT16_MAX ? (int)number : -2;
+		return -2;
 	struct addrinfo numeric = {.ai_family = AF_INET,
 				.ai_socktype = SOCK_STREAM,
 				.ai_flags = AI_NUMERICHOST},
@@ -99,6 +102,21 @@ static void padded(const struct address *address, size_t size, char text[2 * NAM
 		text_add_bytes(&to, &"0123456789abcdef"[address_ip4(address) >> shift & 15], 1);
 }
 
+/* What was asked for says glibc in each entry, and musl nothing. */
+static void tell_flags(struct addrinfo *list, const struct addrinfo *hints)
+{
+	for (; list; list = list->ai_next)
+		if (list->ai_flags)
+			list->ai_flags = hints ? hints->ai_flags : AI_V4MAPPED | AI_ADDRCONFIG;
+}
+
+/* The name as it is given back: without the dot that ends it. */
+static size_t told_length(const char *name)
+{
+	size_t length = strlen(name);
+	return length && name[length - 1] == '.' ? length - 1 : length;
+}
+
 /* libc itself turns an address of ours into a list that it can free. The canonical name is the name that was
  * asked: it is written over that of the number, which is made long enough, since musl has both in one piece
  * of memory. */
@@ -115,13 +133,16 @@ static int as_numeric(const struct address *address, const char *name, const cha
 	numeric.ai_family = address_is_ipv4(address) ? AF_INET : AF_INET6;
 	numeric.ai_flags |= AI_NUMERICHOST;
 	if (canonical)
-		padded(address, strlen(name), text);
+		padded(address, told_length(name), text);
 	else
 		address_format(address, text, sizeof text);
 	int error = libc.getaddrinfo(text, service, &numeric, result);
-	if (!error && canonical && (*result)->ai_canonname)
-		strcpy((*result)->ai_canonname, name);
-	return error;
+	if (error)
+		return error;
+	if (canonical && (*result)->ai_canonname)
+		*(char *)mempcpy((*result)->ai_canonname, name, told_length(name)) = '\0';
+	tell_flags(*result, hints);
+	return 0;
 }
 
 /* AI_ADDRCONFIG hides even numeric addresses from a machine that has none: not those that a rule takes. */
@@ -140,6 +161,8 @@ static int by_libc(
 		struct addrinfo lenient = *hints;
 		lenient.ai_flags &= ~AI_ADDRCONFIG;
 		error = libc.getaddrinfo(host, service, &lenient, result);
+		if (!error)
+			tell_flags(*result, hints);
 	}
 	if (!error || (hints && hints->ai_flags & AI_NUMERICHOST) || !resolve_is_own(host, family))
 		return error;
@@ -183,21 +206,22 @@ int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *hos
 {
 	struct address ip;
 	char name[NAME_TEXT];
-	bool pattern = true;
+	bool pattern, wanted = host && host_size && !(flags & NI_NUMERICHOST);
 	address_from_sockaddr(&ip, address, length);
-	bool named = !(flags & NI_NUMERICHOST) && names_host(shim.map, &ip, name, &pattern) && !pattern;
-	if (!named && flags & NI_NAMEREQD && host && host_size)
+	bool named = wanted && names_host(shim.map, &ip, name, &pattern) && !pattern;
+	if (!named && wanted && flags & NI_NAMEREQD)
 		return EAI_NONAME;
-	int error = libc.getnameinfo(address, length, host, host_size, service, service_size,
-		(flags & ~NI_NAMEREQD) | NI_NUMERICHOST);
-	if (!host || !host_size || !named || (error && error != EAI_OVERFLOW))
+	if (!named)
+		return libc.getnameinfo(
+			address, length, host, host_size, service, service_size, flags | NI_NUMERICHOST);
+	int error = libc.getnameinfo(
+		address, length, NULL, 0, service, service_size, flags & ~NI_NAMEREQD); /* a name there is */
+	if (error)
 		return error;
 	if (strlen(name) >= host_size)
 		return EAI_OVERFLOW;
 	strcpy(host, name);
-	return error == EAI_OVERFLOW
-		       ? libc.getnameinfo(address, length, NULL, 0, service, service_size, flags)
-		       : error;
+	return 0;
 }
 
 bool resolve_takes(const char *name, int family)
@@ -210,18 +234,18 @@ bool resolve_takes(const char *name, int family)
 static int fill(const char *name, const struct address *address, int family, struct hostent *entry,
 	char *buffer, size_t size, struct hostent **result, int *error)
 {
-	size_t length = family == AF_INET6 ? 16 : 4, name_size = strlen(name) + 1;
+	size_t length = family == AF_INET6 ? 16 : 4, name_length = told_length(name);
 	size_t skip = -(uintptr_t)buffer & (sizeof(char *) - 1),
-	       need = skip + 3 * sizeof(char *) + length + name_size;
+	       need = skip + 3 * sizeof(char *) + length + name_length + 1;
 	*result = NULL;
 	if (size < need) {
 		*error = NETDB_INTERNAL;
-		return ERANGE;
+		return errno = ERANGE;
 	}
 	char **pointers = (char **)(buffer + skip);
 	char *bytes = (char *)(pointers + 3);
 	memcpy(bytes, address->ip + (16 - length), length);
-	memcpy(bytes + length, name, name_size);
+	*(char *)mempcpy(bytes + length, name, name_length) = '\0';
 	pointers[0] = bytes;
 	pointers[1] = NULL; /* ends the addresses */
 	pointers[2] = NULL; /* no aliases */

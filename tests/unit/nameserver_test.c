@@ -414,9 +414,10 @@ static void res_query_and_its_kin_are_answered(void **state)
 #endif
 }
 
-static void check_list(struct addrinfo *list, const char *ip, const char *canonical)
+static void check_list(struct addrinfo *list, const char *ip, const char *canonical, int flags)
 {
 	char host[NI_MAXHOST];
+	assert_int_equal(list->ai_flags, flags);
 	assert_int_equal(
 		getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST), 0);
 	assert_string_equal(host, ip);
@@ -436,19 +437,24 @@ static void getaddrinfo_has_the_canonical_name(void **state)
 	for (size_t i = 50; i < sizeof longest; i += 51)
 		longest[i] = '.';
 	strcpy(longest + 243, ".glob.test");
-	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"};
+	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"}, *const told[] = {
+											     "api.test",
+											     "API.Test",
+											     "a.glob.test"};
 	for (size_t i = 0; i <= sizeof names / sizeof *names; i++) {
-		const char *name = i < sizeof names / sizeof *names ? names[i] : longest;
+		const char *name = i < sizeof names / sizeof *names ? names[i] : longest,
+			   *canonical = name == longest ? longest : told[i];
 		bool glob = strstr(name, "glob");
 		hints.ai_family = AF_UNSPEC;
 		assert_int_equal(getaddrinfo(name, "443", &hints, &list), 0);
 		assert_null(list->ai_next);
-		check_list(list, glob ? "198.18.0.2" : "198.18.0.1", name);
+		check_list(list, glob ? "198.18.0.2" : "198.18.0.1", canonical, AI_CANONNAME);
 		hints.ai_family = AF_INET6;
 		assert_int_equal(getaddrinfo(name, "https", &hints, &list), 0);
 		assert_int_equal(((struct sockaddr_in6 *)list->ai_addr)->sin6_scope_id, 0);
 		assert_int_equal(((struct sockaddr_in6 *)list->ai_addr)->sin6_port, htons(443));
-		check_list(list, glob ? "fd76:736f:636b:1::2" : "fd76:736f:636b:1::1", name);
+		check_list(
+			list, glob ? "fd76:736f:636b:1::2" : "fd76:736f:636b:1::1", canonical, AI_CANONNAME);
 	}
 }
 
@@ -463,6 +469,7 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 	} cases[] = {
 		{"api.test", NULL, AF_UNSPEC, 0, 0, "198.18.0.1"},
 		{"api.test", "443", AF_UNSPEC, AI_ADDRCONFIG | AI_PASSIVE, 0, "198.18.0.1"},
+		{"api.test", "0", AF_UNSPEC, 0, 0, "198.18.0.1"}, /* no port is asked */
 		{"api.test", "443", AF_INET6, AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL, 0, "fd76:736f:636b:1::1"},
 		{"api.test", "https", AF_INET, 0, 0, "198.18.0.1"},
 		{"api.test", "https", AF_INET, AI_NUMERICSERV, EAI_NONAME, NULL},
@@ -482,10 +489,10 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 		if (error != cases[i].error)
 			fail_msg("case %zu: %s", i, error ? gai_strerror(error) : "no error");
 		if (!error)
-			check_list(list, cases[i].ip, NULL);
+			check_list(list, cases[i].ip, NULL, cases[i].flags);
 	}
 	assert_int_equal(getaddrinfo("api.test", "443", NULL, &list), 0);
-	check_list(list, "198.18.0.1", NULL);
+	check_list(list, "198.18.0.1", NULL, AI_V4MAPPED | AI_ADDRCONFIG);
 }
 
 static void the_elders_answer_too(void **state)
@@ -515,11 +522,44 @@ static void the_elders_answer_too(void **state)
 	assert_int_equal(gethostbyname_r("api.test", &entry, room, 8, &found, &error), ERANGE);
 	assert_null(found);
 	assert_int_equal(error, NETDB_INTERNAL);
+	assert_int_equal(errno, ERANGE);
+	assert_string_equal(gethostbyname("API.test.")->h_name, "API.test");
 	assert_null(gethostbyaddr("\xc6\x12\x00\x02", 4, AF_INET)); /* a pattern */
 	assert_int_equal(h_errno, HOST_NOT_FOUND);
 	assert_int_equal(gethostname(own, sizeof own - 1), 0);
 	assert_non_null(gethostbyname(own));
 	assert_non_null(gethostbyname2("localhost", AF_INET));
+}
+
+static int name_of(const char *ip, size_t host_size, char *service, socklen_t service_size, int flags)
+{
+	struct sockaddr_in address = at(ip, 443);
+	char host[NI_MAXHOST] = "";
+	int error = getnameinfo((struct sockaddr *)&address, sizeof address, host, (socklen_t)host_size,
+		service, service_size, flags);
+	if (!error && host_size && !(flags & NI_NUMERICHOST))
+		assert_string_equal(host, "api.test");
+	return error;
+}
+
+static void getnameinfo_takes_all_its_flags(void **state)
+{
+	(void)state;
+	enum { NAME = sizeof "api.test" }; /* shorter than the address as text */
+	char service[8] = "";
+	assert_int_equal(name_of("198.18.0.1", NAME, NULL, 0, 0), 0);
+	assert_int_equal(name_of("198.18.0.1", NAME, NULL, 0, NI_NAMEREQD), 0);
+	assert_int_equal(name_of("198.18.0.1", NAME - 1, NULL, 0, 0), EAI_OVERFLOW);
+	assert_int_equal(name_of("198.18.0.1", NAME, service, sizeof service, 0), 0);
+	assert_string_equal(service, "https");
+	assert_int_equal(name_of("198.18.0.1", NAME, service, 3, NI_NUMERICSERV), EAI_OVERFLOW);
+	assert_int_equal(name_of("198.18.0.1", NAME, service, 4, NI_NUMERICSERV), 0);
+	assert_string_equal(service, "443");
+	assert_int_equal(name_of("198.18.0.1", 0, service, sizeof service, NI_NAMEREQD), 0);
+	assert_int_equal(name_of("198.18.0.1", NAME, NULL, 0, NI_NUMERICHOST), EAI_OVERFLOW);
+	assert_int_equal(name_of("198.18.0.1", NI_MAXHOST, NULL, 0, NI_NUMERICHOST), 0);
+	assert_int_equal(name_of("198.18.0.1", NI_MAXHOST, NULL, 0, 1 << 30), EAI_BADFLAGS);
+	assert_int_equal(name_of("100.64.0.3", NI_MAXHOST, NULL, 0, NI_NAMEREQD), EAI_NONAME);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, use_map, free_maps)
@@ -540,6 +580,7 @@ int main(void)
 		TEST(getaddrinfo_has_the_canonical_name),
 		TEST(getaddrinfo_takes_all_its_flags),
 		TEST(the_elders_answer_too),
+		TEST(getnameinfo_takes_all_its_flags),
 	};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
