@@ -830,13 +830,13 @@ CASE(bulk_both_ways, "four megabytes each way at once")
 	wait_for(b);
 }
 
-CASE(bulk_tiny_messages, "fifty thousand messages of one byte")
+CASE(bulk_tiny_messages, "twenty thousand messages of one byte")
 {
 	struct pair p = pair();
 	SETSOCKOPT(p.client, IPPROTO_TCP, TCP_NODELAY, 1);
 	pid_t pid = child();
 	if (!pid) {
-		for (uint64_t i = 0; i < 50000; i++) {
+		for (uint64_t i = 0; i < 20000; i++) {
 			char byte;
 			pattern_fill(&byte, 1, i);
 			if (send(p.client, &byte, 1, MSG_NOSIGNAL) != 1) {
@@ -846,7 +846,7 @@ CASE(bulk_tiny_messages, "fifty thousand messages of one byte")
 		}
 		done();
 	}
-	RECEIVE_ALL(p.server, 50000);
+	RECEIVE_ALL(p.server, 20000);
 	wait_for(pid);
 }
 

@@ -496,6 +496,8 @@ CASE(option_low_water_large, "SO_RCVLOWAT beyond any buffer is taken")
 {
 	struct pair p = pair();
 	SETSOCKOPT(p.server, SOL_SOCKET, SO_RCVLOWAT, 1 << 28);
+	SEND(p.client, "less", 0);
+	POLL(p.server);
 	SETSOCKOPT(p.server, SOL_SOCKET, SO_RCVLOWAT, 0);
 	GETSOCKOPT(p.server, SOL_SOCKET, SO_RCVLOWAT);
 	SETSOCKOPT(p.server, SOL_SOCKET, SO_SNDLOWAT, 5);

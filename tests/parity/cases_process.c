@@ -818,19 +818,23 @@ CASE(vfork_child_moves_descriptors, "a vfork child that closes and dups disturbs
 	ACCEPT(p.listener);
 }
 
-CASE(vfork_child_closes_fresh,
-	"a vfork child closes a socket that its parent has registered with epoll and connects later")
+CASE(vfork_child_closes_sockets,
+	"a vfork child closes sockets: its parent has their options and registrations still")
 {
 	int s = listener(), c = tcp(), ep = epoll_new();
 	char **arguments = helper_arguments("is_open", c);
 	EPOLL_ADD(ep, c, EPOLLOUT, 7);
+	struct pair p = pair();
+	SETSOCKOPT(p.client, IPPROTO_TCP, TCP_KEEPIDLE, 77);
 	pid_t pid = vfork();
 	if (!pid) {
 		close(c);
+		close(p.client);
 		execve(arguments[0], arguments, environ);
 		_exit(9);
 	}
 	wait_for(pid);
+	GETSOCKOPT(p.client, IPPROTO_TCP, TCP_KEEPIDLE);
 	CONNECT(c, address_of(s));
 	EPOLL_WAIT(ep);
 }
