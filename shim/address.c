@@ -42,7 +42,7 @@ static int answer_checked(int fd, int family, const struct address *told, uint32
 }
 
 /* This end of a connection, as the program would have found it on TCP. */
-static struct address own_address(int fd, struct sock *sock)
+struct address stream_own_address(int fd, struct sock *sock)
 {
 	bool bound = !address_is_wildcard(&sock->name);
 	if (bound && sock->name.port)
@@ -51,7 +51,8 @@ static struct address own_address(int fd, struct sock *sock)
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	struct endpoint own = {CID_ANY, PORT_ANY};
-	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+		name.ss_family == sock->transport->family)
 		sock->transport->endpoint((struct sockaddr *)&name, length, &own);
 	if (own.port == PORT_ANY)
 		own.port = sock->local.port;
@@ -83,7 +84,7 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 			told.port = sock->tried;
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)
-		told = own_address(fd, sock);
+		told = stream_own_address(fd, sock);
 	return answer_checked(fd, sock->family, &told, 0, address, length);
 }
 

@@ -344,7 +344,11 @@ static int connect_mapped(
 	if (attempt.fresh < 0) {
 		if (attempt.in_place)
 			take_error(fd); /* AF_VSOCK keeps it (Linux 6.1), accept() would tell it */
-		return sock->any_port ? start_over(fd, sock, outcome) : fail(outcome);
+		if (!sock->any_port)
+			return fail(outcome);
+		sock->peer = attempt.peer;
+		sock->asked = *asked;
+		return start_over(fd, sock, outcome);
 	}
 
 	enum sock_state before = state_of(sock);

@@ -43,6 +43,7 @@ struct sock {
 	_Atomic uint8_t state;
 	bool bound;			    /* the program gave it a local address */
 	bool any_port;			    /* of any port: one that TCP gives up with what it was for */
+	bool had_address;		    /* it was bound to one: TCP keeps what it has from then on */
 	bool accepted;			    /* it came from accept() */
 	bool shut_listen;		    /* shutdown() of a listener */
 	_Atomic bool attempting, cancelled; /* a thread waits in connect(); shutdown() has ended that */

@@ -106,8 +106,11 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	bool any_port = wanted->port == 0;
 	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
 	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
-	if (fresh < 0)
+	if (fresh < 0) {
+		if (errno == EADDRINUSE && !sock->bound) /* TCP has given the address up that it had */
+			memset(&sock->name, 0, sizeof sock->name);
 		return -1;
+	}
 	enum sock_state before = state_of(sock);
 	sock->rule = rule;
 	sock->transport = transport_of(rule);
@@ -115,6 +118,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	sock->name = *wanted;
 	sock->bound = true;
 	sock->any_port = any_port;
+	sock->had_address |= !address_is_wildcard(wanted);
 	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
 		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
 			sizeof(int)); /* as inet6_bind() */

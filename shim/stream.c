@@ -88,8 +88,11 @@ int stream_to_ip(int fd, struct sock *sock)
 		libc.bind(fresh, (struct sockaddr *)&name,
 			length); /* if IP has that address; we remember it anyhow */
 	}
+	bool attempted = state_of(sock) != STATE_BOUND && state_of(sock) != STATE_LISTENING;
+	struct address source = attempted && sock->had_address ? stream_own_address(fd, sock) : sock->name;
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
+	memcpy(sock->name.ip, source.ip, sizeof source.ip);
 	if (sock->bound && !keeps_port) { /* it is shown until there is another */
 		sock->tried = sock->name.port;
 		sock->name.port = 0;

@@ -44,6 +44,8 @@ enum sock_state stream_settle(int fd, struct sock *sock);
 int stream_answer(
 	int family, const struct address *told, uint32_t scope, struct sockaddr *address, socklen_t *length);
 
+/* This end of a connection, as the program would have found it on TCP. */
+struct address stream_own_address(int fd, struct sock *sock);
 bool stream_can_write(int fd, struct sockaddr *address, socklen_t size);
 
 /* Leaves on the socket itself what a program that inherits it must know: the family and the address that this

@@ -908,3 +908,39 @@ CASE(connect_nonblocking_again_after_shutdown, "SHUT_WR in between: the second c
 	SHUTDOWN(c, SHUT_WR);
 	CONNECT(c, address_of(s));
 }
+
+/* An address that TCP keeps, though nobody asked for it: connect() has chosen it. */
+static void refused_below_a_wildcard(bool block)
+{
+	int c = tcp();
+	BIND(c, loopback(0));
+	CONNECT(c, nobody());
+	BIND(c, wildcard(0));
+	GETSOCKNAME(c);
+	if (!block)
+		nonblocking(c);
+	CONNECT(c, nobody());
+	settle();
+	CONNECT(c, nobody());
+	GETSOCKNAME(c);
+}
+
+CASE_EACH(connect_refused_after_two_binds,
+	"a socket that was bound to an address once keeps what the next attempt chose below a wildcard")
+{
+	refused_below_a_wildcard(true);
+	refused_below_a_wildcard(false);
+}
+
+CASE(connect_refused_then_bound_in_use,
+	"an address that is in use costs a refused socket the one that it had")
+{
+	int s = listener(), c = tcp();
+	BIND(c, loopback(0));
+	CONNECT(c, nobody());
+	GETSOCKNAME(c);
+	BIND(c, address_of(s));
+	GETSOCKNAME(c);
+	LISTEN(c, 5);
+	GETSOCKNAME(c);
+}

@@ -966,13 +966,21 @@ CASE(bulk_buffers_before_connect, "large SO_SNDBUF and SO_RCVBUF set before conn
 
 /* Signals */
 
+static void send_two_after_signal(int fd)
+{
+	for (int i = 0; i < 200 && !signals_seen(SIGUSR2); i++)
+		pause_ms(10);
+	pause_ms(50);
+	send_two_later(fd);
+}
+
 CASE(signal_recv_interrupted, "a signal without SA_RESTART ends recv with EINTR, one with it doesn't")
 {
 	struct pair p = pair();
 	after_signal(100, SIGUSR1);
 	RECV(p.server, 1, 0);
 	after_signal(50, SIGUSR2);
-	after(150, send_two_later, p.client);
+	after(50, send_two_after_signal, p.client);
 	RECV(p.server, 2, 0);
 	VALUE(signals_seen(SIGUSR2));
 }
