@@ -61,8 +61,8 @@ struct address stream_own_address(int fd, struct sock *sock)
 	else if (own.cid == CID_ANY)
 		own.cid = sock->transport->own_cid(sock->peer.cid);
 	struct address shown = endpoint_shown(&own, family, &shim.ranges);
-	if (sock->accepted)
-		shown.port = sock->name.port;
+	if (sock->name.port)
+		shown.port = sock->name.port; /* the map may have made another of it */
 	if (bound)
 		memcpy(shown.ip, sock->name.ip, sizeof shown.ip);
 	return shown;

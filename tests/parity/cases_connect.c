@@ -580,6 +580,21 @@ CASE(connect_after_bind_to_a_port, "a client bound to a port that it chose keeps
 	ACCEPT(s);
 }
 
+CASE(connect_after_bind_to_a_mapped_port,
+	"a client shows the port that it chose, though the map makes another of it")
+{
+	int s = listener(), c = tcp(), d = tcp();
+	BIND(c, wildcard(20000));
+	CONNECT(c, address_of(s));
+	GETSOCKNAME(c);
+	BIND(d, wildcard(20001));
+	nonblocking(d);
+	CONNECT(d, nobody());
+	settle();
+	GETSOCKOPT(d, SOL_SOCKET, SO_ERROR);
+	GETSOCKNAME(d);
+}
+
 CASE(connect_from_second_loopback, "a client bound to 127.0.0.2 is seen as that")
 {
 	int s = listener(), c = tcp();

@@ -44,8 +44,11 @@ needs_loopback() {
 # A network namespace of its own, so that nothing else takes ports or sends packets.
 own_network() { unshare -n -- sh -c 'ip link set lo up && exec "$@"' sh "$@"; }
 
-# slow_peer() of the suite listens late on the first ports; everything else goes to the same machine.
+# slow_peer() of the suite listens late on the first ports. Those that the walk chooses itself are others to the carrier.
+# Everything else goes to the same machine.
 map='connect *:7000-7999 = local:* retry=5s
+connect *:20000-20001 = local:30000-30001
+listen *:20000-20001 = any:30000-30001
 connect *:* = local:*
 listen *:* = any:*'
 

@@ -17,9 +17,9 @@ struct description {
 	bool nonblocking, ended, peer_ended; /* SHUT_WR here, SHUT_WR or close there */
 	bool waits;			     /* in a listener's backlog, even if it was closed meanwhile */
 	bool wide;			     /* bound to [::]: the family of its connection isn't known */
-	bool was_bound; /* once; TCP keeps an address from then on, even below a wildcard */
-	unsigned port;	/* that it asked bind() for; 0: any */
-	bool refused;	/* not waited for, since then neither connected nor listening */
+	bool only_six;			     /* as one is that was bound to [::1] once */
+	unsigned port;			     /* that it asked bind() for; 0: any */
+	bool refused;			     /* not waited for, since then neither connected nor listening */
 	struct description *peer;
 	unsigned unread;
 	struct addr at;			      /* LISTENING */
@@ -159,11 +159,11 @@ static bool free_port(unsigned port)
 static void step_bind(int slot)
 {
 	struct description *of = slots[slot].of, *other = slots[pick(SLOTS)].of;
-	unsigned port = 20000 + pick(4);
+	unsigned port = 20000 + pick(2);
 	if (of->ended && of->peer_ended)
 		return; /* TCP has forgotten its port by then, and binds it anew */
 	struct addr to = own_loopback(of, 0);
-	bool wide = !pick(4) && !of->was_bound;
+	bool wide = !pick(4);
 	if (pick(4) || !free_port(port) || of->state != FRESH)
 		port = 0;
 	else
@@ -180,9 +180,9 @@ static void step_bind(int slot)
 	begin("bind(%s, %s)", name(slot), addr_text(&to));
 	if (finish(bind(slots[slot].fd, sa(&to), to.length)) == 0) {
 		of->state = BOUND;
-		of->was_bound = true;
 		of->port = port;
-		of->wide = wide && of->family == AF_INET6;
+		of->only_six |= of->family == AF_INET6 && !wide;
+		of->wide = wide && of->family == AF_INET6 && !of->only_six;
 	}
 }
 
@@ -223,9 +223,9 @@ static struct addr wrong_address(struct description *of)
 	struct addr to = pick(2)		 ? own_loopback(of, 9)
 			 : of->family == AF_INET ? ipv6("::1", 9)
 						 : ipv4("127.0.0.1", 9);
-	bool connected =
-		of->state == CONNECTED || of->state == LISTENING; /* then SELinux looks at the length first */
-	if (to.length == own_loopback(of, 9).length && !connected)
+	/* which these would tell first, but for SELinux, which looks at the length before all else */
+	bool has_another_error = of->state == CONNECTED || of->state == LISTENING || of->refused;
+	if (to.length == own_loopback(of, 9).length && !has_another_error)
 		to.length = pick(16);
 	return to;
 }
@@ -691,7 +691,7 @@ static const struct step {
 	{"fcntl", step_flags, 4, false, NULL},
 	{"ioctl", step_unread, 5, false, connected},
 	{"epoll_create", step_epoll_anew, 1, true, NULL},
-	{"exec", step_exec, 1, false, NULL},
+	{"exec", step_exec, 2, false, NULL},
 	{"fork", step_fork, 1, false, NULL},
 };
 enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
