@@ -36,7 +36,11 @@ size_t nameserver_answer(const uint8_t *query, size_t size, uint8_t answer[DNS_A
 static int names_open(int flags, uint32_t buffer)
 {
 	(void)buffer;
-	return libc.socket(AF_UNIX, SOCK_DGRAM | flags, 0);
+	static const int room = 1 << 20; /* for unread answers: with the default there is less than UDP has */
+	int fd = libc.socket(AF_UNIX, SOCK_DGRAM | flags, 0);
+	if (fd >= 0)
+		libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	return fd;
 }
 
 static void names_size(int fd, uint32_t buffer)

@@ -342,6 +342,25 @@ static void a_query_that_is_too_long_is_malformed_and_the_next_is_not(void **sta
 	close(fd);
 }
 
+/* As many as the queue of a UDP socket of default size holds. */
+static void a_burst_of_udp_queries_loses_nothing(void **state)
+{
+	(void)state;
+	enum { BURST = 256, WRITABLE = 100 };
+	uint8_t answer[DNS_ANSWER];
+	int fd = connected(SOCK_DGRAM, "192.0.2.1");
+	size_t size = make_query("api.test", 1);
+	for (int i = 0; i < BURST; i++) {
+		struct pollfd ready = {.fd = fd, .events = POLLOUT};
+		if (i < WRITABLE)
+			assert_int_equal(poll(&ready, 1, 0), 1);
+		assert_int_equal(send(fd, query, size, 0), size);
+	}
+	for (int i = 0; i < BURST; i++)
+		check(answer, recv(fd, answer, sizeof answer, MSG_DONTWAIT), 1);
+	close(fd);
+}
+
 static void unread_answers_make_tcp_wait_and_udp_lose(void **state)
 {
 	(void)state;
@@ -575,6 +594,7 @@ int main(void)
 		TEST(a_query_over_tcp_may_come_in_any_pieces),
 		TEST(it_looks_like_tcp),
 		TEST(a_query_that_is_too_long_is_malformed_and_the_next_is_not),
+		TEST(a_burst_of_udp_queries_loses_nothing),
 		TEST(unread_answers_make_tcp_wait_and_udp_lose),
 		TEST(res_query_and_its_kin_are_answered),
 		TEST(getaddrinfo_has_the_canonical_name),
