@@ -10,7 +10,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
-#if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
+#include <sys/stat.h>
+#ifdef HAVE_SYS_SINGLE_THREADED_H
 #include <sys/single_threaded.h>
 #endif
 
@@ -441,15 +442,23 @@ static bool readable(int fd)
 	return libc.poll(&queue, 1, 0) != 0;
 }
 
+static bool single_threaded(void)
+{
+#ifdef HAVE_SYS_SINGLE_THREADED_H
+	return __libc_single_threaded;
+#else
+	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
+#endif
+}
+
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
  * whose send() fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that
  * may sleep in recv(). */
 static bool reader_may_sleep(int fd)
 {
-#if defined __GLIBC__ && __GLIBC_PREREQ(2, 32)
-	if (__libc_single_threaded)
+	if (single_threaded())
 		return false;
-#endif
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
 	return flags >= 0 && !(flags & O_NONBLOCK) && !readable(fd);
 }

@@ -69,7 +69,7 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 	}
 	message->msg_controllen = 0;
 	message->msg_flags = 0;
-	for (size_t i = 0; i < message->msg_iovlen; i++) {
+	for (size_t i = 0; i < (size_t)message->msg_iovlen; i++) {
 		struct iovec *part = &message->msg_iov[i];
 		ssize_t got = stream_recv(fd, sock, part->iov_base, part->iov_len, flags);
 		if (got < 0 && !total)

@@ -186,3 +186,18 @@ void registrations_drop(struct sock *sock, int fd)
 	}
 	errno = saved;
 }
+
+void registrations_leave(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
+		registrations_drop(sock, fd);
+	fd_forget(fd);
+}
+
+void registrations_leave_range(unsigned first, unsigned last)
+{
+	for (unsigned fd = first; fd <= last && fd <= (unsigned)fd_highest(); fd++)
+		if (fd_tracked((int)fd))
+			registrations_leave((int)fd);
+}

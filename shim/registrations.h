@@ -26,4 +26,9 @@ void registrations_resume(const struct suspended *suspended);
 /* Takes one fd out for good: it is about to be closed while its description lives on. */
 void registrations_drop(struct sock *sock, int fd);
 
+/* fd is about to be closed, or another file put on its number; the same of a range, which may go further than
+ * the numbers that are tracked. */
+void registrations_leave(int fd);
+void registrations_leave_range(unsigned first, unsigned last);
+
 #endif

@@ -66,7 +66,9 @@ HOOK(int, dup, (int fd), (fd))
 HOOK(int, dup2, (int fd, int number), (fd, number))
 HOOK(int, dup3, (int fd, int number, int flags), (fd, number, flags))
 HOOK(int, close, (int fd), (fd))
+#if defined __GLIBC__ || defined HAVE_CLOSE_RANGE
 HOOK(int, close_range, (unsigned int first, unsigned int last, int flags), (first, last, flags))
+#endif
 #ifdef __GLIBC__
 HOOK(void, closefrom, (int first), (first))
 #endif

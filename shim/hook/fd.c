@@ -13,21 +13,12 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-/* fd is about to be closed, or another file put on its number. */
-static void leave(int fd)
-{
-	struct sock *sock = fd_sock(fd);
-	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
-		registrations_drop(sock, fd);
-	fd_forget(fd);
-}
-
 /* What follows on one of our fds stands in functions of its own, which keeps the way of all others short. */
 #define OURS __attribute__((noinline)) static
 
 OURS int close_ours(int fd)
 {
-	leave(fd);
+	registrations_leave(fd);
 	return libc.close(fd);
 }
 
@@ -40,46 +31,40 @@ int hook_fclose(FILE *stream)
 {
 	int fd = stream ? fileno(stream) : -1;
 	if (fd_tracked(fd))
-		leave(fd);
+		registrations_leave(fd);
 	return libc.fclose(stream);
 }
 
 FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
 {
 	if (fd_tracked(fileno(stream)))
-		leave(fileno(stream));
+		registrations_leave(fileno(stream));
 	return libc.freopen(path, mode, stream);
-}
-
-/* The kernel's numbers go further than any that is tracked. */
-static void leave_range(unsigned first, unsigned last)
-{
-	for (unsigned fd = first; fd <= last && fd <= (unsigned)fd_highest(); fd++)
-		if (fd_tracked((int)fd))
-			leave((int)fd);
 }
 
 #ifdef __GLIBC__
 FILE *hook_freopen64(const char *path, const char *mode, FILE *stream)
 {
 	if (fd_tracked(fileno(stream)))
-		leave(fileno(stream));
+		registrations_leave(fileno(stream));
 	return libc.freopen64(path, mode, stream);
 }
 
 void hook_closefrom(int first)
 {
-	leave_range(first < 0 ? 0 : (unsigned)first, UINT_MAX);
+	registrations_leave_range(first < 0 ? 0 : (unsigned)first, UINT_MAX);
 	libc.closefrom(first);
 }
 #endif
 
+#if defined __GLIBC__ || defined HAVE_CLOSE_RANGE
 int hook_close_range(unsigned int first, unsigned int last, int flags)
 {
 	if (!(flags & CLOSE_RANGE_CLOEXEC))
-		leave_range(first, last);
+		registrations_leave_range(first, last);
 	return libc.close_range(first, last, flags);
 }
+#endif
 
 int hook_dup(int fd)
 {

@@ -6,6 +6,7 @@
 #include "../registrations.h"
 #include "../stream.h"
 
+#include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -94,7 +95,9 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_dup3((int)a, (int)b, (int)c);
 #ifdef SYS_close_range
 	case SYS_close_range:
-		return hook_close_range((unsigned)a, (unsigned)b, (int)c);
+		if (!(c & CLOSE_RANGE_CLOEXEC)) /* musl has no function for it */
+			registrations_leave_range((unsigned)a, (unsigned)b);
+		return libc.syscall(number, a, b, c, d, e, f);
 #endif
 #ifdef __GLIBC__
 	case SYS_execveat:

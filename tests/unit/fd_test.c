@@ -16,11 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#ifndef HAVE_CLOSE_RANGE
+static int close_range(unsigned first, unsigned last, int flags)
+{
+	return (int)syscall(SYS_close_range, first, last, flags);
+}
+#endif
 
 /* The table doesn't ask whether a number is open, so these tests take numbers that are far from real ones. */
 enum { BASE = 5000 };
