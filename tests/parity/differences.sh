@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154
-# Reads the file `differences`. Sourced with $here set.
+# Reads the file `differences`, and the one named by $more. Sourced with $here set.
 
 # Is this kernel VERSION or older?
 older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
@@ -30,13 +30,13 @@ read_differences() {
 			done
 			;;
 		esac
-	done <"$here/differences"
+	done < <(cat "$here/differences" ${more:+"$more"})
 }
 
 # Names in `traps` and `differences` that are no case any more would cover nothing. $known: " CASE CASE … "
 check_names() {
 	local name
-	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences"); do
+	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences" ${more:+"$more"}); do
 		[[ $known == *" $name "* ]] || fail "traps or differences: no case is called $name"
 	done
 }
