@@ -17,11 +17,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#ifndef NETDB_INTERNAL /* musl's netdb.h lacks them */
-#define NETDB_INTERNAL (-1)
-#define NETDB_SUCCESS 0
-#endif
-
 /* The port of a service, by number or by name; -1: none was asked, or 0, which nothing can connect to; -2:
  * libc doesn't know it. */
 static int port_of(const char *service, const struct addrinfo *hints)

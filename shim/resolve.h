@@ -8,6 +8,11 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#ifndef NETDB_INTERNAL /* musl's netdb.h lacks them */
+#define NETDB_INTERNAL (-1)
+#define NETDB_SUCCESS 0
+#endif
+
 /* getaddrinfo(3), for a host that isn't NULL: answered from the map if that takes the name (for the service
  * asked, if one is), else by libc. The result is libc's to free. */
 int resolve_addrinfo(

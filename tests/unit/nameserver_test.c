@@ -8,6 +8,7 @@
 #include "log.h"
 #include "names.h"
 #include "ports.h"
+#include "resolve.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
