@@ -80,10 +80,10 @@ void resolve_full(void)
 			  "from here on");
 }
 
-/* An address of ours as text, at least `size` characters of it: 0x000c6120001, or fd76::1%000. */
+/* An address of ours as text, `size` characters of it or few more (254 are musl's limit): 0x000c6120001, or
+ * fd76::1%000. */
 static void padded(const struct address *address, size_t size, char text[2 * NAME_TEXT])
 {
-	static const char zeros[] = "0000000000";
 	struct text to = text_in(text, 2 * NAME_TEXT);
 	bool ipv4 = address_is_ipv4(address);
 	char ip[ADDRESS_TEXT];
@@ -91,8 +91,8 @@ static void padded(const struct address *address, size_t size, char text[2 * NAM
 	text_add(&to, ipv4 ? "0x" : ip);
 	text_add(&to, ipv4 ? "" : "%");
 	do
-		text_add(&to, zeros);
-	while (to.length < size);
+		text_add(&to, "0");
+	while (to.length + (ipv4 ? 8 : 0) < size);
 	for (int shift = 28; ipv4 && shift >= 0; shift -= 4)
 		text_add_bytes(&to, &"0123456789abcdef"[address_ip4(address) >> shift & 15], 1);
 }
@@ -114,27 +114,23 @@ static size_t told_length(const char *name)
 
 /* libc itself turns an address of ours into a list that it can free. The canonical name is the name that was
  * asked: it is written over that of the number, which is made long enough, since musl has both in one piece
- * of memory. */
+ * of memory. musl tells it unasked. */
 static int as_numeric(const struct address *address, const char *name, const char *service,
 	const struct addrinfo *hints, struct addrinfo **result)
 {
 	char text[2 * NAME_TEXT];
 	struct addrinfo numeric = {.ai_family = AF_UNSPEC};
-	bool canonical = hints && hints->ai_flags & AI_CANONNAME;
 	if (hints) {
 		numeric = *hints;
 		numeric.ai_flags &= ~(AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is lacking */
 	}
 	numeric.ai_family = address_is_ipv4(address) ? AF_INET : AF_INET6;
 	numeric.ai_flags |= AI_NUMERICHOST;
-	if (canonical)
-		padded(address, told_length(name), text);
-	else
-		address_format(address, text, sizeof text);
+	padded(address, told_length(name), text);
 	int error = libc.getaddrinfo(text, service, &numeric, result);
 	if (error)
 		return error;
-	if (canonical && (*result)->ai_canonname)
+	if ((*result)->ai_canonname)
 		*(char *)mempcpy((*result)->ai_canonname, name, told_length(name)) = '\0';
 	tell_flags(*result, hints);
 	return 0;

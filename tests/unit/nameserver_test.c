@@ -434,14 +434,26 @@ static void res_query_and_its_kin_are_answered(void **state)
 #endif
 }
 
+/* glibc refuses unknown flags of getnameinfo(), and getaddrinfo() tells those that were asked for; musl does
+ * neither, and tells the canonical name unasked. */
+static bool is_glibc(void)
+{
+	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_family = AF_INET}, *list;
+	assert_int_equal(getaddrinfo("127.0.0.1", NULL, &hints, &list), 0);
+	bool tells_flags = list->ai_flags, tells_name = list->ai_canonname;
+	freeaddrinfo(list);
+	assert_int_not_equal(tells_flags, tells_name);
+	return tells_flags;
+}
+
 static void check_list(struct addrinfo *list, const char *ip, const char *canonical, int flags)
 {
 	char host[NI_MAXHOST];
-	assert_int_equal(list->ai_flags, flags);
+	assert_int_equal(list->ai_flags, is_glibc() ? flags : 0);
 	assert_int_equal(
 		getnameinfo(list->ai_addr, list->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST), 0);
 	assert_string_equal(host, ip);
-	if (canonical)
+	if (flags & AI_CANONNAME || !is_glibc())
 		assert_string_equal(list->ai_canonname, canonical);
 	else
 		assert_null(list->ai_canonname);
@@ -509,10 +521,10 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 		if (error != cases[i].error)
 			fail_msg("case %zu: %s", i, error ? gai_strerror(error) : "no error");
 		if (!error)
-			check_list(list, cases[i].ip, NULL, cases[i].flags);
+			check_list(list, cases[i].ip, cases[i].host, cases[i].flags);
 	}
 	assert_int_equal(getaddrinfo("api.test", "443", NULL, &list), 0);
-	check_list(list, "198.18.0.1", NULL, AI_V4MAPPED | AI_ADDRCONFIG);
+	check_list(list, "198.18.0.1", "api.test", AI_V4MAPPED | AI_ADDRCONFIG);
 }
 
 static void the_elders_answer_too(void **state)
@@ -578,7 +590,7 @@ static void getnameinfo_takes_all_its_flags(void **state)
 	assert_int_equal(name_of("198.18.0.1", 0, service, sizeof service, NI_NAMEREQD), 0);
 	assert_int_equal(name_of("198.18.0.1", NAME, NULL, 0, NI_NUMERICHOST), EAI_OVERFLOW);
 	assert_int_equal(name_of("198.18.0.1", NI_MAXHOST, NULL, 0, NI_NUMERICHOST), 0);
-	assert_int_equal(name_of("198.18.0.1", NI_MAXHOST, NULL, 0, 1 << 30), EAI_BADFLAGS);
+	assert_int_equal(name_of("198.18.0.1", NI_MAXHOST, NULL, 0, 1 << 30), is_glibc() ? EAI_BADFLAGS : 0);
 	assert_int_equal(name_of("100.64.0.3", NI_MAXHOST, NULL, 0, NI_NAMEREQD), EAI_NONAME);
 }
 
