@@ -1245,3 +1245,32 @@ CASE(thread_fork_while_connecting, "a thread forks while another connects, and t
 	pthread_join(thread, NULL);
 	VALUE(good);
 }
+
+static void *connect_slowly(void *address)
+{
+	int c = tcp();
+	const struct addr *to = address;
+	connect(c, sa(to), to->length);
+	close(c);
+	return NULL;
+}
+
+CASE(thread_fork_during_connect, "a child that was forked while a thread waits in connect connects at once")
+{
+	struct slow_peer peer = slow_peer();
+	int s = listener();
+	pthread_t thread;
+	pthread_create(&thread, NULL, connect_slowly, &peer.address);
+	pause_ms(200);
+	pid_t pid = child();
+	if (!pid) {
+		int c = tcp();
+		alarm(5);
+		clock_start();
+		CONNECT(c, address_of(s));
+		TOOK(0);
+		done();
+	}
+	wait_for(pid);
+	pthread_join(thread, NULL);
+}
