@@ -113,9 +113,11 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->transport = transport;
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
-	if (mark.accepted && mark.shut)
-		sock->peer = mark.peer;
-	connected |= mark.shut; /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
+	if (mark.shut && !connected) { /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
+		connected = true;
+		if (mark.accepted)
+			sock->peer = mark.peer;
+	}
 	bool has_name = mark.there && (mark.accepted ? !mark.shut : !connected);
 	sock->shut_write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;

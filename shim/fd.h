@@ -45,21 +45,23 @@ struct sock {
 	bool any_port;			    /* of any port: one that TCP gives up with what it was for */
 	bool had_address;		    /* it was bound to one: TCP keeps what it has from then on */
 	bool accepted;			    /* it came from accept() */
-	bool shut_listen;		    /* shutdown() of a listener */
+	_Atomic bool shut_listen;	    /* shutdown() of a listener, while threads sleep in accept() */
 	_Atomic bool attempting, cancelled; /* a thread waits in connect(); shutdown() has ended that */
 	_Atomic int fresh;		    /* the fd of the socket that it tries with; -1: none */
 	_Atomic uint16_t accepting;	    /* threads of this process in accept() */
-	bool shut_read, shut_write;	    /* shutdown() of a connection */
-	bool keep_read;			    /* SHUT_RD that our transport wasn't told */
+	_Atomic bool shut_read, shut_write; /* shutdown() of a connection, which others may be using */
+	_Atomic bool keep_read;		    /* SHUT_RD that our transport wasn't told */
 	bool shares; /* its description also belongs to another sock: a second listener on one port */
 	bool used;   /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
 			is */
-	bool told_closed; /* something was sent to a peer that had closed */
-	bool abort_once;  /* connect() after an attempt whose failure SO_ERROR has told says so, once */
-	bool report_once; /* connect() of a non-blocking socket reports its success once, as TCP does */
-	int refused;	  /* the errno of an attempt that failed at once, to be told as SO_ERROR */
-	bool overflowed;  /* it has more epoll registrations than are kept here */
-	bool owner;	  /* F_SETOWN or its kin was used */
+	_Atomic bool told_closed; /* something was sent to a peer that had closed */
+	_Atomic bool
+		abort_once; /* connect() says once that an attempt failed, whose error SO_ERROR has told */
+	_Atomic bool
+		report_once; /* connect() says success once, of a socket that doesn't block, as TCP does */
+	_Atomic int refused; /* the errno of an attempt that failed at once, to be told as SO_ERROR */
+	bool overflowed;     /* it has more epoll registrations than are kept here */
+	bool owner;	     /* F_SETOWN or its kin was used */
 	_Atomic uint32_t partial; /* a query to a name server that came in part: nameserver.h's */
 	struct options options;
 	const struct rule *rule;

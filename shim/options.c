@@ -16,7 +16,7 @@ enum {
 /* Several threads may set options of one socket while others read them, and none may wait: a record is linked
  * in once and stays as long as the socket; setting the same option again overwrites its value. */
 struct option {
-	uint32_t next;
+	_Atomic uint32_t next; /* in the pool's link, which another thread may read still */
 	uint16_t level, name;
 	_Atomic uint32_t turn; /* options are replayed in the order in which they were set last */
 	_Atomic uint32_t length;
@@ -216,6 +216,8 @@ int options_time(const struct options *options, int name)
 		whole[0] = half[0];
 		whole[1] = half[1];
 	}
+	if (whole[0] < 0) /* the kernel then doesn't wait at all */
+		return 1;
 	if (whole[0] >= INT32_MAX / 1000)
 		return INT32_MAX;
 	return (int)(whole[0] * 1000 + (whole[1] + 999) / 1000);

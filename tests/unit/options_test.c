@@ -114,8 +114,9 @@ static void times_are_milliseconds(void **state)
 	static const struct {
 		int64_t seconds, microseconds;
 		int expected;
-	} table[] = {{0, 0, 0}, {1, 500000, 1500}, {0, 1, 1}, {0, 999, 1}, {0, 1001, 2},
-		{2147483, 0, INT32_MAX}, {INT64_MAX, 999999, INT32_MAX}, {86400, 0, 86400000}};
+	} table[] = {{0, 0, 0}, {1, 500000, 1500}, {0, 1, 1}, {0, 999, 1}, {0, 1001, 2}, {-1, 0, 1},
+		{INT64_MIN, 1, 1}, {2147483, 0, INT32_MAX}, {INT64_MAX, 999999, INT32_MAX},
+		{86400, 0, 86400000}};
 	assert_int_equal(options_time(&history, SO_RCVTIMEO), 0);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		int64_t whole[2] = {table[i].seconds, table[i].microseconds};
