@@ -10,8 +10,8 @@
  * The input: flags, the room for an address, the mark that an inherited socket has, and the peers' addresses,
  * each with its length before it. */
 // sources: shim/address.c shim/adopt.c shim/connect.c shim/endpoint.c shim/fd.c shim/libc.c
-// sources: shim/listen.c shim/log.c shim/map*.c shim/names.c shim/options.c shim/pool.c shim/ports.c
-// sources: shim/registrations.c shim/send.c shim/sockopt.c shim/stream.c shim/swap.c shim/text.c
+// sources: shim/dns.c shim/listen.c shim/log.c shim/map*.c shim/names.c shim/nameserver.c shim/options.c shim/pool.c shim/ports.c
+// sources: shim/registrations.c shim/resolve.c shim/send.c shim/sockopt.c shim/stream.c shim/swap.c shim/text.c
 // sources: shim/transport*.c
 // length: 160
 // executions: 300000
@@ -32,7 +32,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
 struct settings shim;
-uint32_t shim_listen_rules;
+uint32_t shim_listen_rules, shim_names_rules;
 
 enum { LISTENER = 10, ACCEPTED = 20, ALLOWED = 3, PORT = 8080 };
 
