@@ -10,7 +10,8 @@
  * The input: flags, the room for an address, the mark that an inherited socket has, and the peers' addresses,
  * each with its length before it. */
 // sources: shim/address.c shim/adopt.c shim/connect.c shim/endpoint.c shim/fd.c shim/libc.c
-// sources: shim/dns.c shim/listen.c shim/log.c shim/map*.c shim/names.c shim/nameserver.c shim/options.c shim/pool.c shim/ports.c
+// sources: shim/dns.c shim/listen.c shim/log.c shim/map*.c shim/names.c shim/nameserver.c
+// sources: shim/options.c shim/pool.c shim/ports.c
 // sources: shim/registrations.c shim/resolve.c shim/send.c shim/sockopt.c shim/stream.c shim/swap.c shim/text.c
 // sources: shim/transport*.c
 // length: 160

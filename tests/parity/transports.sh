@@ -52,6 +52,7 @@ listen *:20000-20001 = any:30000-30001
 connect *:* = local:*
 listen *:* = any:*'
 
+# PARITY_RUNTIME: a sanitizer's, which must stand before the library.
 through() { # TRANSPORT COMMAND...
 	local transport=$1 emulated
 	shift
@@ -65,13 +66,13 @@ through() { # TRANSPORT COMMAND...
 		find_library
 		emulated=$(mktemp -d "$state/cids.XXXXXX")
 		chmod 1777 "$emulated"
-		own_network env LD_PRELOAD="$library" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
+		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
 			PARITY_MAPPED=1 "$@"
 		;;
 	vsock)
 		needs_loopback
 		find_library
-		own_network env LD_PRELOAD="$library" IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
+		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library" IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
 		;;
 	*) fail "unknown transport $transport: emulated, vsock, oracle or bare" ;;
 	esac
