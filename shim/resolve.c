@@ -161,29 +161,39 @@ static int by_libc(
 	return as_numeric(&own, host, service, hints, result);
 }
 
-int resolve_addrinfo(
-	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+bool resolve_from_map(const char *host, const char *service, const struct addrinfo *hints,
+	struct addrinfo **result, int *error)
 {
 	struct address ipv4, ipv6;
 	int family = hints ? hints->ai_family : AF_UNSPEC;
 	if ((hints && hints->ai_flags & AI_NUMERICHOST) || (family != AF_UNSPEC && !is_inet(family)))
-		return by_libc(host, service, hints, result);
+		return false;
 	enum names_answer answer = names_address(shim.map, host, -1, &ipv4, &ipv6);
 	if (answer == NAMES_NOT_TAKEN)
-		return by_libc(host, service, hints, result);
+		return false;
 	int port = port_of(service, hints);
 	/* An unknown service is libc's to complain of, and our address is as good as any for that. */
 	if (port >= 0)
 		answer = names_address(shim.map, host, port, &ipv4, &ipv6);
 	if (answer == NAMES_NOT_TAKEN)
-		return by_libc(host, service, hints, result);
+		return false;
 	if (answer == NAMES_FULL) {
 		resolve_full();
-		return EAI_FAIL;
+		*error = EAI_FAIL;
+		return true;
 	}
 	log_debug("getaddrinfo ", host, ": a name of the map");
 	/* One family is enough: two would double every failure and every retry. */
-	return as_numeric(family == AF_INET6 ? &ipv6 : &ipv4, host, service, hints, result);
+	*error = as_numeric(family == AF_INET6 ? &ipv6 : &ipv4, host, service, hints, result);
+	return true;
+}
+
+int resolve_addrinfo(
+	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+	int error;
+	return resolve_from_map(host, service, hints, result, &error) ? error
+								      : by_libc(host, service, hints, result);
 }
 
 bool resolve_is_ours(const struct sockaddr *address, socklen_t length)

@@ -18,6 +18,10 @@
 int resolve_addrinfo(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result);
 
+/* The same for a name that the map takes; *error is what getaddrinfo() would return. false: it is libc's. */
+bool resolve_from_map(const char *host, const char *service, const struct addrinfo *hints,
+	struct addrinfo **result, int *error);
+
 /* getnameinfo(3), for an address of a reserved range (resolve_is_ours): at once, by name if that is known. */
 bool resolve_is_ours(const struct sockaddr *address, socklen_t length);
 int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,

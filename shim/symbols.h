@@ -120,6 +120,10 @@ HOOK(int, posix_spawnp,
 HOOK(int, getaddrinfo,
 	(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result),
 	(host, service, hints, result))
+#ifdef __GLIBC__
+HOOK(int, getaddrinfo_a, (int mode, struct gaicb **list, int count, struct sigevent *event),
+	(mode, list, count, event))
+#endif
 HOOK(int, getnameinfo,
 	(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
 		socklen_t service_size, int flags),

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 int hook_getaddrinfo(
@@ -14,6 +15,28 @@ int hook_getaddrinfo(
 	return shim_active() && host ? resolve_addrinfo(host, service, hints, result)
 				     : libc.getaddrinfo(host, service, hints, result);
 }
+
+#ifdef __GLIBC__
+/* What the map takes is answered at once; the rest is libc's, and to say when all is done. */
+int hook_getaddrinfo_a(int mode, struct gaicb **list, int count, struct sigevent *event)
+{
+	if (!shim_active() || !list || count <= 0)
+		return libc.getaddrinfo_a(mode, list, count, event);
+	struct gaicb **rest = malloc((size_t)count * sizeof *rest);
+	if (!rest)
+		return EAI_MEMORY;
+	for (int i = 0; i < count; i++) {
+		struct gaicb *one = list[i];
+		bool ours = one && one->ar_name &&
+			    resolve_from_map(one->ar_name, one->ar_service, one->ar_request, &one->ar_result,
+				    &one->__return);
+		rest[i] = ours ? NULL : one;
+	}
+	int result = libc.getaddrinfo_a(mode, rest, count, event);
+	free(rest);
+	return result;
+}
+#endif
 
 int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
 	char *service, socklen_t service_size, int flags)

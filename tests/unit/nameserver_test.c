@@ -527,6 +527,45 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 	check_list(list, "198.18.0.1", "api.test", AI_V4MAPPED | AI_ADDRCONFIG);
 }
 
+#ifdef __GLIBC__
+static struct gaicb *left[3];
+
+static int note_left(int mode, struct gaicb **list, int count, struct sigevent *event)
+{
+	(void)mode;
+	(void)event;
+	memcpy(left, list, (size_t)count * sizeof *list);
+	return 0;
+}
+#endif
+
+static void getaddrinfo_a_answers_at_once(void **state)
+{
+	(void)state;
+#ifdef __GLIBC__
+	struct gaicb mapped = {.ar_name = "api.test", .ar_service = "443"},
+		     wrong = {.ar_name = "api.test", .ar_service = "no-such-service"},
+		     other = {.ar_name = "127.0.0.1"};
+	struct gaicb *list[] = {&mapped, &wrong, &other};
+	for (int mode = GAI_WAIT; mode <= GAI_NOWAIT; mode++) {
+		assert_int_equal(getaddrinfo_a(mode, list, 2, NULL), 0);
+		assert_int_equal(gai_error(&mapped), 0);
+		assert_int_equal(gai_error(&wrong), EAI_SERVICE);
+		check_list(mapped.ar_result, "198.18.0.1", NULL, AI_V4MAPPED | AI_ADDRCONFIG);
+	}
+	struct libc whole = libc;
+	libc.getaddrinfo_a = note_left; /* libc's would leave a thread of its own */
+	assert_int_equal(getaddrinfo_a(GAI_WAIT, list, 3, NULL), 0);
+	libc = whole;
+	freeaddrinfo(mapped.ar_result);
+	assert_null(left[0]);
+	assert_null(left[1]);
+	assert_ptr_equal(left[2], &other);
+#else
+	skip();
+#endif
+}
+
 static void the_elders_answer_too(void **state)
 {
 	(void)state;
@@ -612,6 +651,7 @@ int main(void)
 		TEST(res_query_and_its_kin_are_answered),
 		TEST(getaddrinfo_has_the_canonical_name),
 		TEST(getaddrinfo_takes_all_its_flags),
+		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
 		TEST(getnameinfo_takes_all_its_flags),
 	};
