@@ -68,18 +68,27 @@ struct address stream_own_address(int fd, struct sock *sock)
 	return shown;
 }
 
+bool stream_bound_to(int fd, const struct sock *sock, struct address *name)
+{
+	struct sockaddr_storage its;
+	socklen_t length = sizeof its;
+	if (libc.getsockname(fd, (struct sockaddr *)&its, &length) < 0 ||
+		!address_from_sockaddr(name, (struct sockaddr *)&its, length))
+		return false;
+	if (!name->port && (sock->bound || !address_is_wildcard(&sock->name)))
+		*name = sock->name;
+	else if (sock->bound && address_is_wildcard(name))
+		memcpy(name->ip, sock->name.ip, sizeof name->ip);
+	return true;
+}
+
 int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
 	struct address told = sock->name;
 	enum sock_state state = stream_settle(fd, sock);
 	if (state == STATE_IP) { /* an attempt that failed has left its port, as on TCP */
-		struct sockaddr_storage name;
-		socklen_t size = sizeof name;
-		if (libc.getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+		if (!stream_bound_to(fd, sock, &told))
 			return -1;
-		address_from_sockaddr(&told, (struct sockaddr *)&name, size);
-		if (!told.port)
-			told = sock->name;
 		if (!told.port)
 			told.port = sock->tried;
 	}

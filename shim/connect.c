@@ -47,7 +47,7 @@ static bool choose_port(struct attempt *attempt)
 	int saved = errno, result = -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port =
-			i == 0 && sock->bound
+			i == 0 && sock->bound && sock->name.port
 				? sock->name.port
 				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 		result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
@@ -324,10 +324,9 @@ static int connect_mapped(
 	}
 	if (sock->bound && state_of(sock) == STATE_IP &&
 		!sock->name.port) { /* bound to port 0: the kernel chose one */
-		struct sockaddr_storage name;
-		socklen_t length = sizeof name;
-		if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0)
-			address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
+		struct address name;
+		if (stream_bound_to(fd, sock, &name))
+			sock->name = name;
 	}
 	sock->cancelled = false;
 	sock->attempting = true;

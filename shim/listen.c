@@ -133,16 +133,52 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	return 0;
 }
 
-static int bind_to_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+/* As getsockname() of a connection shows this end: a client may bind to that before it connects. */
+static bool is_own(const struct address *address)
 {
+	struct endpoint own = {transport_own_cid(), PORT_ANY};
+	struct address shown =
+		endpoint_shown(&own, address_is_ipv4(address) ? AF_INET : AF_INET6, &shim.ranges);
+	return own.cid != CID_ANY && memcmp(shown.ip, address->ip, sizeof shown.ip) == 0;
+}
+
+/* A client's port tells its family (ports.h), and IP would choose an odd one. What is a server's is left to
+ * IP, as is the port that IP is to choose at connect(). */
+static bool chooses_port(const struct sock *sock)
+{
+	return !options_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0) &&
+	       !options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) &&
+	       !options_int(&sock->options, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0);
+}
+
+static int bind_to_ip(int fd, struct sock *sock, const struct address *wanted, const struct sockaddr *address,
+	socklen_t length)
+{
+	struct sockaddr_storage name;
 	if (state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
 		return -1;
-	int result = libc.bind(fd, address, length);
-	if (result == 0 && address_from_sockaddr(&sock->name, address, length)) {
-		sock->bound = true;
-		sock->any_port = sock->name.port == 0;
+	memcpy(&name, address, length);
+	if (ranges_reserve(&shim.ranges, wanted)) { /* IP has no such address */
+		struct address any = {.port = wanted->port};
+		if (address_is_ipv4(wanted))
+			any = address_ipv4(INADDR_ANY, wanted->port);
+		length = address_to_sockaddr(&any, sock->family, &name);
 	}
-	return result;
+	struct sockaddr_in *port = (struct sockaddr_in *)&name; /* where sockaddr_in6 has it too */
+	int result = -1;
+	for (int i = 0; result < 0 && i < PORT_TRIES && !wanted->port && chooses_port(sock); i++) {
+		port->sin_port = htons(ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6));
+		result = libc.bind(fd, (struct sockaddr *)&name, length);
+		if (result < 0 && errno != EADDRINUSE)
+			return -1;
+	}
+	port->sin_port = htons(wanted->port);
+	if (result < 0 && libc.bind(fd, (struct sockaddr *)&name, length) < 0)
+		return -1;
+	sock->name = *wanted;
+	sock->bound = true;
+	sock->any_port = wanted->port == 0;
+	return 0;
 }
 
 int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
@@ -165,10 +201,10 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 		return libc.bind(fd, address, length);
 	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
 	if (!rule || rule->target.kind == TARGET_DIRECT) {
-		if (ranges_reserve(&shim.ranges, &wanted))
+		if (ranges_reserve(&shim.ranges, &wanted) && !is_own(&wanted))
 			return fail(EADDRNOTAVAIL);
 		stream_log("bind", &wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
-		return bind_to_ip(fd, sock, address, length);
+		return bind_to_ip(fd, sock, &wanted, address, length);
 	}
 	if (sock->bound && !(sock->any_port && state == STATE_FAILED))
 		return fail(EINVAL);
@@ -186,16 +222,12 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
  * means any free port of every address, or one that a failed connect() has left as IP's. */
 static int bind_by_map(int fd, struct sock *sock)
 {
-	struct sockaddr_storage name;
-	socklen_t length = sizeof name;
 	struct address wanted;
-	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
-		!address_from_sockaddr(&wanted, (struct sockaddr *)&name, length))
+	if (!stream_bound_to(fd, sock, &wanted))
 		return -1;
-	if (!wanted.port && (sock->bound || !address_is_wildcard(&sock->name)))
-		wanted =
-			sock->name; /* IP couldn't give it again (lo may be down), or the port was given up */
 	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
+	if ((!rule || rule->target.kind == TARGET_DIRECT) && ranges_reserve(&shim.ranges, &wanted))
+		return fail(EADDRINUSE); /* IP would let in everybody */
 	if (!rule || rule->target.kind == TARGET_DIRECT)
 		return 0;
 	if (rule->target.kind == TARGET_REFUSE)

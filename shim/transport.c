@@ -32,6 +32,11 @@ const struct transport *transport_of(const struct rule *rule)
 	}
 }
 
+uint32_t transport_own_cid(void)
+{
+	return cid_transport->own_cid(CID_ANY);
+}
+
 const struct transport *transport_of_fd(int fd)
 {
 	struct sockaddr_storage name;

@@ -51,6 +51,7 @@ extern bool transport_unix_used; /* by emulated CIDs, or a `unix:` target */
 void transport_start(const struct settings *settings);
 /* The carrier of a rule whose target is a CID, unix: or names. */
 const struct transport *transport_of(const struct rule *rule);
+uint32_t transport_own_cid(void); /* as remote peers see this end; CID_ANY if it can't be known */
 /* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
 const struct transport *transport_of_fd(int fd);
 

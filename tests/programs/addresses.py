@@ -7,6 +7,7 @@ import select
 import socket
 import sys
 
+IP_BIND_ADDRESS_NO_PORT = 24
 TAKEN = {socket.AF_INET: "198.18.", socket.AF_INET6: "fd76:736f:636b:1::"}
 
 
@@ -34,10 +35,12 @@ def same(what, got, expected):
         sys.exit(f"FAILED: {what}: {got}, expected {expected}")
 
 
-def check(what, family, asked, own, peers, listener, bind=None, blocking=True):
+def check(what, family, asked, own, peers, listener, bind=None, late=False, blocking=True):
     """own: this end's address; peers: what the server may see; listener: what it is told of itself; each without a port."""
     with socket.socket(family) as client:
         client.settimeout(10)
+        if late:
+            client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         if bind:
             client.bind(bind)
         before = client.getsockname()
@@ -54,6 +57,9 @@ def check(what, family, asked, own, peers, listener, bind=None, blocking=True):
         same(f"{what}: getsockname", name[0], own)
         same(f"{what}: a client's port", 32768 <= name[1] < 61000 or name[1] == 45678, True)
         if bind:
+            same(f"{what}: the address that bind gave", before[0], bind[0] or "0.0.0.0")
+            same(f"{what}: its port is known", before[1] != 0, not late)
+        if bind and not late:
             same(f"{what}: the port that bind gave", name[1], before[1])
         accepted, peer, itself = read(client)
         same(f"{what}: accept and getpeername", accepted, peer)
@@ -90,7 +96,20 @@ check("a name, IPv4", V4, resolve("ipv4.svc", V4, port4), client4, [client4], se
 check("a name, any family", V4, resolve("any.svc", 0, port4), client4, [client4], server4)
 check("IPv4 as IPv6", V6, ("::ffff:10.9.8.7", port4, 0, 0), mapped, [client4], server4)
 check("IPv4 at a server on ::", V4, ("10.9.8.7", port6), client4, [mapped], "::ffff:" + server4)
+check("bound to port 0, at a server on ::", V4, ("10.9.8.7", port6), client4, [mapped], "::ffff:" + server4, bind=("", 0))
+check("bound to a port at connect", V4, ("10.9.8.7", port6), client4, [mapped], "::ffff:" + server4, bind=("", 0), late=True)
+check("bound to its own address", V4, ("10.9.8.7", port4), client4, [client4], server4, bind=(client4, 0))
 check("IPv6", V6, ("2001:db8::7", port6, 0, 0), client6, [client6], server6)
 check("IPv6, not blocking", V6, ("2001:db8::7", port6, 0, 0), client6, [client6], server6, blocking=False)
 check("a name, IPv6", V6, resolve("ipv6.svc", V6, port6), client6, [client6], server6)
+if remote:
+    check("bound to its own address", V6, ("2001:db8::7", port6, 0, 0), client6, [client6], server6, bind=(client6, 0))
+    for family, own in (V4, client4), (V6, client6):
+        with socket.socket(family) as listener:
+            listener.bind((own, 0))
+            try:
+                listener.listen()
+                sys.exit("FAILED: what no rule takes listens on IP, for everybody")
+            except OSError as error:
+                same("listening on its own address without a rule", error.errno, errno.EADDRINUSE)
 same("getnameinfo of a peer", socket.getnameinfo((server4, 80), 0)[0] in (server4, "localhost"), True)
