@@ -12,8 +12,8 @@
 // sources: shim/address.c shim/adopt.c shim/connect.c shim/endpoint.c shim/fd.c shim/libc.c
 // sources: shim/dns.c shim/listen.c shim/log.c shim/map*.c shim/names.c shim/nameserver.c
 // sources: shim/options.c shim/pool.c shim/ports.c
-// sources: shim/registrations.c shim/resolve.c shim/send.c shim/sockopt.c shim/stream.c shim/swap.c shim/text.c
-// sources: shim/transport*.c
+// sources: shim/registrations.c shim/resolve.c shim/send.c shim/sockopt.c shim/stream.c shim/swap.c
+// sources: shim/text.c shim/transport*.c
 // length: 160
 // executions: 300000
 #include "libc.h"
