@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Every way in which a program can open a TCP connection, or a TCP port, through libc: ways connect|listen
- * PORT tries each and prints a line "WAY: RESULT". Without the library all must succeed; where a rule
- * refuses, none. ways serve PORT: a server without the library; prints a line a connection. ways inherit
- * COMMAND...: opens what the next program inherits: fds 60 (IPv4), 61 (IPv6), and 62, which gives another. */
+/* Every way in which a program can open a TCP connection, or a TCP port, or send a datagram to an address of
+ * the reserved ranges, through libc: ways connect|listen|datagram PORT tries each and prints a line "WAY:
+ * RESULT". Without the library all must succeed; where a rule refuses, none. ways serve PORT: a server
+ * without the library; prints a line a connection. ways inherit COMMAND...: opens what the next program
+ * inherits: fds 60 (IPv4), 61 (IPv6), and 62, which gives another. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,18 +367,125 @@ static int bind_inherited(void)
 	return listens(61, &name, sizeof name);
 }
 
+/* ---- datagrams to the reserved ranges ---- */
+
+enum { RESERVED = 0xc6120001 }; /* 198.18.0.1 */
+static const struct in6_addr reserved6 = {{{0xfd, 0x76, 0x73, 0x6f, 0x63, 0x6b, 0, 1, [15] = 1}}};
+
+static int udp(int family)
+{
+	return socket(family, SOCK_DGRAM, 0);
+}
+
+static int sends_to(int fd, const void *name, socklen_t length)
+{
+	return sendto(fd, "x", 1, 0, name, length) < 0 ? -1 : 0;
+}
+
+static int datagram_sendto(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	return sends_to(udp(AF_INET), &name, sizeof name);
+}
+
+static int datagram_sendto_mapped(void)
+{
+	struct sockaddr_in6 name = mapped(RESERVED);
+	return sends_to(udp(AF_INET6), &name, sizeof name);
+}
+
+static int datagram_sendto_v6(void)
+{
+	struct sockaddr_in6 name = six(reserved6);
+	return sends_to(udp(AF_INET6), &name, sizeof name);
+}
+
+static int datagram_sendto_dup(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	return sends_to(dup(udp(AF_INET)), &name, sizeof name);
+}
+
+static int datagram_sendto_elsewhere_connected(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	int fd = udp(AF_INET);
+	return to_four(fd, INADDR_LOOPBACK) < 0 ? -1 : sends_to(fd, &name, sizeof name);
+}
+
+static int datagram_syscall(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	return syscall(SYS_sendto, udp(AF_INET), "x", 1, 0, &name, sizeof name) < 0 ? -1 : 0;
+}
+
+static int datagram_sendmsg(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	struct iovec part = {"x", 1};
+	struct msghdr message = {
+		.msg_name = &name, .msg_namelen = sizeof name, .msg_iov = &part, .msg_iovlen = 1};
+	return sendmsg(udp(AF_INET), &message, 0) < 0 ? -1 : 0;
+}
+
+static int datagram_sendmmsg(void) /* the second of two */
+{
+	struct sockaddr_in names[2] = {four(INADDR_LOOPBACK), four(RESERVED)};
+	struct iovec part = {"x", 1};
+	struct mmsghdr messages[2];
+	memset(messages, 0, sizeof messages);
+	for (int i = 0; i < 2; i++)
+		messages[i].msg_hdr = (struct msghdr){.msg_name = &names[i],
+			.msg_namelen = sizeof names[i],
+			.msg_iov = &part,
+			.msg_iovlen = 1};
+	int sent = sendmmsg(udp(AF_INET), messages, 2, 0);
+	if (sent == 1) /* a caller that goes on is told */
+		errno = EHOSTUNREACH;
+	return sent == 2 ? 0 : -1;
+}
+
+static int datagram_connect(void)
+{
+	return to_four(udp(AF_INET), RESERVED);
+}
+
+static int datagram_connect_syscall(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	return (int)syscall(SYS_connect, udp(AF_INET), &name, sizeof name);
+}
+
+static int datagram_in_a_vfork_child(void)
+{
+	struct sockaddr_in name = four(RESERVED);
+	int fd = udp(AF_INET), status;
+	pid_t child = vfork();
+	if (child == 0)
+		_exit(sends_to(fd, &name, sizeof name) < 0 ? errno : 0);
+	waitpid(child, &status, 0);
+	errno = WEXITSTATUS(status);
+	return errno ? -1 : 0;
+}
+
+enum what { CONNECTS, LISTENS, DATAGRAMS };
+
 static const struct way {
 	const char *name;
 	int (*go)(void);
-	bool listens;
+	enum what what;
 } ways[] = {
 #define CONNECT(name)                                                                                        \
 	{                                                                                                    \
-#name, name, false                                                                           \
+#name, name, CONNECTS                                                                        \
 	}
 #define LISTEN(name)                                                                                         \
 	{                                                                                                    \
-#name, name, true                                                                            \
+#name, name, LISTENS                                                                         \
+	}
+#define DATAGRAM(name)                                                                                       \
+	{                                                                                                    \
+#name, name, DATAGRAMS                                                                       \
 	}
 	CONNECT(plain),
 	CONNECT(wildcard),
@@ -421,12 +528,23 @@ static const struct way {
 	LISTEN(bind_syscall),
 	LISTEN(listen_inherited),
 	LISTEN(bind_inherited),
+	DATAGRAM(datagram_sendto),
+	DATAGRAM(datagram_sendto_mapped),
+	DATAGRAM(datagram_sendto_v6),
+	DATAGRAM(datagram_sendto_dup),
+	DATAGRAM(datagram_sendto_elsewhere_connected),
+	DATAGRAM(datagram_syscall),
+	DATAGRAM(datagram_sendmsg),
+	DATAGRAM(datagram_sendmmsg),
+	DATAGRAM(datagram_connect),
+	DATAGRAM(datagram_connect_syscall),
+	DATAGRAM(datagram_in_a_vfork_child),
 };
 
-static void try_all(bool listening)
+static void try_all(enum what what)
 {
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-		if (ways[i].listens != listening)
+		if (ways[i].what != what)
 			continue;
 		pid_t child = fork(); /* each leaves its fds behind */
 		if (child == 0) {
@@ -490,6 +608,8 @@ int main(int count, char **arguments)
 	if (strcmp(what, "serve") == 0)
 		serve();
 	else
-		try_all(strcmp(what, "listen") == 0);
+		try_all(strcmp(what, "listen") == 0	? LISTENS
+			: strcmp(what, "datagram") == 0 ? DATAGRAMS
+							: CONNECTS);
 	return 0;
 }
