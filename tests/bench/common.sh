@@ -48,10 +48,13 @@ fail() {
 }
 
 # in_bed ARG...: this bench again, with these arguments, on a kernel with real AF_VSOCK. User-Mode Linux has one CPU, but is a
-# process for each of its own; on one CPU they take turns at once, and what else this machine does disturbs less.
+# process for each of its own; on one CPU they take turns at once, and nothing else runs there if we may say so.
 in_bed() {
+	local first=(chrt --rr 1)
+	"${first[@]}" true 2>/dev/null || first=()
 	progress 'booting the bed'
-	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 taskset --cpu-list "$(last_cpu)" "$here/../bed/with-vsock" --ip "$0" "$@"
+	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 \
+		"${first[@]}" taskset --cpu-list "$(last_cpu)" "$here/../bed/with-vsock" --ip "$0" "$@"
 }
 
 last_cpu() {

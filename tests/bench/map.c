@@ -3,7 +3,8 @@
  * there at once and take turns, so that each finds the processor's cache full of the others. Each is asked
  * for the same number of hosts, drawn from all of its rules (hit) or of none (miss): for the first time
  * ("cold"), and then for the same ones again, as a program does that has its peers. Prints a sample a line.
- */
+ *
+ * map count: the same for callgrind, which counts some first look-ups in each map (client requests). */
 #define _GNU_SOURCE
 #include "map.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <valgrind/callgrind.h>
 
 enum { QUESTIONS = 1 << 17, FEW = 1 << 12 };
 static const int sizes[] = {10, 1000, 100000};
@@ -171,16 +173,35 @@ static double read_chain(int rules)
 	return (nanoseconds() - began) / READS;
 }
 
+static void count_all(void)
+{
+	char name[64];
+	for (int kind = 0; kind < KINDS; kind++)
+		for (int size = 0; size < SIZES; size++)
+			for (int miss = 0; miss < 2; miss++) {
+				snprintf(name, sizeof name, "%s, %s\t%d rules", kinds[kind].name,
+					miss ? "miss" : "hit", sizes[size]);
+				CALLGRIND_START_INSTRUMENTATION;
+				CALLGRIND_ZERO_STATS;
+				ask(&subjects[kind][size], miss, FEW);
+				CALLGRIND_DUMP_STATS_AT(name);
+				CALLGRIND_STOP_INSTRUMENTATION;
+			}
+}
+
 int main(int count, char **arguments)
 {
+	bool counting = count == 2 && strcmp(arguments[1], "count") == 0;
 	int rounds = count == 2 ? atoi(arguments[1]) : 0;
-	if (rounds < 1) {
-		fputs("usage: map ROUNDS\n", stderr);
+	if (rounds < 1 && !counting) {
+		fputs("usage: map ROUNDS, or map count\n", stderr);
 		return 2;
 	}
 	for (int kind = 0; kind < KINDS; kind++)
 		for (int size = 0; size < SIZES; size++)
 			prepare(&subjects[kind][size], &kinds[kind], sizes[size]);
+	if (counting)
+		count_all();
 	for (int round = 0; round < rounds; round++) {
 		for (int size = 0; size < SIZES; size++)
 			printf("a read of memory\t%d rules\t%.1f\n", sizes[size], read_chain(sizes[size]));

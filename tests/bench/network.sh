@@ -15,7 +15,7 @@ declare -A first_port=([tcp]=7000 [ip2vsock]=7100 [relay]=7200 [vsock]=7300 [ip2
 cid=1
 work=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX")
 children=()
-trap 'kill "${children[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill "${children[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 # port WAY [N]: of the bench's Nth server

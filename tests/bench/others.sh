@@ -13,9 +13,13 @@ declare -A library_of environment_of=(
 library_in() {
 	dpkg-query --listfiles "$1" | grep -m 1 "/$2\$" || fail "there is no $2 in the package $1"
 }
-library_of[proxychains4]=$(library_in libproxychains4 libproxychains.so.4)
-library_of[torsocks]=$(library_in torsocks libtorsocks.so)
-library_of[libsocket_wrapper]=$(library_in libsocket-wrapper libsocket_wrapper.so)
+if [ -n "${BENCH_COUNTS:-}" ]; then
+	others=() # scripts/check costs: ours alone
+else
+	library_of[proxychains4]=$(library_in libproxychains4 libproxychains.so.4)
+	library_of[torsocks]=$(library_in torsocks libtorsocks.so)
+	library_of[libsocket_wrapper]=$(library_in libsocket-wrapper libsocket_wrapper.so)
+fi
 
 symbols_of() {
 	nm -D --defined-only "$2" | sed 's/.* //; s/@.*//' >"$work/$1.symbols"

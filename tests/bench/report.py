@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """report.py show DIRECTORY NAME...                 tables of these benches, and the bars
 report.py json DIRECTORY FILE NAME...            the same for machines; what FILE holds of other benches stays
+report.py tests DIRECTORY NAME...                the bars of these benches as tests: "ok WHAT", "not ok WHAT", and how many
 report.py check FILE                             fails if the above couldn't be
 report.py docs FILE MARKDOWN README PLOT-DATA    what FILE holds, between the markers of MARKDOWN, three figures of it between
                                                  those of README, and for gnuplot
@@ -24,7 +25,7 @@ UNITS = {
     'connect': 'microseconds; system calls a connection',
     'calls': 'instructions added to a call',
     'start': 'instructions; milliseconds',
-    'map': 'nanoseconds a look-up',
+    'map': 'nanoseconds a look-up; instructions; cache misses',
     'memory': 'bytes',
 }
 RATIOS = {
@@ -166,6 +167,8 @@ def bars(benches):
     for bed, _, ways in cases('data', 'throughput, 65536'):
         limit = 1.5 if bed.endswith('newer') else 0.97
         yield f'throughput at 64 KiB ÷ native, {BEDS[bed]}', ratio(ways, 'ip2vsock', 'vsock'), '≥', limit
+        if 'ip2vsock-4M' in ways:
+            yield f'the same with buffer=4M, {BEDS[bed]}', ratio(ways, 'ip2vsock-4M', 'vsock'), '≥', limit
     for bed, case, ways in cases('data', 'round trip, .*'):
         yield f'{connections(case)} ÷ native, {BEDS[bed]}', ratio(ways, 'ip2vsock', 'vsock'), '≤', 1.02
     for name in 'redis', 'http':
@@ -181,7 +184,7 @@ def bars(benches):
     for _, case, ways in cases('start', 'instructions added'):
         yield 'start: no map, instructions added', ways['ip2vsock, no map'], '≤', 60000
         yield 'start: 10 rules, instructions added', ways['ip2vsock, 10 rules'], '≤', 90000
-    for _, case, ways in cases('map', '(name|address|CIDR), (hit|miss)(, few)?'):
+    for _, case, ways in cases('map', '(name|address|CIDR), (hit|miss)(, few|, instructions)?'):
         yield f'map: {case}, 100,000 rules ÷ 10', ratio(ways, '100000 rules', '10 rules'), '≤', 3
     for _, case, ways in cases('memory', '.* fds'):
         yield f'memory: {case}, bytes a connection', [max(ways['open, bytes an fd'])], '≤', 256
@@ -202,6 +205,16 @@ def bar_rows(benches):
         spread = f' ({values[1]:.2f}–{values[2]:.2f})' if len(values) == 3 else ''
         yield [what, (number(value) if abs(value) >= 100 or value == int(value) else f'{value:.2f}') + spread,
                f'{relation} {limit:,}', 'yes' if met else 'NO']
+
+
+def tests(benches):
+    failed = 0
+    rows = list(bar_rows(benches))
+    for what, measured, limit, reached in rows:
+        failed += reached == 'NO'
+        print(f'ok {what}: {measured} {limit}' if reached == 'yes' else f'not ok {what}: {measured}, and not {limit}')
+    print(f'{len(rows) - failed} passed, {failed} failed, 0 skipped')
+    return failed
 
 
 BAR_HEADER = ['figure', 'measured', 'bar', 'reached']
@@ -315,6 +328,8 @@ def main(arguments):
         records = load(arguments[2])
         records.update({name: Bench.read(arguments[1], name).record() for name in arguments[3:]})
         dump(arguments[2], {name: records[name] for name in UNITS if name in records})
+    elif len(arguments) >= 3 and arguments[0] == 'tests':
+        sys.exit(1 if tests({name: Bench.read(arguments[1], name) for name in arguments[2:]}) else 0)
     elif len(arguments) == 2 and arguments[0] == 'check':
         load(arguments[1])
     elif len(arguments) == 5 and arguments[0] == 'docs':
