@@ -151,7 +151,7 @@ clients() {
 take_turn() {
 	local value
 	echo >&"${turn[$3]}"
-	read -r value <&"${answer[$3]}" || fail "$2, $3: the client ended"
+	read -r -t 120 value <&"${answer[$3]}" || fail "$2, $3: the client ended, or has not answered for two minutes"
 	sample "$1" "$2" "$3" "$value"
 }
 

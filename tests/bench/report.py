@@ -202,7 +202,7 @@ def bar_rows(benches):
     for what, values, relation, limit in bars(benches):
         value = values[0]
         met = value <= limit if relation == '≤' else value >= limit
-        spread = f' ({values[1]:.2f}–{values[2]:.2f})' if len(values) == 3 else ''
+        spread = f' ({values[1]:.2f}–{values[2]:.2f})' if len(values) == 3 and values[1] < values[2] else ''
         yield [what, (number(value) if abs(value) >= 100 or value == int(value) else f'{value:.2f}') + spread,
                f'{relation} {limit:,}', 'yes' if met else 'NO']
 
@@ -283,15 +283,14 @@ def figures(benches):
         return f'{median_ratio(ways["ip2vsock"], ways[other])[0]:.1f}'
 
     calls = benches['calls'].samples['here']
-    added = [statistics.median(calls[call]['ip2vsock']) for call in ('close', 'send', 'fcntl')]
+    added = max(statistics.median(calls[call]['ip2vsock']) for call in ('close', 'send', 'fcntl'))
     return '\n'.join([
         f'- 64 KiB writes between parent and enclave: {times("data", "enclave", "throughput, 65536", "relay")} times the throughput '
-        f'of a socat at each end, and {times("data", "enclave", "throughput, 65536", "vsock")} times that of a program written for '
+        f'of a socat at each end, and\n  {times("data", "enclave", "throughput, 65536", "vsock")} times that of a program written for '
         'AF_VSOCK with its default buffer.',
         f'- Redis, 50 connections between parent and enclave: {times("redis", "enclave", "requests a second, 50", "relay")} times '
         'the requests a second of a socat at each end.',
-        f'- On a file or socket that isn\'t ours, close, send and fcntl take {number(min(added))} to {number(max(added))} '
-        'instructions more.',
+        f'- On a file or socket that isn\'t ours, close, send and fcntl take {number(added)} instructions more.',
     ])
 
 
