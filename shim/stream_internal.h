@@ -61,8 +61,8 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock);
 bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint);
 
-/* What an INET socket is bound to: IP's word, but for what IP couldn't give (lo may be down), the port that it
- * gave up, and the address that only we know to be this end's. */
+/* What an INET socket is bound to: IP's word, but for what IP couldn't give (lo may be down), the port that
+ * it gave up, and the address that only we know to be this end's. */
 bool stream_bound_to(int fd, const struct sock *sock, struct address *name);
 
 /* What TCP says of an address before it tries it; 0: nothing. */

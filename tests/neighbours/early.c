@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A preloaded library that uses sockets before anybody else's constructor has run, and after all destructors. */
+/* A preloaded library that uses sockets before anybody else's constructor has run, and after all destructors.
+ */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

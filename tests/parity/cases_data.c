@@ -634,7 +634,8 @@ CASE(end_close_bulk, "a megabyte sent and closed at once arrives whole")
 	wait_for(pid);
 }
 
-/* As sshd's child does before anyone has logged in: reading and writing is allowed, other ways to send aren't. */
+/* As sshd's child does before anyone has logged in: reading and writing is allowed, other ways to send
+ * aren't. */
 static const struct sock_filter only_write[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendto, 1, 0),
