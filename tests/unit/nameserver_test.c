@@ -93,7 +93,7 @@ static int connected(int type, const char *ip)
 static void a_connected_udp_socket_is_answered(void **state)
 {
 	(void)state;
-	uint8_t answer[DNS_ANSWER];
+	uint8_t answer[DNS_ANSWER] = {0};
 	struct sockaddr_in from;
 	socklen_t length = sizeof from;
 	int before = count_fds(), fd = connected(SOCK_DGRAM, "192.0.2.1");
@@ -199,7 +199,7 @@ static void registrations_with_epoll_stay(void **state)
 	struct sockaddr_in server = at("192.0.2.1", 53);
 	int epoll = epoll_create1(EPOLL_CLOEXEC), fd = socket(AF_INET, SOCK_DGRAM, 0), dup_of_fd = dup(fd);
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = 4242}, got;
-	uint8_t answer[DNS_ANSWER];
+	uint8_t answer[DNS_ANSWER] = {0};
 	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
 	size_t size = make_query("api.test", 1);
 	assert_int_equal(sendto(fd, query, size, 0, (struct sockaddr *)&server, sizeof server), size);
@@ -264,7 +264,7 @@ static size_t frame(uint8_t *to, const char *name, uint16_t id)
 
 static void expect_answer(int fd, uint16_t id)
 {
-	uint8_t length[2], answer[DNS_ANSWER];
+	uint8_t length[2], answer[DNS_ANSWER] = {0};
 	assert_int_equal(read(fd, length, 2), 2);
 	assert_int_equal(read(fd, answer, sizeof answer), length[0] << 8 | length[1]);
 	check(answer, length[0] << 8 | length[1], id);
@@ -324,7 +324,7 @@ static void a_query_that_is_too_long_is_malformed_and_the_next_is_not(void **sta
 {
 	(void)state;
 	static uint8_t bytes[2 + 60000];
-	uint8_t answer[DNS_ANSWER];
+	uint8_t answer[DNS_ANSWER] = {0};
 	int fd = connected(SOCK_STREAM, "192.0.2.1");
 	bytes[0] = 60000 >> 8;
 	bytes[1] = 60000 & 0xff;
@@ -348,7 +348,7 @@ static void a_burst_of_udp_queries_loses_nothing(void **state)
 {
 	(void)state;
 	enum { BURST = 256, WRITABLE = 100 };
-	uint8_t answer[DNS_ANSWER];
+	uint8_t answer[DNS_ANSWER] = {0};
 	int fd = connected(SOCK_DGRAM, "192.0.2.1");
 	size_t size = make_query("api.test", 1);
 	for (int i = 0; i < BURST; i++) {
@@ -365,7 +365,7 @@ static void a_burst_of_udp_queries_loses_nothing(void **state)
 static void unread_answers_make_tcp_wait_and_udp_lose(void **state)
 {
 	(void)state;
-	uint8_t bytes[DNS_QUESTION + 2], answer[DNS_ANSWER];
+	uint8_t bytes[DNS_QUESTION + 2], answer[DNS_ANSWER] = {0};
 	uint16_t sent = 0, read_back = 0;
 	int fd = connected(SOCK_STREAM, "192.0.2.1");
 	size_t size;
