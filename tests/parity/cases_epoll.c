@@ -101,6 +101,7 @@ CASE(epoll_refused_then_again, "a refused socket's registration serves its next 
 	nonblocking(c);
 	EPOLL_ADD(ep, c, EPOLLIN | EPOLLOUT, 9);
 	CONNECT(c, nobody());
+	poll(&(struct pollfd){.fd = c, .events = POLLOUT}, 1, 2000); /* till it is refused */
 	EPOLL_WAIT(ep);
 	CONNECT(c, nobody());
 	int s = listener();
