@@ -146,7 +146,9 @@ static void a_range_that_is_closed_is_forgotten_and_no_more(void **state)
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(fd_tracked(BASE + i), i < 3 || i > 5);
 	assert_int_equal(close_range(BASE + 5, BASE + 3, 0), -1);
-	assert_int_equal(close_range(BASE, BASE + 9, CLOSE_RANGE_CLOEXEC), 0);
+	bool can_mark =
+		syscall(SYS_close_range, UINT_MAX, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0; /* since Linux 5.11 */
+	assert_int_equal(close_range(BASE, BASE + 9, CLOSE_RANGE_CLOEXEC), can_mark ? 0 : -1);
 	assert_int_equal(close_range(UINT_MAX, UINT_MAX, 0), 0);
 	assert_int_equal(close_range(FD_LIMIT, UINT_MAX, 0), 0);
 	assert_true(fd_tracked(BASE) && fd_tracked(BASE + 9));
