@@ -73,7 +73,7 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 
 static uint32_t scope_of(const struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
-	return sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
+	return address && sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
 		       ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
 		       : 0;
 }
@@ -192,7 +192,7 @@ int datagram_recvmmsg(int fd, const struct sock *sock, struct mmsghdr *messages,
 	struct timespec *timeout)
 {
 	enum { MOST = 64 }; /* at once: fewer than were asked for may always come */
-	socklen_t rooms[MOST];
+	socklen_t rooms[MOST] = {0};
 	if (count > MOST)
 		count = MOST;
 	for (unsigned i = 0; i < count; i++)
