@@ -226,7 +226,7 @@ static int after_dissolving(void)
 	int fd = tcp(AF_INET, 0);
 	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	to_four(fd, INADDR_LOOPBACK);
-	connect(fd, &nowhere, sizeof nowhere);
+	(void)connect(fd, &nowhere, sizeof nowhere);
 	return to_four(fd, INADDR_LOOPBACK);
 }
 

@@ -259,7 +259,7 @@ static bool one_connection(unsigned *random)
 /* A server of one client, which is this thread too. */
 static bool one_listener(unsigned value)
 {
-	struct sockaddr_in name, peer, own;
+	struct sockaddr_in name = {0}, peer = {0}, own = {0};
 	socklen_t length = sizeof name;
 	unsigned got = 0;
 	int listener = make_listener(0), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
