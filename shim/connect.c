@@ -387,8 +387,7 @@ static int connect_again(int fd, struct sock *sock)
 	int limit = options_time(&sock->options, SO_SNDTIMEO);
 	int result;
 	do {
-		struct pollfd wait = {.fd = fd, .events = POLLOUT};
-		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit ? limit : -1), let_go, sock);
+		int ready = CANCEL_HERE(stream_await_writable(fd, sock, limit), let_go, sock);
 		result = ended(fd, sock->transport, ready);
 	} while (result < 0 && errno == EINTR && handlers_restart());
 	if (result == 0)

@@ -52,8 +52,7 @@ static int without_connection(int fd, struct sock *sock, int flags)
 	int mode = libc.fcntl(fd, F_GETFL, NULL);
 	if (flags & MSG_DONTWAIT || (mode >= 0 && mode & O_NONBLOCK))
 		return fail(EAGAIN);
-	struct pollfd wait = {.fd = fd, .events = POLLOUT};
-	return libc.poll(&wait, 1, -1) < 0 ? -1 : 0;
+	return stream_await_writable(fd, sock, 0) < 0 ? -1 : 0;
 }
 
 static size_t size_of(const struct msghdr *message)

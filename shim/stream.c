@@ -5,6 +5,7 @@
 #include "transport_unix.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 
 /* The threads that wait in connect() and accept() aren't in this process: nobody would close their fresh
@@ -46,6 +47,18 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 	}
 	errno = saved;
 	return state_of(sock);
+}
+
+int stream_await_writable(int fd, const struct sock *sock, int limit_ms)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	int left = limit_ms, ready;
+	do {
+		int glance = limit_ms && left < 500 ? left : 500;
+		ready = libc.poll(&wait, 1, glance);
+		left -= limit_ms ? glance : 0;
+	} while (ready == 0 && fd_sock(fd) == sock && (!limit_ms || left));
+	return ready || fd_sock(fd) == sock ? ready : fail(EBADF);
 }
 
 bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,

@@ -40,6 +40,11 @@ static inline void close_quietly(int fd)
 /* Asks the kernel what became of a connect() that the program didn't wait for. Returns the state. */
 enum sock_state stream_settle(int fd, struct sock *sock);
 
+/* Sleeps until fd is writable, for limit_ms at most (0: no limit). As poll(); EBADF if another thread has
+ * closed fd meanwhile: what is there now may never be writable. A point where threads are cancelled, if they
+ * may be. */
+int stream_await_writable(int fd, const struct sock *sock, int limit_ms);
+
 /* Gives an address back as the kernel does: its whole length told, the shorter of the two copied. */
 int stream_answer(
 	int family, const struct address *told, uint32_t scope, struct sockaddr *address, socklen_t *length);

@@ -904,6 +904,28 @@ static void a_file_in_the_place_of_a_dup_stays(void **state)
 	connect_works();
 }
 
+static int getsockopt_of_another_thread(int fd, int level, int name, void *value, socklen_t *length)
+{
+	libc.getsockopt = faulty.getsockopt;
+	assert_int_equal(dup2(program.other, program.fd), program.fd);
+	return real.getsockopt(fd, level, name, value, length);
+}
+
+/* A thread waits for its connection, and another puts what is never writable in its place. */
+static void a_number_that_is_taken_meanwhile_ends_the_wait(void **state)
+{
+	(void)state;
+	prepare_started();
+	assert_int_equal(real.fcntl(program.fd, F_SETFL, (void *)O_RDWR), 0);
+	program.other = fresh_socket(0);
+	assert_int_equal(bind_to(program.other, SERVER_PORT), 0);
+	assert_int_equal(listen(program.other, 1), 0);
+	libc.getsockopt = getsockopt_of_another_thread;
+	assert_int_equal(connect_to(program.fd, CLIENT_PORT), -1);
+	assert_int_equal(errno, EBADF);
+	assert_serves(program.other, SERVER_PORT);
+}
+
 /* A connect() that IP gets ends all tracking, and a later one to a mapped address finds out again. */
 static void a_socket_left_to_ip_costs_nothing_and_may_come_back(void **state)
 {
@@ -987,6 +1009,7 @@ int main(void)
 			a_bound_socket_keeps_its_place_when_its_connection_is_dissolved, clean_up),
 		cmocka_unit_test_teardown(a_dup_that_is_gone_does_not_hinder, clean_up),
 		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
+		cmocka_unit_test_teardown(a_number_that_is_taken_meanwhile_ends_the_wait, clean_up),
 		cmocka_unit_test_teardown(a_socket_left_to_ip_costs_nothing_and_may_come_back, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
 	};
