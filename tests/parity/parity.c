@@ -443,15 +443,19 @@ struct later {
 	pthread_t thread;
 };
 
+static atomic_int acting; /* threads that do what was left for later */
+
 static void *act_later(void *argument)
 {
 	struct later later = *(struct later *)argument;
 	free(argument);
 	pause_ms(later.ms);
+	acting++;
 	if (later.action)
 		later.action(later.argument);
 	else
 		pthread_kill(later.thread, later.argument);
+	acting--;
 	return NULL;
 }
 
@@ -882,6 +886,8 @@ static void run_family(const struct parity_case *what, int run_family, bool mapp
 	int before = open_fds();
 	what->run();
 	settle();
+	for (int i = 0; i < 100 && acting; i++) /* it may have an fd open for a moment */
+		pause_ms(10);
 	record("fds left open: %d", open_fds() - before);
 }
 
