@@ -22,7 +22,7 @@ int hook_getaddrinfo_a(int mode, struct gaicb **list, int count, struct sigevent
 {
 	if (!shim_active() || !list || count <= 0)
 		return libc.getaddrinfo_a(mode, list, count, event);
-	struct gaicb **rest = malloc((size_t)count * sizeof *rest);
+	struct gaicb **rest = calloc((size_t)count, sizeof(void *));
 	if (!rest)
 		return EAI_MEMORY;
 	for (int i = 0; i < count; i++) {
