@@ -103,11 +103,12 @@ static char **read_command(void)
 	return strings;
 }
 
-static pid_t start(char **command, int out, int error)
+static pid_t start(int out, int error)
 {
 	pid_t child = fork();
 	if (child != 0)
 		return child;
+	char **command = read_command();
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -203,7 +204,7 @@ int main(int count, char **arguments)
 
 	struct output outputs[] = {open_output("out"), open_output("err")};
 	bool merged = same_file(outputs[0].file, outputs[1].file); /* then one pipe keeps the order */
-	pid_t child = start(read_command(), outputs[0].write, outputs[merged ? 0 : 1].write);
+	pid_t child = start(outputs[0].write, outputs[merged ? 0 : 1].write);
 	int status = wait_for(child, outputs);
 
 	kill(-1, SIGKILL); /* what the command left running */
