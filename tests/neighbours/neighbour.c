@@ -60,6 +60,13 @@ static int connect_to(int fd, int port)
 	return connect(fd, (struct sockaddr *)&address, sizeof address);
 }
 
+static void end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) /* it has ended already */
+		_exit(0);
+}
+
 /* The far end gives back every byte, and ends the program if it gets one that this didn't send. */
 static void start_far_end(void)
 {
@@ -68,7 +75,8 @@ static void start_far_end(void)
 	CHECK(bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 10) == 0);
 	pid_t parent = getpid();
 	if (fork() == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pid_t far_end = getpid();
+		end_with(parent);
 		signal(SIGCHLD, SIG_IGN);
 		for (;;) {
 			char byte;
@@ -77,7 +85,7 @@ static void start_far_end(void)
 				close(peer);
 				continue;
 			}
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			end_with(far_end);
 			while (recv(peer, &byte, 1, 0) == 1) {
 				if (byte < 'a' || byte > 'z') {
 					dprintf(REPORT, "the far end got a byte %x that nobody sent\n",
