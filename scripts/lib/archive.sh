@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: MIT
 # Sourced by what makes a Debian root or takes a package from another suite.
 
-# debian_archive: prints where apt gets Debian on this machine.
-debian_archive() {
-	local site
+sites_of_apt() {
 	# shellcheck disable=SC2016 # apt-get expands it
-	site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
-	[ -n "$site" ] || { echo "apt's sources on this machine name no Debian archive; apt-get update may help" >&2 && return 1; }
-	echo "$site"
+	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian'
+}
+
+# debian_archive: prints where apt gets Debian on this machine. What is Debian stands in apt's lists, which may not be there yet.
+debian_archive() {
+	local sites
+	sites=$(sites_of_apt)
+	[ -n "$sites" ] || { apt-get -qq update >&2 && sites=$(sites_of_apt); }
+	[ -n "$sites" ] || { echo "apt's sources on this machine name no Debian archive" >&2 && return 1; }
+	echo "${sites%%$'\n'*}"
 }
