@@ -172,7 +172,7 @@ static double read_chain(int rules)
 		lines[order[i]].next = &lines[order[(i + 1) % rules]];
 	struct line *volatile at = lines;
 	double began = nanoseconds();
-	for (int i = 0; i < READS; i++)
+	for (int i = 0; i < READS && at; i++)
 		at = at->next;
 	return (nanoseconds() - began) / READS;
 }

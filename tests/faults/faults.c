@@ -596,7 +596,7 @@ static void no_fds(void)
 {
 	int server = listener(SERVER), fd = tcp_socket(), bound = tcp_socket(), client = tcp_socket(),
 	    one = 1;
-	struct sockaddr_in name;
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name;
 	CHECK(connect_to(client, SERVER) == 0);
 	rlim_t limit = (rlim_t)first_free();

@@ -12,7 +12,7 @@ static void use_sockets(void)
 	socklen_t length = sizeof name;
 	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	bind(fd, (struct sockaddr *)&name, sizeof name);
+	(void)bind(fd, (struct sockaddr *)&name, sizeof name);
 	getsockname(fd, (struct sockaddr *)&name, &length);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	close(dup(fd));

@@ -102,11 +102,11 @@ static void start_far_end(void)
 
 static void exchange(int fd)
 {
-	for (char sent = 'a'; sent <= 'e'; sent++) {
+	for (const char *sent = "abcde"; *sent; sent++) {
 		char got = 0;
-		CHECK(write(fd, &sent, 1) == 1);
+		CHECK(write(fd, sent, 1) == 1);
 		CHECK(read(fd, &got, 1) == 1);
-		CHECK(got == sent);
+		CHECK(got == *sent);
 	}
 }
 
@@ -135,7 +135,7 @@ static int own_server(void)
 /* A server and its client in one, on whatever numbers are free. */
 static void serve_and_connect(void)
 {
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = {0};
 	socklen_t length = sizeof peer;
 	char byte;
 	int server = own_server(), client = tcp_socket();

@@ -844,7 +844,7 @@ static int early_fd, early_results[4];
 static void before_constructors(int count, char **arguments, char **environment)
 {
 	(void)environment;
-	if (count != 5 || strcmp(arguments[3], "early"))
+	if (count != 5 || strcmp(arguments[3], "early") != 0)
 		return;
 	int on = 1, copy;
 	early_fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -1250,7 +1250,7 @@ static void *connect_slowly(void *address)
 {
 	int c = tcp();
 	const struct addr *to = address;
-	connect(c, sa(to), to->length);
+	(void)connect(c, sa(to), to->length);
 	close(c);
 	return NULL;
 }

@@ -94,7 +94,7 @@ static void a_connected_udp_socket_is_answered(void **state)
 {
 	(void)state;
 	uint8_t answer[DNS_ANSWER] = {0};
-	struct sockaddr_in from;
+	struct sockaddr_in from = {0};
 	socklen_t length = sizeof from;
 	int before = count_fds(), fd = connected(SOCK_DGRAM, "192.0.2.1");
 	assert_int_equal(count_fds(), before + 1);
@@ -117,7 +117,7 @@ static void a_connected_udp_socket_is_answered(void **state)
 static void it_looks_like_udp(void **state)
 {
 	(void)state;
-	struct sockaddr_in name;
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name;
 	int fd = connected(SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, "192.0.2.1");
 	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
@@ -150,7 +150,7 @@ static void datagrams_with_an_address_are_answered_from_there(void **state)
 {
 	(void)state;
 	uint8_t answers[2][DNS_ANSWER];
-	struct sockaddr_in servers[] = {at("192.0.2.1", 53), at("192.0.2.2", 53)}, from[2];
+	struct sockaddr_in servers[] = {at("192.0.2.1", 53), at("192.0.2.2", 53)}, from[2] = {0};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP);
 	for (int i = 0; i < 2; i++) {
 		size_t size = make_query("api.test", (uint16_t)i);
@@ -242,7 +242,7 @@ static void what_is_no_name_servers_stays_with_ip(void **state)
 	assert_int_equal(errno, EHOSTUNREACH);
 	assert_int_equal(connect(fd, (struct sockaddr *)&ours, sizeof ours), -1);
 	assert_int_equal(errno, EHOSTUNREACH);
-	connect(fd, (struct sockaddr *)&tcp_only, sizeof tcp_only);
+	(void)connect(fd, (struct sockaddr *)&tcp_only, sizeof tcp_only);
 	int domain = 0;
 	length = sizeof domain;
 	assert_int_equal(libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length), 0);
@@ -295,7 +295,7 @@ static void a_query_over_tcp_may_come_in_any_pieces(void **state)
 static void it_looks_like_tcp(void **state)
 {
 	(void)state;
-	struct sockaddr_in server = at("192.0.2.1", 53), name;
+	struct sockaddr_in server = at("192.0.2.1", 53), name = {0};
 	socklen_t length = sizeof name;
 	uint8_t bytes[DNS_QUESTION + 2];
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
