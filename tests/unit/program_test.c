@@ -365,10 +365,16 @@ static int check_as(uid_t user, const char *path)
 	return WEXITSTATUS(status);
 }
 
+/* What was built for another machine may have its loader where only its builder gets. */
+static bool others_may_run_it(void)
+{
+	return getuid() == 0 && check_as(1000, write_file("dynamic", image, image_size, 0755)) == 0;
+}
+
 static void a_program_that_changes_the_user_is_refused(void **state)
 {
 	(void)state;
-	if (getuid())
+	if (!others_may_run_it())
 		skip();
 	const char *path = write_file("setuid", image, image_size, 04755);
 	assert_int_equal(check(path), 0); /* root runs root's: nothing changes */
@@ -391,6 +397,8 @@ static void file_capabilities_are_refused_but_for_root(void **state)
 	/* cap_net_bind_service=ep, struct vfs_cap_data of revision 2 in little-endian order */
 	static const unsigned char effective[20] = {1, 0, 0, 2, 0, 4},
 				   inheritable[20] = {0, 0, 0, 2, 0, 0, 0, 0, 0, 4};
+	if (!others_may_run_it())
+		skip();
 	const char *path = write_file("capable", image, image_size, 0755);
 	if (setxattr(path, "security.capability", effective, sizeof(effective), 0))
 		skip();
