@@ -151,6 +151,7 @@ static int by_libc(
 	if (error && hints && hints->ai_flags & AI_ADDRCONFIG && needs_no_address(host)) {
 		struct addrinfo lenient = *hints;
 		lenient.ai_flags &= ~AI_ADDRCONFIG;
+		lenient.ai_flags |= AI_PASSIVE; /* no meaning with a host, but a flag that glibc tells */
 		error = libc.getaddrinfo(host, service, &lenient, result);
 		if (!error)
 			tell_flags(*result, hints);

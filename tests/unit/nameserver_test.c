@@ -16,7 +16,9 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <resolv.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 
 static int start(void **state)
 {
@@ -527,6 +529,33 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 	check_list(list, "198.18.0.1", "api.test", AI_V4MAPPED | AI_ADDRCONFIG);
 }
 
+/* AI_ADDRCONFIG hides even numbers from a machine that has no address: not those that the map takes. */
+static int tell_flags_without_network(void)
+{
+	struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM},
+			*list;
+	if (unshare(getuid() ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET) < 0)
+		return 77;
+	if (getaddrinfo("10.99.0.1", "443", &hints, &list) != 0)
+		return 1;
+	int flags = list->ai_flags;
+	freeaddrinfo(list);
+	return flags == (is_glibc() ? AI_ADDRCONFIG : 0) ? 0 : 2;
+}
+
+static void getaddrinfo_tells_flags_without_network(void **state)
+{
+	(void)state;
+	pid_t child = fork();
+	if (!child)
+		_exit(tell_flags_without_network());
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (status == 77 << 8)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 #ifdef __GLIBC__
 static struct gaicb *left[3];
 
@@ -651,6 +680,7 @@ int main(void)
 		TEST(res_query_and_its_kin_are_answered),
 		TEST(getaddrinfo_has_the_canonical_name),
 		TEST(getaddrinfo_takes_all_its_flags),
+		TEST(getaddrinfo_tells_flags_without_network),
 		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
 		TEST(getnameinfo_takes_all_its_flags),
