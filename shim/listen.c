@@ -408,16 +408,20 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 	return fail(EINVAL);
 }
 
-/* Connects to a listener of our own that is to end, which wakes a thread that sleeps in accept(). */
+/* Connects to a listener of our own that is to end, which wakes a thread that sleeps in accept(). One that
+ * has just ended may not answer (Linux 5.10). */
 static void knock(const struct sock *sock)
 {
+	enum { PATIENCE_MS = 50 };
 	struct place door;
-	int hand = sock->transport->open(SOCK_CLOEXEC, BUFFER_DEFAULT);
-	if (hand < 0)
+	struct pollfd hand = {
+		.fd = sock->transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, BUFFER_DEFAULT), .events = POLLOUT};
+	if (hand.fd < 0)
 		return;
 	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	sock->transport->connect(hand, &door, 0);
-	libc.close(hand);
+	if (sock->transport->connect(hand.fd, &door, 0) < 0)
+		libc.poll(&hand, 1, PATIENCE_MS);
+	libc.close(hand.fd);
 }
 
 /* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients
