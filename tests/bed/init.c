@@ -60,6 +60,7 @@ static void make_file_systems(void)
 		die("symlink", "/dev/fd");
 }
 
+/* One that isn't there is part of the kernel, or this kernel needs none. */
 static void load(const char *directory, const char *module)
 {
 	struct utsname kernel;
@@ -67,6 +68,8 @@ static void load(const char *directory, const char *module)
 	uname(&kernel);
 	snprintf(path, sizeof path, "%s/%s/kernel/%s.ko", directory, kernel.release, module);
 	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0 && errno == ENOENT)
+		return;
 	if (file < 0 || (syscall(SYS_finit_module, file, "", 0) < 0 && errno != EEXIST))
 		die("load", path);
 	close(file);
@@ -189,7 +192,8 @@ int main(int count, char **arguments)
 	make_file_systems();
 	for (size_t i = 0; count > 4 && i < sizeof modules / sizeof *modules; i++)
 		load(arguments[4], modules[i]);
-	chmod("/dev/vsock", 0666);
+	if (chmod("/dev/vsock", 0666) < 0)
+		die("find", "/dev/vsock");
 	if (sethostname(arguments[2], strlen(arguments[2])) < 0)
 		die("name", arguments[2]);
 	setrlimit(RLIMIT_NOFILE, &(struct rlimit){1024, 524288}); /* as systemd does */

@@ -47,14 +47,15 @@ fail() {
 	exit 1
 }
 
-# in_bed ARG...: this bench again, with these arguments, on a kernel with real AF_VSOCK. User-Mode Linux has one CPU, but is a
-# process for each of its own; on one CPU they take turns at once, and nothing else runs there if we may say so.
+# in_bed [--user-mode SUITE] ARG...: this bench again, with these arguments, on a kernel with real AF_VSOCK. User-Mode Linux has
+# one CPU, but is a process for each of its own; on one CPU they take turns at once, and nothing else runs there if we may say so.
 in_bed() {
-	local first=(chrt --rr 1)
+	local first=(chrt --rr 1) which=()
 	"${first[@]}" true 2>/dev/null || first=()
-	progress 'booting the bed'
+	[ "$1" != --user-mode ] || { which=("$1" "$2") && shift 2; }
+	progress "booting the bed ${which[1]:-}"
 	VSOCK_BED_SECONDS=1800 VSOCK_BED_MEMORY=4096 \
-		"${first[@]}" taskset --cpu-list "$(last_cpu)" "$here/../bed/with-vsock" --ip "$0" "$@"
+		"${first[@]}" taskset --cpu-list "$(last_cpu)" "$here/../bed/with-vsock" --ip "${which[@]}" "$0" "$@"
 }
 
 last_cpu() {
@@ -63,13 +64,7 @@ last_cpu() {
 	echo "${allowed##*[-, ]}"
 }
 
-newer=6.12 # since then the vsock buffer's size matters more
-
-# in_newer ARG...: the same on a newer kernel, under QEMU
-in_newer() {
-	progress "booting Linux $newer"
-	VSOCK_BED_SECONDS=900 "$here/../bed/with-vsock" --ip --kernel "$newer" "$0" "$@"
-}
+newer=trixie # has 6.12, since which the vsock buffer's size matters more
 
 # in_enclave BED [OPTION...]: the same on two kernels, the server's end in the enclave
 in_enclave() {

@@ -206,7 +206,7 @@ run_network() {
 	run)
 		in_bed bed
 		[ -z "${BENCH_QUICK:-}" ] || return 0
-		[ ${#NEWER_WAYS[@]} = 0 ] || in_newer newer
+		[ ${#NEWER_WAYS[@]} = 0 ] || in_bed --user-mode "$newer" newer
 		[ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave enclave
 		[ ${#NEWER_WAYS[@]} = 0 ] || in_enclave enclave_newer --kernel "$newer"
 		;;

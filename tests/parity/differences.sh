@@ -17,8 +17,9 @@ read_differences() {
 		case $key in
 		difference) name=$line ;;
 		on)
-			on=${line%%, until *}
+			on=${line%%, *}
 			[[ $line != *', until '* ]] || older_than "${line##* }" || on=''
+			[[ $line != *', after '* ]] || ! older_than "${line##* }" || on=''
 			;;
 		lines) lines=$line ;;
 		cases)
