@@ -44,6 +44,8 @@ static bool left_out(int level, int name)
 		{SOL_SOCKET, SO_COOKIE},
 		{SOL_SOCKET, SO_ATTACH_FILTER}, /* its bytes are pointers */
 		{SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
+		{SOL_SOCKET, SO_ATTACH_BPF}, /* fds: one that isn't open here may be ours */
+		{SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF},
 		{IPPROTO_TCP, TCP_INFO},
 		{IPPROTO_TCP, TCP_ULP},
 	};
