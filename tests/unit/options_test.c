@@ -227,13 +227,13 @@ static bool kernel_is_before(int major, int minor)
 	return its_major < major || (its_major == major && its_minor < minor);
 }
 
-/* Those whose answer is another for each socket or each moment; Linux 5.10's window clamp tells of a low
- * water mark that was once larger. */
+/* Those whose answer is another for each socket or each moment; the window clamp of Linux
+ * 5.10 to 6.1 tells of a low water mark that was once larger. */
 static bool varies(int level, int name)
 {
 	return (level == SOL_SOCKET && name == SO_COOKIE) ||
 	       (level == IPPROTO_TCP &&
-		       (name == TCP_TIMESTAMP || (name == TCP_WINDOW_CLAMP && kernel_is_before(6, 1))));
+		       (name == TCP_TIMESTAMP || (name == TCP_WINDOW_CLAMP && kernel_is_before(6, 12))));
 }
 
 struct answer {
