@@ -64,7 +64,13 @@ last_cpu() {
 	echo "${allowed##*[-, ]}"
 }
 
-newer=trixie # has 6.12, since which the vsock buffer's size matters more
+newer=trixie # has Linux 6.12, since which the vsock buffer's size matters more
+
+# in_machine ARG...: the same on that kernel under QEMU, which has two CPUs
+in_machine() {
+	progress "booting $newer under QEMU"
+	VSOCK_BED_SECONDS=900 "$here/../bed/with-vsock" --ip --kernel "$newer" "$0" "$@"
+}
 
 # in_enclave BED [OPTION...]: the same on two kernels, the server's end in the enclave
 in_enclave() {

@@ -7,7 +7,7 @@
 #   relay     TCP programs with a socat at each end, which relays between TCP and AF_VSOCK
 #   tcp       TCP loopback
 # A bench defines `server ADDRESS PORT WAY`, which becomes the server, and `drive BED WAY...`, which measures. It runs on one
-# kernel, "bed" or "newer", or on two, "enclave" or "enclave_newer", where the server's end has the CID 16 and there is no TCP
+# kernel, "bed", "bed_newer" or "newer", or on two, "enclave" or "enclave_newer", where the server's end has the CID 16 and there is no TCP
 # between them.
 # shellcheck disable=SC2034,SC2153,SC2154 # variables of the benches
 
@@ -206,11 +206,11 @@ run_network() {
 	run)
 		in_bed bed
 		[ -z "${BENCH_QUICK:-}" ] || return 0
-		[ ${#NEWER_WAYS[@]} = 0 ] || in_bed --user-mode "$newer" newer
+		[ ${#NEWER_WAYS[@]} = 0 ] || { in_bed --user-mode "$newer" bed_newer && in_machine newer; }
 		[ ${#ENCLAVE_WAYS[@]} = 0 ] || in_enclave enclave
 		[ ${#NEWER_WAYS[@]} = 0 ] || in_enclave enclave_newer --kernel "$newer"
 		;;
-	bed | newer)
+	bed | bed_newer | newer)
 		[ "$1" = bed ] || WAYS=("${NEWER_WAYS[@]}")
 		about "$1"
 		serve "${WAYS[@]}" -- "${SERVERS[@]}"

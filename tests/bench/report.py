@@ -38,7 +38,8 @@ RATIOS = {
 }
 BEDS = {
     'bed': 'User-Mode Linux',
-    'newer': 'newer kernel',
+    'bed_newer': 'User-Mode Linux, newer kernel',
+    'newer': 'newer kernel, two CPUs',
     'enclave': 'parent and enclave',
     'enclave_newer': 'parent and enclave, newer kernel',
     'here': "this machine's kernel",
