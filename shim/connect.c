@@ -408,12 +408,55 @@ int stream_wrong_address(const struct sock *sock, const struct sockaddr *address
 	return address->sa_family == sock->family ? 0 : EAFNOSUPPORT;
 }
 
-/* An INET socket that has been used may be replaced once it is unconnected again. */
-static bool closed_in_tcp(int fd)
+struct kept {
+	int fd;
+	struct sock *sock;
+};
+
+static void let_kept_go(void *context)
 {
+	struct kept *kept = context;
+	close_quietly(kept->fd);
+	if (kept->sock)
+		fd_release(kept->sock);
+}
+
+static int connect_kept(int fd, struct kept *kept, const struct sockaddr *address, socklen_t length)
+{
+	return CANCEL_HERE(libc.connect(fd, address, length), let_kept_go, kept);
+}
+
+/* Another thread may put another socket on the number at any time: a duplicate is judged, and that is
+ * connected. */
+bool stream_connect_itself(int fd, struct sock *sock, bool (*judge)(int fd, const struct sock *sock),
+	const struct sockaddr *address, socklen_t length, int *result)
+{
+	int saved = errno;
+	struct kept kept = {libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL), sock};
+	int itself = kept.fd < 0 ? fd : kept.fd; /* there may be no fd left */
+	errno = saved;
+	bool right = judge(itself, sock);
+	if (right)
+		*result = connect_kept(itself, &kept, address, length);
+	close_quietly(kept.fd);
+	return right;
+}
+
+static bool is_of_family(int fd, const struct sock *sock)
+{
+	int domain;
+	socklen_t length = sizeof domain;
+	return libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == sock->family;
+}
+
+/* An INET socket that has been used may be replaced once it is unconnected again. */
+static bool is_open_in_tcp(int fd, const struct sock *sock)
+{
+	(void)sock;
 	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
 	socklen_t length = sizeof info.tcpi_state;
-	return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state == TCP_CLOSE;
+	return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	       info.tcpi_state != TCP_CLOSE;
 }
 
 static int connect_over_ip(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
@@ -460,16 +503,20 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 
 	struct address asked;
 	int wrong = stream_wrong_address(sock, address, length);
+	int result;
+	if (wrong && state == STATE_IP &&
+		stream_connect_itself(fd, sock, is_of_family, address, length, &result))
+		return result;
 	if (wrong)
-		return state == STATE_IP ? libc.connect(fd, address, length) : fail(wrong);
+		return fail(wrong);
 	address_from_sockaddr(&asked, address, length);
 	address_wildcard_to_loopback(&asked);
 	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
 	if (!rule)
 		rule = names_listener(shim.map, &asked);
-	if (state == STATE_IP && sock->used && !closed_in_tcp(fd))
-		return connect_over_ip(
-			fd, sock, address, length); /* which says EISCONN, EALREADY, or what came of it */
+	if (state == STATE_IP && sock->used &&
+		stream_connect_itself(fd, sock, is_open_in_tcp, address, length, &result))
+		return result; /* EISCONN, EALREADY, or what came of it */
 	if (!rule || rule->target.kind == TARGET_DIRECT) {
 		if (ranges_reserve(&shim.ranges, &asked))
 			return stream_unreachable(&asked);

@@ -102,6 +102,14 @@ static int unreachable(const struct address *address)
 	return fail(EHOSTUNREACH);
 }
 
+static bool is_udp(int fd, const struct sock *sock)
+{
+	(void)sock;
+	int type;
+	socklen_t length = sizeof type;
+	return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
+}
+
 int datagram_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
 {
 	bool replaced = state_of(sock) != STATE_IP;
@@ -124,7 +132,11 @@ int datagram_connect(int fd, struct sock *sock, const struct sockaddr *address, 
 		return unreachable(&server);
 	if (replaced && stream_to_ip(fd, sock) < 0)
 		return -1;
-	return stream_leave_to_ip(fd, sock, address, length);
+	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &server);
+	if (!rule || rule->target.kind == TARGET_DIRECT)
+		return stream_leave_to_ip(fd, sock, address, length);
+	int result;
+	return stream_connect_itself(fd, sock, is_udp, address, length, &result) ? result : fail(EBADF);
 }
 
 static enum datagram_way way_of(

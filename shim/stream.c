@@ -170,7 +170,8 @@ int stream_unreachable(const struct address *address)
 	address_port_format(address, text, sizeof text);
 	if (!ranges_reserve(&shim.ranges, address))
 		log_error(text, ": a rule takes this address, but the socket can't be mapped: "
-				"it was opened in a child of vfork(), or there's no memory");
+				"it was opened in a child of vfork(), another thread is just changing it, or "
+				"there's no memory");
 	else if (names_host(shim.map, address, host, &pattern))
 		log_error(text, " is ", host,
 			": no rule of the map takes it with this port, and it never goes over IP");

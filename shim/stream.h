@@ -67,6 +67,12 @@ enum { STREAM_ODD_FLAGS = MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_WAITALL };
 ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, int flags);
 ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags);
 
+/* The kernel's connect() on what fd is, if `judge` says so of it (sock, or NULL, is held by the caller): for
+ * an address that a rule takes, so that no other socket may get it. false: it isn't so, and nothing was done.
+ */
+bool stream_connect_itself(int fd, struct sock *sock, bool (*judge)(int fd, const struct sock *sock),
+	const struct sockaddr *address, socklen_t length, int *result);
+
 /* An address of a reserved range that no rule takes: -1 and EHOSTUNREACH, and a line in the log. */
 int stream_unreachable(const struct address *address);
 

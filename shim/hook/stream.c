@@ -81,6 +81,28 @@ static bool is_socket(int fd)
 	return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
 }
 
+static bool is_not_tcp(int fd, const struct sock *sock)
+{
+	(void)sock;
+	return is_socket(fd) && !stream_is_tcp(fd);
+}
+
+/* A rule takes the address, and fd was none of ours: in a moment another thread's TCP socket may stand there.
+ */
+static int connect_other(
+	int fd, const struct sockaddr *address, socklen_t length, const struct address *wanted)
+{
+	int result, outer_state;
+	if (!is_socket(fd))
+		return -1;
+	if (ranges_reserve(&shim.ranges, wanted))
+		return stream_unreachable(wanted);
+	outer_state = cancel_later();
+	bool other = stream_connect_itself(fd, NULL, is_not_tcp, address, length, &result);
+	cancel_as_before(outer_state);
+	return other ? result : stream_unreachable(wanted);
+}
+
 int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct address wanted;
@@ -91,11 +113,8 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 		if (sock)
 			return WHOLE(sock, is_datagram(sock) ? datagram_connect(fd, sock, address, length)
 							     : stream_connect(fd, sock, address, length));
-		bool ours = concerns_us(SIDE_CONNECT, address, length, &wanted);
-		if (ours && !is_socket(fd))
-			return -1; /* in a moment another thread's TCP socket may stand there */
-		if (ours && (ranges_reserve(&shim.ranges, &wanted) || stream_is_tcp(fd)))
-			return stream_unreachable(&wanted);
+		if (concerns_us(SIDE_CONNECT, address, length, &wanted))
+			return connect_other(fd, address, length, &wanted);
 	}
 	return libc.connect(fd, address, length);
 }

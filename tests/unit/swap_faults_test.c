@@ -4,6 +4,7 @@
  * closed twice; and the same call without a fault succeeds. */
 #include "emulated.h"
 #include "fd.h"
+#include "stream.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -926,6 +927,103 @@ static void a_number_that_is_taken_meanwhile_ends_the_wait(void **state)
 	assert_serves(program.other, SERVER_PORT);
 }
 
+/* Another thread's dup2() of its TCP socket is done by the kernel before the library knows of it. */
+static int taken_at, calls_on_it, ip_connects;
+
+static void take_the_number(int fd)
+{
+	if (fd != program.fd || ++calls_on_it != taken_at)
+		return;
+	int saved = errno;
+	assert_int_equal(real.dup2(program.other, program.fd), program.fd);
+	errno = saved;
+}
+
+static int getsockopt_and_it_is_taken(int fd, int level, int name, void *value, socklen_t *length)
+{
+	int result = real.getsockopt(fd, level, name, value, length);
+	take_the_number(fd);
+	return result;
+}
+
+static int fcntl_and_it_is_taken(int fd, int command, void *argument)
+{
+	int result = real.fcntl(fd, command, argument);
+	take_the_number(fd);
+	return result;
+}
+
+static int connect_that_tells(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct sockaddr_storage name;
+	socklen_t size = sizeof name;
+	bool unconnected = real.getpeername(fd, (struct sockaddr *)&name, &size) < 0;
+	ip_connects += unconnected && address->sa_family == AF_INET && stream_is_tcp(fd);
+	return real.connect(fd, address, length);
+}
+
+/* Connects where the number is taken after each call of the library on it, till there are no more. */
+static void never_leaves_over_ip(int (*fresh)(void))
+{
+	taken_at = 0;
+	do {
+		program.fd = fresh();
+		program.other = real.socket(AF_INET, SOCK_STREAM, 0);
+		taken_at++;
+		calls_on_it = 0;
+		libc.getsockopt = getsockopt_and_it_is_taken;
+		libc.fcntl = fcntl_and_it_is_taken;
+		libc.connect = connect_that_tells;
+		connect_to(program.fd, CLIENT_PORT);
+		libc.getsockopt = faulty.getsockopt;
+		libc.fcntl = faulty.fcntl;
+		libc.connect = faulty.connect;
+		close(program.fd);
+		real.close(program.other);
+	} while (calls_on_it >= taken_at && taken_at < 100);
+	program.fd = program.other = -1;
+	assert_true(taken_at > 1);
+	assert_int_equal(ip_connects, 0);
+}
+
+static int unix_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static int udp_socket(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static int unknown_tcp_socket(void)
+{
+	return real.socket(AF_INET, SOCK_STREAM, 0);
+}
+
+/* Connected over IP, before the library came. */
+static int connected_tcp_socket(void)
+{
+	int listener = real.socket(AF_INET, SOCK_STREAM, 0), fd = real.socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in name = inet(0);
+	socklen_t length = sizeof name;
+	assert_int_equal(real.bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+	assert_int_equal(real.listen(listener, 1), 0);
+	assert_int_equal(real.getsockname(listener, (struct sockaddr *)&name, &length), 0);
+	assert_int_equal(real.connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+	real.close(listener);
+	return fd;
+}
+
+static void a_number_that_another_thread_takes_lets_nothing_out(void **state)
+{
+	(void)state;
+	never_leaves_over_ip(unix_socket);
+	never_leaves_over_ip(udp_socket);
+	never_leaves_over_ip(unknown_tcp_socket);
+	never_leaves_over_ip(connected_tcp_socket);
+}
+
 /* A connect() that IP gets ends all tracking, and a later one to a mapped address finds out again. */
 static void a_socket_left_to_ip_costs_nothing_and_may_come_back(void **state)
 {
@@ -1010,6 +1108,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_dup_that_is_gone_does_not_hinder, clean_up),
 		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
 		cmocka_unit_test_teardown(a_number_that_is_taken_meanwhile_ends_the_wait, clean_up),
+		cmocka_unit_test_teardown(a_number_that_another_thread_takes_lets_nothing_out, clean_up),
 		cmocka_unit_test_teardown(a_socket_left_to_ip_costs_nothing_and_may_come_back, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
 	};
