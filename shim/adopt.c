@@ -104,7 +104,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	int listening = 0;
 	bool named, connected;
 	struct mark mark = read_mark(fd);
-	struct sock *sock = fd_open(fd, mark.family);
+	struct sock *sock = fd_make(fd, mark.family);
 	if (!sock)
 		return NULL;
 	log_debug("a mapped socket was inherited");
@@ -121,8 +121,9 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	bool has_name = mark.there && (mark.accepted ? !mark.shut : !connected);
 	sock->shut_write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule =
-		has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : listen_rule(&sock->local, &port);
+	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
+	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
+		rule = listen_rule(&sock->local, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
@@ -145,6 +146,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 			sock->name = mark.address;
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
+	fd_enter(fd, sock);
 	return sock;
 }
 
@@ -169,7 +171,7 @@ static struct sock *adopt_ip(int fd)
 {
 	if (!stream_is_tcp(fd))
 		return NULL;
-	struct sock *sock = fd_open(fd, int_option(fd, SO_DOMAIN));
+	struct sock *sock = fd_make(fd, int_option(fd, SO_DOMAIN));
 	if (!sock)
 		return NULL;
 	log_debug("a TCP socket was found");
@@ -181,6 +183,7 @@ static struct sock *adopt_ip(int fd)
 	options_learn(&sock->options, fd);
 	sock->used = true;
 	sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
+	fd_enter(fd, sock);
 	return sock;
 }
 
@@ -192,13 +195,20 @@ static bool is_replaced(const struct sock *sock)
 struct sock *stream_replaced(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	if (!sock) {
+	if (!sock && !passive()) {
 		int saved = errno;
 		const struct transport *transport = transport_of_fd(fd);
 		sock = transport ? adopt_replaced(fd, transport) : NULL;
 		errno = saved;
 	}
 	return sock && is_replaced(sock) ? sock : NULL;
+}
+
+void stream_find_all(void)
+{
+	enum { FDS = 1024 };
+	for (int fd = 0; shim_active() && !passive() && fd < FDS; fd++)
+		stream_replaced(fd);
 }
 
 struct sock *stream_named(int fd)
@@ -252,6 +262,8 @@ void stream_mark_inherited(void)
 
 void stream_mark_sent(const struct msghdr *message)
 {
+	if (passive())
+		return;
 	_Alignas(struct cmsghdr) char copy[512];
 	size_t size = message->msg_controllen < sizeof copy ? message->msg_controllen : sizeof copy;
 	struct iovec from = {message->msg_control, size}, to = {copy, size};

@@ -510,6 +510,8 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	if (wrong)
 		return fail(wrong);
 	address_from_sockaddr(&asked, address, length);
+	if (address_is_wildcard(&asked) && sock->bound && address_is_ipv4(&sock->name))
+		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() */
 	address_wildcard_to_loopback(&asked);
 	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
 	if (!rule)

@@ -37,7 +37,7 @@ void environment_start(char *const *environment)
 	if (!copy || copy == MAP_FAILED)
 		return;
 	for (char *const *one = environment; *one; one++) {
-		if (begins(*one, OURS) && kept_count < KEPT) {
+		if (begins(*one, OURS) && strchr(*one, '=') && kept_count < KEPT) {
 			kept[kept_count++] = strcpy(copy, *one);
 			copy += strlen(*one) + 1;
 		} else if (begins(*one, PRELOAD)) {
@@ -52,7 +52,7 @@ void environment_start(char *const *environment)
 
 bool environment_keeps(const char *variable)
 {
-	return begins(variable, OURS) || begins(variable, PRELOAD);
+	return (begins(variable, OURS) && strchr(variable, '=')) || begins(variable, PRELOAD);
 }
 
 size_t environment_room(char *const *envp)

@@ -76,12 +76,20 @@ struct sock *fd_sock(int fd)
 	return index ? at(index) : NULL;
 }
 
-struct sock *fd_open(int fd, int family)
+static _Atomic bool exhausted; /* once there was no memory for an entry */
+
+bool fd_is_beyond_us(int fd)
+{
+	return (unsigned)fd >= FD_LIMIT || fd_in_vfork_child || atomic_load(&exhausted);
+}
+
+struct sock *fd_make(int fd, int family)
 {
 	if ((unsigned)fd >= FD_LIMIT || fd_in_vfork_child)
 		return NULL;
 	uint32_t index = pool_take(&socks);
 	if (!index) {
+		atomic_store(&exhausted, true);
 		fd_forget(fd);
 		return NULL;
 	}
@@ -93,7 +101,19 @@ struct sock *fd_open(int fd, int family)
 	for (int i = 0; i < REGISTRATIONS; i++)
 		sock->registrations[i].epfd = -1;
 	atomic_store(&sock->references, 1);
-	enter(fd, index);
+	return sock;
+}
+
+void fd_enter(int fd, const struct sock *sock)
+{
+	enter(fd, sock->number);
+}
+
+struct sock *fd_open(int fd, int family)
+{
+	struct sock *sock = fd_make(fd, family);
+	if (sock)
+		fd_enter(fd, sock);
 	return sock;
 }
 

@@ -92,8 +92,12 @@ static inline bool is_datagram(const struct sock *sock) /* a UDP socket */
 
 struct sock *fd_sock(int fd); /* NULL: not tracked */
 struct sock *fd_open(
-	int fd, int family);  /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
-void fd_open_foreign(int fd); /* the program's own AF_VSOCK socket */
+	int fd, int family); /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
+/* The two halves of fd_open(): what other threads may ask for as soon as it is there is filled in between. */
+struct sock *fd_make(int fd, int family);
+bool fd_is_beyond_us(int fd); /* it may have no entry though it is a socket of ours */
+void fd_enter(int fd, const struct sock *sock);
+void fd_open_foreign(int fd);			   /* the program's own AF_VSOCK socket */
 struct sock *fd_open_datagram(int fd, int family); /* as fd_open(): a UDP socket */
 bool fd_is_foreign(int fd);
 /* Keeps a sock while a call on its fd waits, though another thread may close that. false: it is gone already.

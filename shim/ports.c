@@ -34,8 +34,7 @@ static bool named_by_listen_rule(uint32_t port)
 		if (rule->side != SIDE_LISTEN)
 			continue;
 		count--;
-		if (rule->target.kind != TARGET_CID ||
-			(rule->port_first == 0 && rule->port_last == UINT16_MAX))
+		if (rule->target.kind != TARGET_CID || rule->port_last - rule->port_first >= PORTS / 2)
 			continue;
 		uint32_t first = rule_port(rule, rule->port_first), last = rule_port(rule, rule->port_last);
 		if (port >= first && port <= last)

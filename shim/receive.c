@@ -56,15 +56,21 @@ ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, in
 ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags)
 {
 	size_t total = 0;
-	message->msg_namelen = 0;
+	if (message->msg_name)
+		message->msg_namelen = 0;
 	if (flags & (MSG_ERRQUEUE | MSG_OOB))
 		return stream_recv(fd, sock, NULL, 0, flags);
 	if (!(flags & STREAM_ODD_FLAGS) || !message->msg_iovlen) {
 		struct msghdr bare = *message;
 		bare.msg_name = NULL;
+		bool unix_socket = sock->transport->family == AF_UNIX;
+		if (unix_socket) { /* a peer could put fds into this process: they end with the message */
+			bare.msg_control = NULL;
+			bare.msg_controllen = 0;
+		}
 		ssize_t got = libc.recvmsg(fd, &bare, flags);
 		message->msg_controllen = bare.msg_controllen;
-		message->msg_flags = bare.msg_flags;
+		message->msg_flags = unix_socket ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
 		return got;
 	}
 	message->msg_controllen = 0;

@@ -161,8 +161,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 		socklen_t size = sizeof peer;
 		if (!value || !length)
 			return fail(EFAULT);
-		stream_peer(fd, sock, (struct sockaddr *)&peer, &size);
-		if (*length < size)
+		if (stream_peer(fd, sock, (struct sockaddr *)&peer, &size) < 0 || *length < size)
 			return fail(EINVAL);
 		memcpy(value, &peer, size);
 		*length = size;

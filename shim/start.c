@@ -44,6 +44,8 @@ __attribute__((constructor)) static void start(void)
 	stream_start();
 	transport_start(&settings);
 	ports_start();
+	if (!settings.log_path && (stream_is_tcp(STDERR_FILENO) || transport_of_fd(STDERR_FILENO)))
+		log_limit = LOG_OFF; /* it is a connection (inetd): a message of ours would reach the peer */
 	for (uint32_t i = 0; i < map_count(settings.map); i++) {
 		const struct rule *rule = map_rule(settings.map, i);
 		shim_listen_rules += rule->side == SIDE_LISTEN;

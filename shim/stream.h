@@ -17,6 +17,8 @@
 struct sock *stream_of(int fd);
 /* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
 struct sock *stream_replaced(int fd);
+/* Finds out now what was inherited: behind a seccomp filter nothing can be asked. */
+void stream_find_all(void);
 /* The same, and an INET socket of whose past attempts we know more than the kernel. */
 struct sock *stream_named(int fd);
 

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 /* The environment `envp`, completed: on the caller's stack, so this can't be a function. */
-#define FOLLOWED(envp) environment_complete(envp, alloca(environment_room(envp)))
+#define FOLLOWED(envp)                                                                                       \
+	(environment_is_complete(envp) ? (envp) : environment_complete(envp, alloca(environment_room(envp))))
 
 int hook_execve(const char *path, char *const *argv, char *const *envp)
 {
@@ -126,8 +127,13 @@ static char *with_environment(const char *command)
 	FILE *to = open_memstream(&text, &size);
 	if (!to)
 		return NULL;
+	char *const *own = environ;
 	for (char *const *one = FOLLOWED(environ); *one; one++) {
-		if (!environment_keeps(*one))
+		bool inherited =
+			own && *own && *own == *one; /* by the shell; the rest is ours, and its names are */
+		if (own && *own)
+			own++;
+		if (inherited)
 			continue;
 		const char *value = strchr(*one, '=') + 1;
 		fprintf(to, "export %.*s", (int)(value - *one), *one);

@@ -54,7 +54,8 @@ OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	return looked_at(fd, flags) || (message && message->msg_name && fd_tracked(fd))
+	return looked_at(fd, flags) ||
+			       (fd_tracked(fd) && message && (message->msg_name || message->msg_control))
 		       ? recvmsg_ours(fd, message, flags)
 		       : libc.recvmsg(fd, message, flags);
 }

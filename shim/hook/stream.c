@@ -137,7 +137,13 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 int hook_listen(int fd, int backlog)
 {
 	struct sock *sock = held(fd, stream_of);
-	return sock ? WHOLE(sock, stream_listen(fd, sock, backlog)) : libc.listen(fd, backlog);
+	if (sock)
+		return WHOLE(sock, stream_listen(fd, sock, backlog));
+	if (shim_active() && shim_listen_rules && stream_is_tcp(fd)) { /* as in bind() */
+		errno = ENOBUFS;
+		return -1;
+	}
+	return libc.listen(fd, backlog);
 }
 
 static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int flags)
@@ -145,6 +151,10 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 	struct sock *sock = held(fd, stream_replaced);
 	if (sock)
 		return WHOLE(sock, stream_accept(fd, sock, address, length, flags));
+	if (shim_active() && fd_is_beyond_us(fd) && !fd_tracked(fd) && transport_of_fd(fd)) {
+		errno = (unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE; /* whom its rule allows can't be known */
+		return -1;
+	}
 	int accepted = flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
 					      : libc.accept4(fd, address, length, flags);
 	if (accepted < 0)

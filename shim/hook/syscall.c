@@ -19,6 +19,8 @@ static void now_filtered(void)
 
 int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
+	if (option == PR_SET_SECCOMP)
+		stream_find_all();
 	int result = libc.prctl(option, a, b, c, d);
 	if (option == PR_SET_SECCOMP && result == 0)
 		now_filtered();
@@ -107,6 +109,7 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_prctl(
 			(int)a, (unsigned long)b, (unsigned long)c, (unsigned long)d, (unsigned long)e);
 	case SYS_seccomp: {
+		stream_find_all();
 		long result = libc.syscall(number, a, b, c, d, e, f);
 		if (result >= 0 && a != SECCOMP_GET_ACTION_AVAIL && a != SECCOMP_GET_NOTIF_SIZES)
 			now_filtered();
