@@ -42,6 +42,8 @@ static bool left_out(int level, int name)
 		int level, name;
 	} list[] = {
 		{SOL_SOCKET, SO_COOKIE},
+		{SOL_SOCKET, SO_PRIORITY}, /* IP_TOS sets it, but not to what IP_TOS was before: a history of
+					      two */
 		{SOL_SOCKET, SO_ATTACH_FILTER}, /* its bytes are pointers */
 		{SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF},
 		{SOL_SOCKET, SO_ATTACH_BPF}, /* fds: one that isn't open here may be ours */
