@@ -153,7 +153,10 @@ static void explain_refusal(int error)
 		       "containerd do: "
 		       "run the container with a profile that allows socket(AF_VSOCK) (docker run "
 		       "--security-opt "
-		       "seccomp=FILE)");
+		       "seccomp=FILE)%s",
+			error == EACCES ? "; if it does, a security module refuses it (AppArmor, SELinux): "
+					  "--security-opt apparmor=PROFILE"
+					: "");
 	else if (error == EPERM || error == EACCES)
 		remedy("there is no seccomp filter, so a security module refuses it (SELinux, AppArmor): see "
 		       "its "
