@@ -13,12 +13,14 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -207,6 +209,20 @@ static void is_started_by_inetd(void)
 	CHECK(false);
 }
 
+/* The library has something to say, and its stderr is the peer, who ends us for it. */
+static void is_started_by_inetd_and_complains(void)
+{
+	CHECK(dup2(connected(), STDERR_FILENO) == STDERR_FILENO);
+	execlp("python3", "python3", "-c",
+		"import socket\n"
+		"assert socket.socket().connect_ex(('127.0.0.1', 7501)) == 111\n"
+		"peer = socket.socket(fileno=2)\n"
+		"peer.sendall(b'abc')\n"
+		"assert peer.recv(3, socket.MSG_WAITALL) == b'abc'",
+		NULL);
+	CHECK(false);
+}
+
 static void becomes_a_daemon(void)
 {
 	int server = own_server(), gate[2];
@@ -363,7 +379,85 @@ static void filters_its_server(void)
 	}
 }
 
+/* It may make one call, on what isn't ours, and the library may make no other on its behalf. */
+static void may_make_only_its_call(void)
+{
+	static const int calls[] = {SYS_sendmsg, SYS_getsockopt, SYS_setsockopt, SYS_shutdown,
+		SYS_getpeername, SYS_accept4, SYS_ioctl};
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+		int pair[2], value = 4096, status;
+		struct sockaddr_un name;
+		socklen_t length = sizeof name, size = sizeof value;
+		union {
+			struct cmsghdr header;
+			char space[CMSG_SPACE(sizeof(int))];
+		} control = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+		struct iovec data = {"x", 1};
+		struct msghdr message = {.msg_iov = &data,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof control};
+		CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+		pid_t child = fork();
+		if (child == 0) {
+			bool good = false;
+			filter_itself((const int[]){calls[i], SYS_exit_group}, 2, i % 2);
+			switch (calls[i]) {
+			case SYS_sendmsg: /* of its number 0 */
+				good = sendmsg(pair[0], &message, 0) == 1;
+				break;
+			case SYS_getsockopt:
+				good = getsockopt(pair[0], SOL_SOCKET, SO_ERROR, &value, &size) == 0;
+				break;
+			case SYS_setsockopt:
+				good = setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &value, size) == 0;
+				break;
+			case SYS_shutdown:
+				good = shutdown(pair[0], SHUT_WR) == 0;
+				break;
+			case SYS_getpeername:
+				good = getpeername(pair[0], (struct sockaddr *)&name, &length) == 0;
+				break;
+			case SYS_accept4:
+				good = accept4(pair[0], NULL, NULL, 0) == -1 && errno == EINVAL;
+				break;
+			case SYS_ioctl:
+				good = ioctl(pair[0], FIONREAD, &value) == 0 && value == 0;
+				break;
+			}
+			_exit(good ? 0 : 1);
+		}
+		CHECK(waitpid(child, &status, 0) == child);
+		CHECK(status == 0);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
+/* ---- the environment ---- */
+
+/* The library completes the shell's environment by commands; what a variable is called isn't one. */
+static void has_a_command_in_a_name(void)
+{
+	char name[160], path[] = "/tmp/ip2vsock-neighbour-XXXXXX";
+	struct stat file;
+	close(mkstemp(path));
+	snprintf(name, sizeof name, "IP2VSOCK_$(echo INJECTED >%s)", path);
+	CHECK(setenv(name, "1", 1) == 0 && unsetenv("LD_PRELOAD") == 0);
+	CHECK(system("exit 7") == 7 << 8);
+	CHECK(stat(path, &file) == 0 && file.st_size == 0);
+	unlink(path);
+}
+
 /* ---- small stacks ---- */
+
+static void *spawn(void *status)
+{
+	pid_t child;
+	CHECK(posix_spawn(&child, "/bin/true", NULL, NULL, (char *[]){"true", NULL}, environ) == 0);
+	CHECK(waitpid(child, status, 0) == child);
+	return NULL;
+}
 
 static void *all_calls(void *done)
 {
@@ -387,14 +481,32 @@ static void *all_calls(void *done)
 	return NULL;
 }
 
-static void has_small_stacks(void)
+static void with_a_small_stack(void *(*run)(void *), void *argument)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
-	bool done = false;
 	CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstacksize(&attributes, 16 << 10) == 0);
-	CHECK(pthread_create(&thread, &attributes, all_calls, &done) == 0);
-	CHECK(pthread_join(thread, NULL) == 0 && done);
+	CHECK(pthread_create(&thread, &attributes, run, argument) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void has_small_stacks(void)
+{
+	bool done = false;
+	with_a_small_stack(all_calls, &done);
+	CHECK(done);
+}
+
+static void has_a_small_stack_and_many_variables(void)
+{
+	int status = -1;
+	for (int i = 0; i < 2500; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "V%d", i);
+		CHECK(setenv(name, "x", 1) == 0);
+	}
+	with_a_small_stack(spawn, &status);
+	CHECK(status == 0);
 }
 
 static void has_a_small_stack_limit(void)
@@ -428,6 +540,7 @@ static const struct {
 	PROGRAM(closes_all_fds_by_number),
 	PROGRAM(has_sockets_as_0_to_2),
 	PROGRAM(is_started_by_inetd),
+	PROGRAM(is_started_by_inetd_and_complains),
 	PROGRAM(becomes_a_daemon),
 	PROGRAM(finds_functions_with_rtld_next),
 	PROGRAM(opens_libc_with_dlopen),
@@ -435,7 +548,10 @@ static const struct {
 	PROGRAM(is_strict_with_itself),
 	PROGRAM(filters_its_data),
 	PROGRAM(filters_its_server),
+	PROGRAM(may_make_only_its_call),
+	PROGRAM(has_a_command_in_a_name),
 	PROGRAM(has_small_stacks),
+	PROGRAM(has_a_small_stack_and_many_variables),
 	PROGRAM(has_a_small_stack_limit),
 };
 
