@@ -500,7 +500,7 @@ static int act_accept(void)
 
 static void accept_works(void)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = {0};
 	socklen_t length = sizeof name;
 	assert_true(real.fcntl(program.other, F_GETFD, NULL) & FD_CLOEXEC);
 	assert_int_equal(getsockname(program.other, (struct sockaddr *)&name, &length), 0);
@@ -1024,6 +1024,65 @@ static void a_number_that_another_thread_takes_lets_nothing_out(void **state)
 	never_leaves_over_ip(connected_tcp_socket);
 }
 
+/* ---- sockets that were inherited: nobody knows them yet ---- */
+
+static int half_made; /* entries that another thread could see before they say what the socket is */
+
+static void look_at(int fd)
+{
+	const struct sock *sock = fd_sock(fd);
+	half_made += sock && sock->state == STATE_IP && !sock->used;
+}
+
+static int getsockopt_meanwhile(int fd, int level, int name, void *value, socklen_t *length)
+{
+	look_at(fd);
+	return real.getsockopt(fd, level, name, value, length);
+}
+
+static int getsockname_meanwhile(int fd, struct sockaddr *address, socklen_t *length)
+{
+	look_at(fd);
+	return real.getsockname(fd, address, length);
+}
+
+static void an_inherited_socket_is_known_as_a_whole_or_not_at_all(void **state)
+{
+	(void)state;
+	half_made = 0;
+	prepare_waiting();
+	fd_forget(program.fd);
+	program.epfd = unknown_tcp_socket();
+	libc.getsockopt = getsockopt_meanwhile;
+	libc.getsockname = getsockname_meanwhile;
+	int accepted = act_accept(), bound = bind_to(program.epfd, SERVER_PORT + 1);
+	libc.getsockopt = faulty.getsockopt;
+	libc.getsockname = faulty.getsockname;
+	assert_true(accepted >= 0);
+	assert_int_equal(bound, 0);
+	assert_int_equal(half_made, 0);
+	accept_works();
+	assert_serves(program.epfd, SERVER_PORT + 1);
+}
+
+/* Whom its rule allows can't be known then. */
+static void an_inherited_listener_without_an_entry_lets_nobody_in(void **state)
+{
+	(void)state;
+	prepare_waiting();
+	fd_forget(program.fd);
+	fd_in_vfork_child = 1; /* there are no new entries */
+	int accepted = act_accept(), error = errno;
+	int plain = accept(program.fd, NULL, NULL), plain_error = errno;
+	fd_in_vfork_child = 0;
+	assert_int_equal(accepted, -1);
+	assert_int_equal(error, ENOMEM);
+	assert_int_equal(plain, -1);
+	assert_int_equal(plain_error, ENOMEM);
+	assert_true(act_accept() >= 0);
+	accept_works();
+}
+
 /* A connect() that IP gets ends all tracking, and a later one to a mapped address finds out again. */
 static void a_socket_left_to_ip_costs_nothing_and_may_come_back(void **state)
 {
@@ -1109,6 +1168,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_file_in_the_place_of_a_dup_stays, clean_up),
 		cmocka_unit_test_teardown(a_number_that_is_taken_meanwhile_ends_the_wait, clean_up),
 		cmocka_unit_test_teardown(a_number_that_another_thread_takes_lets_nothing_out, clean_up),
+		cmocka_unit_test_teardown(an_inherited_socket_is_known_as_a_whole_or_not_at_all, clean_up),
+		cmocka_unit_test_teardown(an_inherited_listener_without_an_entry_lets_nobody_in, clean_up),
 		cmocka_unit_test_teardown(a_socket_left_to_ip_costs_nothing_and_may_come_back, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
 	};
