@@ -907,3 +907,17 @@ CASE(option_set_with_client_waiting,
 	GETSOCKOPT(a, IPPROTO_TCP, TCP_NODELAY);
 	GETSOCKOPT(a, SOL_SOCKET, SO_KEEPALIVE);
 }
+
+CASE(option_peername_shut,
+	"SO_PEERNAME with room for more than the address is EINVAL once both ends are shut")
+{
+	struct pair p = pair();
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+	SHUTDOWN(p.client, SHUT_WR);
+	SHUTDOWN(p.server, SHUT_WR);
+	settle();
+	begin("getsockopt(SO_PEERNAME)");
+	finish(getsockopt(p.client, SOL_SOCKET, SO_PEERNAME, &peer, &length));
+	VALUE(length);
+}
