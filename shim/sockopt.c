@@ -157,14 +157,14 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	if (level == SOL_SOCKET && name == SO_PEERNAME) {
 		if (!connected)
 			return fail(ENOTCONN);
-		struct sockaddr_storage peer;
+		struct sockaddr_storage peer; /* also when both ends are shut, and never more than there is */
 		socklen_t size = sizeof peer;
 		if (!value || !length)
 			return fail(EFAULT);
-		if (stream_peer(fd, sock, (struct sockaddr *)&peer, &size) < 0 || *length < size)
+		stream_answer(sock->family, &sock->asked, sock->scope, (struct sockaddr *)&peer, &size);
+		if (*length > size)
 			return fail(EINVAL);
-		memcpy(value, &peer, size);
-		*length = size;
+		memcpy(value, &peer, *length);
 		return 0;
 	}
 	if (options_universal(level, name) || (level == SOL_SOCKET && name == SO_COOKIE))

@@ -908,16 +908,34 @@ CASE(option_set_with_client_waiting,
 	GETSOCKOPT(a, SOL_SOCKET, SO_KEEPALIVE);
 }
 
-CASE(option_peername_shut,
-	"SO_PEERNAME with room for more than the address is EINVAL once both ends are shut")
+static void show_peer_name(int fd, socklen_t size)
+{
+	struct sockaddr_storage peer;
+	memset(&peer, 0xa5, sizeof(peer));
+	socklen_t length = size;
+	begin("getsockopt(SO_PEERNAME, %d)", (int)size);
+	if (finish(getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &peer, &length)) == 0)
+		record("%s", sockaddr_text(&peer, length, size));
+	VALUE(length);
+}
+
+CASE_EACH(option_peername,
+	"SO_PEERNAME fills no more room than the address has, and also when both ends are shut")
 {
 	struct pair p = pair();
-	struct sockaddr_storage peer;
-	socklen_t length = sizeof(peer);
-	SHUTDOWN(p.client, SHUT_WR);
-	SHUTDOWN(p.server, SHUT_WR);
-	settle();
-	begin("getsockopt(SO_PEERNAME)");
-	finish(getsockopt(p.client, SOL_SOCKET, SO_PEERNAME, &peer, &length));
-	VALUE(length);
+	socklen_t whole = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+	int fresh = tcp(), *const all[] = {&fresh, &p.client, &p.server};
+	for (int shut = 0; shut < 3; shut++) {
+		if (shut)
+			SHUTDOWN(shut == 1 ? p.client : p.server, SHUT_WR);
+		settle();
+		for (int i = 0; i < 3; i++) {
+			show_peer_name(*all[i], whole);
+			show_peer_name(*all[i], 8);
+			show_peer_name(*all[i], 0);
+			show_peer_name(*all[i], whole + 1);
+			show_peer_name(*all[i], sizeof(struct sockaddr_storage));
+			show_peer_name(*all[i], (socklen_t)-1);
+		}
+	}
 }
