@@ -7,7 +7,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 set -E
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
-unset "${!IP2VSOCK_@}" LD_PRELOAD PYTHONPATH http_proxy https_proxy no_proxy
+unset "${!IP2VSOCK_@}" LD_PRELOAD PYTHONPATH {http,https,all,no}_proxy {HTTP,HTTPS,ALL,NO}_PROXY
 
 transport=${transport:?start it with tests/programs/run --transport emulated|vsock NAME}
 together=${together:?start it with tests/programs/run}
