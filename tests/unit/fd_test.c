@@ -285,7 +285,8 @@ static void errno_is_untouched(void **state)
 	assert_int_equal(errno, 4242);
 }
 
-/* Bytes of this process's address space: the pools grow by mmap(). From maps, which qemu-user shows without what is its own. */
+/* Bytes of this process's address space: the pools grow by mmap(). From maps, which qemu-user shows without
+ * what is its own. */
 static unsigned long mapped(void)
 {
 	unsigned long begin, end, sum = 0;
