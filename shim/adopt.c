@@ -150,13 +150,6 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	return sock;
 }
 
-static int int_option(int fd, int name)
-{
-	int value = -1;
-	socklen_t length = sizeof value;
-	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
-}
-
 bool stream_is_tcp(int fd)
 {
 	int saved = errno;
@@ -207,7 +200,9 @@ struct sock *stream_replaced(int fd)
 void stream_find_all(void)
 {
 	enum { FDS = 1024 };
-	for (int fd = 0; shim_active() && !passive() && fd < FDS; fd++)
+	if (!shim_active() || passive())
+		return;
+	for (int fd = 0; fd < FDS; fd++)
 		stream_replaced(fd);
 }
 

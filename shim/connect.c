@@ -444,9 +444,7 @@ bool stream_connect_itself(int fd, struct sock *sock, bool (*judge)(int fd, cons
 
 static bool is_of_family(int fd, const struct sock *sock)
 {
-	int domain;
-	socklen_t length = sizeof domain;
-	return libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == sock->family;
+	return int_option(fd, SO_DOMAIN) == sock->family;
 }
 
 /* An INET socket that has been used may be replaced once it is unconnected again. */

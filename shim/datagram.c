@@ -8,13 +8,6 @@
 
 #include <netinet/in.h>
 
-static int int_option(int fd, int name)
-{
-	int value = -1;
-	socklen_t length = sizeof value;
-	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
-}
-
 static struct sock *adopt(int fd)
 {
 	int family = int_option(fd, SO_DOMAIN);
@@ -105,9 +98,7 @@ static int unreachable(const struct address *address)
 static bool is_udp(int fd, const struct sock *sock)
 {
 	(void)sock;
-	int type;
-	socklen_t length = sizeof type;
-	return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
+	return int_option(fd, SO_TYPE) == SOCK_DGRAM;
 }
 
 int datagram_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)

@@ -26,18 +26,23 @@ static bool same_variable(const char *one, const char *other)
 	return strncmp(one, other, name + 1) == 0;
 }
 
+static bool is_setting(const char *variable)
+{
+	return begins(variable, OURS) && strchr(variable, '=');
+}
+
 void environment_start(char *const *environment)
 {
 	size_t size = 0, length;
 	for (char *const *one = environment; *one; one++)
-		if (environment_keeps(*one))
+		if (is_setting(*one) || begins(*one, PRELOAD))
 			size += strlen(*one) + 1;
 	char *copy =
 		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
 	if (!copy || copy == MAP_FAILED)
 		return;
 	for (char *const *one = environment; *one; one++) {
-		if (begins(*one, OURS) && strchr(*one, '=') && kept_count < KEPT) {
+		if (is_setting(*one) && kept_count < KEPT) {
 			kept[kept_count++] = strcpy(copy, *one);
 			copy += strlen(*one) + 1;
 		} else if (begins(*one, PRELOAD)) {
@@ -48,11 +53,6 @@ void environment_start(char *const *environment)
 			copy += length + 1;
 		}
 	}
-}
-
-bool environment_keeps(const char *variable)
-{
-	return (begins(variable, OURS) && strchr(variable, '=')) || begins(variable, PRELOAD);
 }
 
 size_t environment_room(char *const *envp)

@@ -13,7 +13,6 @@ void environment_start(char *const *environment);
 /* Puts back what `envp` dropped; what it has stays as it is. `room` is at least environment_room(envp) bytes,
  * aligned for a pointer, and holds the result, which refers to envp's strings. Async-signal-safe. */
 bool environment_is_complete(char *const *envp);
-bool environment_keeps(const char *variable); /* is it one of those? "NAME=…" */
 size_t environment_room(char *const *envp);
 char *const *environment_complete(char *const *envp, void *room);
 

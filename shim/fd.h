@@ -95,8 +95,8 @@ struct sock *fd_open(
 	int fd, int family); /* a new entry in STATE_IP, replaces a stale one; NULL: out of memory */
 /* The two halves of fd_open(): what other threads may ask for as soon as it is there is filled in between. */
 struct sock *fd_make(int fd, int family);
-bool fd_is_beyond_us(int fd); /* it may have no entry though it is a socket of ours */
 void fd_enter(int fd, const struct sock *sock);
+bool fd_is_beyond_us(int fd);			   /* it may have no entry though it is a socket of ours */
 void fd_open_foreign(int fd);			   /* the program's own AF_VSOCK socket */
 struct sock *fd_open_datagram(int fd, int family); /* as fd_open(): a UDP socket */
 bool fd_is_foreign(int fd);

@@ -37,6 +37,14 @@ static inline void close_quietly(int fd)
 	errno = saved;
 }
 
+/* What the kernel says of a socket, at SOL_SOCKET; -1 and errno: it is none. */
+static inline int int_option(int fd, int name)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+}
+
 /* Asks the kernel what became of a connect() that the program didn't wait for. Returns the state. */
 enum sock_state stream_settle(int fd, struct sock *sock);
 

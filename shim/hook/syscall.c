@@ -109,9 +109,11 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_prctl(
 			(int)a, (unsigned long)b, (unsigned long)c, (unsigned long)d, (unsigned long)e);
 	case SYS_seccomp: {
-		stream_find_all();
+		bool filters = a != SECCOMP_GET_ACTION_AVAIL && a != SECCOMP_GET_NOTIF_SIZES;
+		if (filters)
+			stream_find_all();
 		long result = libc.syscall(number, a, b, c, d, e, f);
-		if (result >= 0 && a != SECCOMP_GET_ACTION_AVAIL && a != SECCOMP_GET_NOTIF_SIZES)
+		if (filters && result >= 0)
 			now_filtered();
 		return result;
 	}
