@@ -24,16 +24,41 @@ static inline void cancel_as_before(int outer)
 	cancel_state = outer;
 }
 
-/* A call that waits: a thread that is cancelled there calls let_go(held) last. */
-#define CANCEL_HERE(call, let_go, held)                                                                      \
+/* A call that the program may leave in the middle: a thread that is cancelled in it calls let_go(held) last.
+ * With glibc so does one that a signal handler's siglongjmp() takes out of it; its older functions for this
+ * do that, where pthread_cleanup_push() in C would leave the thread a pointer into the stack that is gone. */
+#ifdef __GLIBC__
+void cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held) __asm__(
+	"_pthread_cleanup_push");
+void cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute) __asm__("_pthread_cleanup_pop");
+#define LETTING_GO(call, let_go, held)                                                                       \
 	({                                                                                                   \
-		__typeof__(call) waited;                                                                     \
-		pthread_cleanup_push(let_go, held);                                                          \
-		pthread_setcancelstate(cancel_state, NULL);                                                  \
-		waited = (call);                                                                             \
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);                                        \
-		pthread_cleanup_pop(0);                                                                      \
-		waited;                                                                                      \
+		__typeof__(call) given;                                                                      \
+		struct _pthread_cleanup_buffer buffer;                                                       \
+		cleanup_push(&buffer, let_go, held);                                                         \
+		given = (call);                                                                              \
+		cleanup_pop(&buffer, 0);                                                                     \
+		given;                                                                                       \
 	})
+#else
+#define LETTING_GO(call, let_go, held)                                                                       \
+	({                                                                                                   \
+		__typeof__(call) given;                                                                      \
+		pthread_cleanup_push(let_go, held);                                                          \
+		given = (call);                                                                              \
+		pthread_cleanup_pop(0);                                                                      \
+		given;                                                                                       \
+	})
+#endif
+
+/* A call that waits, and in which the thread may be cancelled. */
+#define CANCEL_HERE(call, let_go, held)                                                                      \
+	LETTING_GO(({                                                                                        \
+		pthread_setcancelstate(cancel_state, NULL);                                                  \
+		__typeof__(call) waited = (call);                                                            \
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);                                        \
+		waited;                                                                                      \
+	}),                                                                                                  \
+		let_go, held)
 
 #endif

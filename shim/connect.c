@@ -30,7 +30,10 @@ struct attempt {
 	bool in_place; /* the fresh socket is a dup of the program's */
 };
 
-enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
+enum {
+	KERNEL_TIMEOUT_MS = 2000, /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
+	TCP_TIMEOUT_MS = 127000	  /* net.ipv4.tcp_syn_retries = 6 */
+};
 
 static int64_t now_ms(void)
 {
@@ -211,12 +214,18 @@ static int give_up_waiting(struct attempt *attempt, int error)
 	return fail(error);
 }
 
+/* A Unix socket whose backlog is full would let the program wait for ever. */
+static uint32_t limit_of(const struct rule *rule)
+{
+	return rule->timeout_ms || rule->target.kind != TARGET_UNIX ? rule->timeout_ms : TCP_TIMEOUT_MS;
+}
+
 /* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
  * itself. */
 static int attempt_once(struct attempt *attempt, int flags)
 {
 	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
-	uint32_t limit = attempt->rule->timeout_ms;
+	uint32_t limit = limit_of(attempt->rule);
 	int64_t deadline = 0;
 	if (send_limit)
 		return start_and_wait(attempt, send_limit);

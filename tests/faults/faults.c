@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -238,6 +240,115 @@ static void cancelled_accept(void)
 	assert_flows(accepted, client);
 	close(client);
 	close(accepted);
+	CHECK(shutdown(server, SHUT_RDWR) == 0); /* which looks for threads in accept() */
+}
+
+/* ---- jumps and limits ---- */
+
+static __thread sigjmp_buf before_the_call;
+
+static void jump(int number)
+{
+	(void)number;
+	siglongjmp(before_the_call, 1);
+}
+
+struct jumper {
+	void *(*work)(void *);
+	int fd;
+	_Atomic int id, times;
+};
+
+/* Jumps out of the call each time, and is then cancelled: what the call has left in the thread would show. */
+static void *jump_out_of_it(void *context)
+{
+	struct jumper *jumper = context;
+	jumper->id = gettid();
+	if (sigsetjmp(before_the_call, 1))
+		jumper->times++;
+	jumper->work(&jumper->fd);
+	return NULL;
+}
+
+/* Waits until the thread has made its jumps and sleeps in the call again. */
+static void await_sleep_after(struct jumper *jumper, int times)
+{
+	for (char state = 0; jumper->times != times || state != 'S'; sleep_us(100)) {
+		char path[40];
+		snprintf(path, sizeof path, "/proc/self/task/%d/stat", jumper->id);
+		FILE *file = jumper->id ? fopen(path, "r") : NULL;
+		if (!file)
+			continue;
+		CHECK(fscanf(file, "%*d %*s %c", &state) == 1);
+		fclose(file);
+	}
+}
+
+static void jump_while_it_waits(void *(*work)(void *), int fd)
+{
+	enum { TIMES = 20 };
+	struct jumper jumper = {.work = work, .fd = fd};
+	struct sigaction action = {.sa_handler = jump};
+	pthread_t thread;
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, jump_out_of_it, &jumper) == 0);
+	for (int i = 0; i < TIMES; i++) {
+		await_sleep_after(&jumper, i);
+		CHECK(pthread_kill(thread, SIGUSR1) == 0);
+	}
+	await_sleep_after(&jumper, TIMES);
+	CHECK(pthread_cancel(thread) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void *connect_unix(void *fd)
+{
+	struct sockaddr_in address = inet(FULL);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	CHECK(connect(*(int *)fd, (struct sockaddr *)&address, sizeof address) == 0);
+	return NULL;
+}
+
+/* A Unix socket's own limit, which would be none. */
+static void a_full_backlog_has_a_limit(void)
+{
+	make_full_server();
+	struct jumper jumper = {.work = connect_unix, .fd = tcp_socket()};
+	pthread_t thread;
+	int limited = 0;
+	CHECK(pthread_create(&thread, NULL, jump_out_of_it, &jumper) == 0);
+	await_sleep_after(&jumper, 0);
+	for (int fd = jumper.fd + 1; fd < jumper.fd + 8; fd++) { /* the attempt's */
+		struct timeval limit = {.tv_sec = 0};
+		socklen_t length = sizeof limit;
+		if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
+			limited += limit.tv_sec >= 126 && limit.tv_sec <= 128; /* in jiffies */
+	}
+	CHECK(limited == 1);
+	CHECK(pthread_cancel(thread) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void jumps_out_of_connect(void)
+{
+	make_full_server();
+	int fd = tcp_socket(), before = count_fds();
+	jump_while_it_waits(connect_full, fd);
+	CHECK(count_fds() == before);
+	CHECK(domain_of(fd) == AF_INET);
+	empty_full_server();
+	CHECK(connect_to(fd, FULL) == 0);
+	assert_flows(accept(full_server, NULL, NULL), fd);
+}
+
+static void jumps_out_of_accept(void)
+{
+	int server = listener(SERVER), before = count_fds();
+	jump_while_it_waits(accept_one, server);
+	CHECK(count_fds() == before);
+	int client = tcp_socket();
+	CHECK(connect_to(client, SERVER) == 0);
+	assert_flows(accept(server, NULL, NULL), client);
 	CHECK(shutdown(server, SHUT_RDWR) == 0); /* which looks for threads in accept() */
 }
 
@@ -765,6 +876,9 @@ static const struct {
 	CASE(cancelled_connect),
 	CASE(cancelled_connect_with_retry),
 	CASE(cancelled_accept),
+	CASE(jumps_out_of_connect),
+	CASE(jumps_out_of_accept),
+	CASE(a_full_backlog_has_a_limit),
 	CASE(cancelled_data),
 	CASE(pending_cancellation),
 	CASE(cancelled_anywhere),
