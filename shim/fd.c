@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fd.h"
 
+#include "libc.h"
 #include "nameserver.h"
 #include "pool.h"
 
@@ -68,7 +69,7 @@ void fd_alias(int fd, int number)
 		fd_forget(number);
 }
 
-struct sock *fd_sock(int fd)
+HOT struct sock *fd_sock(int fd)
 {
 	if ((unsigned)fd >= FD_LIMIT)
 		return NULL;

@@ -45,8 +45,11 @@ struct libc libc = {
 };
 
 #define SIGNAL_SAFE(name) resolve(&libc.name, #name)
-void libc_resolve_signal_safe(void)
+void libc_start(void)
 {
+#ifdef THREAD_POINTER
+	libc.error = (char *)&errno - THREAD_POINTER;
+#endif
 	SIGNAL_SAFE(socket);
 	SIGNAL_SAFE(connect);
 	SIGNAL_SAFE(bind);

@@ -3,17 +3,19 @@
  *
  * libc.connect(…) is the next connect() in the search order behind us: libc's, or that of another preloaded
  * library. Each entry starts as a resolver that finds the function on first use, so the table works before
- * any constructor has run and costs a look-up only for what is used; libc_resolve_signal_safe() finds
+ * any constructor has run and costs a look-up only for what is used; libc_start() finds
  * beforehand what may be called in signal handlers. A hook is defined as hook_connect and exported as
  * connect: no clash with libc's own prototypes, which promise the compiler things (non-null, no throw,
  * variadic) that a caller of ours may not keep. */
 #ifndef IP2VSOCK_LIBC_H
 #define IP2VSOCK_LIBC_H
 
+#include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -24,10 +26,28 @@ struct __res_state;
 
 #define HOOK(result, name, parameters, arguments) result(*name) parameters;
 struct libc {
+	ptrdiff_t error; /* where errno is in a thread's memory, from its thread pointer; 0: not known */
 #include "symbols.h"
 };
 
 extern struct libc libc;
+
+/* For what runs with each message: side by side, and without the call that finds errno, it lies in some pages
+ * less, each of which has to be found anew after a switch of processes. */
+#define HOT __attribute__((hot))
+#ifdef __has_builtin
+#if __has_builtin(__builtin_thread_pointer)
+#define THREAD_POINTER ((char *)__builtin_thread_pointer())
+#endif
+#endif
+static inline int *libc_errno(void)
+{
+#ifdef THREAD_POINTER
+	if (__builtin_expect(libc.error != 0, 1))
+		return (int *)(THREAD_POINTER + libc.error);
+#endif
+	return &errno;
+}
 
 #define HOOK(result, name, parameters, arguments)                                                            \
 	result hook_##name parameters __asm__(#name) __attribute__((visibility("default")));
@@ -43,7 +63,9 @@ extern struct libc libc;
 #define ALSO_TIME64(name, other) extern struct libc libc
 #endif
 
-/* Finds what POSIX calls async-signal-safe among the hooked functions: the dynamic linker's look-up isn't. */
-void libc_resolve_signal_safe(void);
+/* Finds what POSIX calls async-signal-safe among the hooked functions: the dynamic linker's look-up isn't.
+ * And where errno is: libc's thread-local memory is where every thread has it, since it was there at the
+ * start. */
+void libc_start(void);
 
 #endif

@@ -63,15 +63,16 @@ static size_t size_of(const struct msghdr *message)
 	return size;
 }
 
-ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags)
+HOT ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
-	int saved = errno;
-	ssize_t sent;
+	int saved = *libc_errno();
 	if (is_nameserver(sock))
 		return nameserver_send(fd, sock, message, flags);
-	do
+	ssize_t sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
+	if (sent >= 0)
+		return sent;
+	while (sent < 0 && errno == ENOTCONN && without_connection(fd, sock, flags) == 0)
 		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
-	while (sent < 0 && errno == ENOTCONN && without_connection(fd, sock, flags) == 0);
 	if (sent < 0 && errno == EPIPE)
 		sent = closed_by_peer(fd, sock, size_of(message), flags);
 	if (sent >= 0)
@@ -79,16 +80,22 @@ ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, 
 	return sent;
 }
 
-ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags)
+__attribute__((noinline)) static ssize_t send_as_message(
+	int fd, struct sock *sock, const void *data, size_t size, int flags)
 {
-	int saved = errno;
-	if (!is_nameserver(sock)) {
-		ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
-		if (sent >= 0 || (errno != EPIPE && errno != ENOTCONN))
-			return sent;
-		errno = saved;
-	}
 	struct iovec whole = {(void *)data, size};
 	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
 	return stream_sendmsg(fd, sock, &message, flags);
+}
+
+HOT ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags)
+{
+	int *error = libc_errno(), saved = *error;
+	if (!is_nameserver(sock)) {
+		ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
+		if (sent >= 0 || (*error != EPIPE && *error != ENOTCONN))
+			return sent;
+		*error = saved;
+	}
+	return send_as_message(fd, sock, data, size, flags);
 }

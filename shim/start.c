@@ -34,7 +34,7 @@ __attribute__((constructor)) static void start(void)
 	static struct settings settings;
 	if (!settings_read(&settings, environ, message))
 		refuse(message);
-	libc_resolve_signal_safe();
+	libc_start();
 	log_start(&settings);
 	if (settings.follow)
 		environment_start(environ);

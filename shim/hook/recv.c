@@ -4,7 +4,7 @@
 #include "../datagram.h"
 #include "../libc.h"
 
-#define OURS __attribute__((noinline)) static
+#define OURS HOT __attribute__((noinline)) static
 
 static inline bool looked_at(int fd, int flags)
 {
@@ -17,7 +17,7 @@ OURS ssize_t recv_ours(int fd, void *data, size_t size, int flags)
 	return sock ? stream_recv(fd, sock, data, size, flags) : libc.recv(fd, data, size, flags);
 }
 
-ssize_t hook_recv(int fd, void *data, size_t size, int flags)
+HOT ssize_t hook_recv(int fd, void *data, size_t size, int flags)
 {
 	return looked_at(fd, flags) ? recv_ours(fd, data, size, flags) : libc.recv(fd, data, size, flags);
 }
@@ -36,7 +36,8 @@ OURS ssize_t recvfrom_ours(
 	return got;
 }
 
-ssize_t hook_recvfrom(int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
+HOT ssize_t hook_recvfrom(
+	int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
 	return looked_at(fd, flags) || (address && fd_tracked(fd))
 		       ? recvfrom_ours(fd, data, size, flags, address, length)
@@ -52,7 +53,7 @@ OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 				 : stream_recvmsg(fd, sock, message, flags);
 }
 
-ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
+HOT ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	return looked_at(fd, flags) ||
 			       (fd_tracked(fd) && message && (message->msg_name || message->msg_control))
@@ -69,19 +70,20 @@ OURS int recvmmsg_ours(int fd, struct mmsghdr *messages, unsigned count, int fla
 					 : libc.recvmmsg(fd, messages, count, flags, timeout);
 }
 
-int hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
+HOT int hook_recvmmsg(
+	int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
 {
 	return fd_tracked(fd) ? recvmmsg_ours(fd, messages, count, flags, timeout)
 			      : libc.recvmmsg(fd, messages, count, flags, timeout);
 }
 
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */
-ssize_t hook___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
+HOT ssize_t hook___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 {
 	return size <= room ? hook_recv(fd, data, size, flags) : libc.__recv_chk(fd, data, size, room, flags);
 }
 
-ssize_t hook___recvfrom_chk(
+HOT ssize_t hook___recvfrom_chk(
 	int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address, socklen_t *length)
 {
 	return size <= room ? hook_recvfrom(fd, data, size, flags, address, length)

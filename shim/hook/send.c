@@ -29,7 +29,7 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 
 /* What follows on a tracked fd, or with an address, stands in functions of its own, which keeps the way of
  * all others short. */
-#define OURS __attribute__((noinline)) static
+#define OURS HOT __attribute__((noinline)) static
 
 OURS ssize_t send_ours(int fd, const void *data, size_t size, int flags)
 {
@@ -37,7 +37,7 @@ OURS ssize_t send_ours(int fd, const void *data, size_t size, int flags)
 	return sock ? stream_send(fd, sock, data, size, flags) : libc.send(fd, data, size, flags);
 }
 
-ssize_t hook_send(int fd, const void *data, size_t size, int flags)
+HOT ssize_t hook_send(int fd, const void *data, size_t size, int flags)
 {
 	return fd_tracked(fd) ? send_ours(fd, data, size, flags) : libc.send(fd, data, size, flags);
 }
@@ -52,7 +52,7 @@ OURS ssize_t write_ours(int fd, const void *data, size_t size)
 	return libc.write(fd, data, size);
 }
 
-ssize_t hook_write(int fd, const void *data, size_t size)
+HOT ssize_t hook_write(int fd, const void *data, size_t size)
 {
 	return fd_tracked(fd) ? write_ours(fd, data, size) : libc.write(fd, data, size);
 }
@@ -70,7 +70,7 @@ OURS ssize_t writev_ours(int fd, const struct iovec *parts, int count)
 	return libc.writev(fd, parts, count);
 }
 
-ssize_t hook_writev(int fd, const struct iovec *parts, int count)
+HOT ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 {
 	return fd_tracked(fd) ? writev_ours(fd, parts, count) : libc.writev(fd, parts, count);
 }
@@ -88,7 +88,7 @@ OURS ssize_t sendto_address(
 	}
 }
 
-ssize_t hook_sendto(
+HOT ssize_t hook_sendto(
 	int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
 	if (address && shim_active())
@@ -118,13 +118,13 @@ OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 	}
 }
 
-ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
+HOT ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	bool look = message && shim_active() && (message->msg_name || message->msg_control || fd_tracked(fd));
 	return look ? sendmsg_looked_at(fd, message, flags) : libc.sendmsg(fd, message, flags);
 }
 
-int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+HOT int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
 	bool look = shim_active() && messages && fd_tracked(fd);
 	for (unsigned int i = 0; shim_active() && messages && !look && i < count; i++)

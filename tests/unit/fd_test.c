@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fd.h"
+#include "libc.h"
 #include "pool.h"
 
 #include <errno.h>
@@ -450,6 +451,29 @@ static void a_pool_that_is_used_up_says_so(void **state)
 
 #define TEST(name) cmocka_unit_test_teardown(name, forget_all)
 
+static void *find_errno(void *context)
+{
+	(void)context;
+	return libc_errno() == &errno ? libc_errno() : NULL;
+}
+
+static void errno_is_found_in_every_thread(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	void *found;
+	assert_ptr_equal(libc_errno(), &errno); /* nobody has looked for it yet */
+	libc_start();
+#ifdef THREAD_POINTER
+	assert_int_not_equal(libc.error, 0);
+#endif
+	assert_ptr_equal(libc_errno(), &errno);
+	assert_int_equal(pthread_create(&thread, NULL, find_errno, NULL), 0);
+	assert_int_equal(pthread_join(thread, &found), 0);
+	assert_non_null(found);
+	assert_ptr_not_equal(found, &errno);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +495,7 @@ int main(void)
 		TEST(no_reference_is_lost_or_left_over_among_threads),
 		TEST(a_record_belongs_to_one_thread_at_a_time),
 		TEST(a_pool_that_is_used_up_says_so),
+		TEST(errno_is_found_in_every_thread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
