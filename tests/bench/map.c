@@ -18,13 +18,13 @@ enum { QUESTIONS = 1 << 17, FEW = 1 << 12 };
 static const int sizes[] = {10, 1000, 100000};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-/* How rule i and a question that it answers are written; a miss is the pattern with another number before it.
- */
+/* How rule i and a question that it answers are written; a miss is the pattern with another letter or number
+ * before it. All names of a kind are of one length: a longer one costs more, however many rules there are. */
 static const struct kind {
 	const char *name, *rule, *hit, *miss;
 } kinds[] = {
-	{"name", "h%d.example.com:443=3:8443\n", "h%d.example.com", "m%d.example.com"},
-	{"glob", "*.g%d.example.com:443=3:8443\n", "www.g%d.example.com", "www.m%d.example.com"},
+	{"name", "h%05d.example.com:443=3:8443\n", "h%05d.example.com", "m%05d.example.com"},
+	{"glob", "*.g%05d.example.com:443=3:8443\n", "www.g%05d.example.com", "www.m%05d.example.com"},
 	{"address", "10.%d.%d.%d:443=3:8443\n", "10.%d.%d.%d", "11.%d.%d.%d"},
 	{"CIDR", "10.%d.%d.%d/28:443=3:8443\n", "10.%d.%d.%d", "11.%d.%d.%d"},
 };

@@ -147,12 +147,13 @@ clients() {
 	done
 }
 
-# take_turn BED CASE WAY
+# take_turn BED CASE WAY: the second figure of an answer is how often the sender waited
 take_turn() {
-	local value
+	local value waits
 	echo >&"${turn[$3]}"
-	read -r -t 120 value <&"${answer[$3]}" || fail "$2, $3: the client ended, or has not answered for two minutes"
+	read -r -t 120 value waits <&"${answer[$3]}" || fail "$2, $3: the client ended, or has not answered for two minutes"
 	sample "$1" "$2" "$3" "$value"
+	[[ -z $waits || $2 != *', 65536' ]] || sample "$1" "the sender's waits a MB, 65536" "$3" "$waits"
 }
 
 # no_clients: ends them

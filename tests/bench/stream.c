@@ -3,11 +3,11 @@
  * addresses only:
  *
  *   stream serve sink|echo|cycle ADDRESS PORT      until it is killed
- *   stream sink ADDRESS PORT SIZE SECONDS          MB/s of writes of SIZE bytes
- *   stream echo ADDRESS PORT CONNECTIONS SECONDS   microseconds a round trip of 64 bytes, all connections
- *   stream cycle ADDRESS PORT COUNT                microseconds a connect, one byte each way, and close
- *   stream reach ADDRESS PORT                      only connects
- *   stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
+ *   stream sink ADDRESS PORT SIZE SECONDS COUNT    MB/s of writes of SIZE bytes, of COUNT connections
+ * together (at most 4); of one also how often its sender waited, each MB stream echo ADDRESS PORT CONNECTIONS
+ * SECONDS   microseconds a round trip of 64 bytes, all connections stream cycle ADDRESS PORT COUNT
+ * microseconds a connect, one byte each way, and close stream reach ADDRESS PORT                      only
+ * connects stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
  *
  * The clients that measure do so once for each line of stdin, and print a line: so several take turns.
  * ADDRESS is an IPv4 address, or vsock:CID. */
@@ -18,16 +18,20 @@
 #include <linux/vm_sockets.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGE = 64, LARGEST = 1 << 20, CONNECTIONS = 1024 };
+enum { MESSAGE = 64, LARGEST = 1 << 20, CONNECTIONS = 1024, TOGETHER = 4 };
 static char bytes[LARGEST];
 
 static long check(const char *what, long result)
@@ -103,8 +107,12 @@ static void stay_on_one_cpu(void)
 
 /* ---- servers ---- */
 
+/* Processes that are all there before the first connection comes. */
 static void serve_sink(int listener)
 {
+	for (int i = 1; i < TOGETHER && check("fork", fork()) != 0; i++)
+		;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		int fd = (int)check("accept", accept(listener, NULL, NULL));
 		while (recv(fd, bytes, sizeof bytes, 0) > 0)
@@ -165,9 +173,18 @@ static void serve(const char *what, const union where *where, socklen_t length)
 
 /* ---- clients ---- */
 
-static void sink(const union where *where, socklen_t length, size_t size, double seconds)
+static long waits(void)
+{
+	struct rusage usage;
+	check("getrusage", getrusage(RUSAGE_SELF, &usage));
+	return usage.ru_nvcsw;
+}
+
+/* MB/s; *waited is how often a write had to wait, each MB. */
+static double sink(const union where *where, socklen_t length, size_t size, double seconds, double *waited)
 {
 	int fd = connect_to(where, length);
+	long waits_before = waits();
 	double began = now(), sent = 0;
 	for (unsigned i = 1; i % 64 || now() - began < seconds; i++) {
 		for (size_t at = 0; at < size;)
@@ -176,10 +193,46 @@ static void sink(const union where *where, socklen_t length, size_t size, double
 		if (size >= 1 << 16 && now() - began >= seconds)
 			break;
 	}
+	*waited = (double)(waits() - waits_before) / sent * 1e6;
 	check("shutdown", shutdown(fd, SHUT_WR));
 	check("recv", recv(fd, bytes, 1, 0)); /* the server has it all */
-	printf("%.3f\n", sent / (now() - began) / 1e6);
+	double rate = sent / (now() - began) / 1e6;
 	close(fd);
+	return rate;
+}
+
+static double sink_together(
+	const union where *where, socklen_t length, size_t size, double seconds, int connections)
+{
+	double sum = 0, rate, waited;
+	int results[2];
+	check("pipe", pipe(results));
+	for (int i = 0; i < connections; i++)
+		if (check("fork", fork()) == 0) {
+			rate = sink(where, length, size, seconds, &waited);
+			_exit(write(results[1], &rate, sizeof rate) != sizeof rate);
+		}
+	close(results[1]);
+	for (int i = 0; i < connections; i++) {
+		if (check("read", read(results[0], &rate, sizeof rate)) != sizeof rate)
+			exit(1);
+		sum += rate;
+	}
+	close(results[0]);
+	while (wait(NULL) > 0)
+		;
+	return sum;
+}
+
+static void sinks(const union where *where, socklen_t length, size_t size, double seconds, int connections)
+{
+	while (my_turn())
+		if (connections > 1) {
+			printf("%.3f\n", sink_together(where, length, size, seconds, connections));
+		} else {
+			double waited, rate = sink(where, length, size, seconds, &waited);
+			printf("%.3f %.3f\n", rate, waited);
+		}
 }
 
 /* Returns the number of round trips in `seconds`. */
@@ -269,9 +322,9 @@ int main(int count, char **arguments)
 		serve(arguments[2], &where, length);
 	else if (strcmp(what, "reach") == 0)
 		connect_to(&where, length);
-	else if (strcmp(what, "sink") == 0 && count == 6)
-		while (my_turn())
-			sink(&where, length, strtoul(arguments[4], NULL, 10), atof(arguments[5]));
+	else if (strcmp(what, "sink") == 0 && count == 7)
+		sinks(&where, length, strtoul(arguments[4], NULL, 10), atof(arguments[5]),
+			atoi(arguments[6]));
 	else if (strcmp(what, "echo") == 0 && count == 6)
 		echo(&where, length, atoi(arguments[4]), atof(arguments[5]));
 	else if (strcmp(what, "cycle") == 0 && count == 5)
