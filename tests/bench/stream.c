@@ -201,34 +201,42 @@ static double sink(const union where *where, socklen_t length, size_t size, doub
 	return rate;
 }
 
+/* 0: one of them failed, or never ended. */
 static double sink_together(
 	const union where *where, socklen_t length, size_t size, double seconds, int connections)
 {
-	double sum = 0, rate, waited;
+	enum { PATIENCE = 20 };
+	double sum = 0, rate = 0, waited;
+	bool all = true;
 	int results[2];
 	check("pipe", pipe(results));
 	for (int i = 0; i < connections; i++)
 		if (check("fork", fork()) == 0) {
+			alarm(PATIENCE);
 			rate = sink(where, length, size, seconds, &waited);
 			_exit(write(results[1], &rate, sizeof rate) != sizeof rate);
 		}
 	close(results[1]);
 	for (int i = 0; i < connections; i++) {
-		if (check("read", read(results[0], &rate, sizeof rate)) != sizeof rate)
-			exit(1);
+		all = all && check("read", read(results[0], &rate, sizeof rate)) == sizeof rate;
 		sum += rate;
 	}
 	close(results[0]);
 	while (wait(NULL) > 0)
 		;
-	return sum;
+	return all ? sum : 0;
 }
 
+/* Four native connections, too, have stood still for ever between parent and enclave: they are tried again.
+ */
 static void sinks(const union where *where, socklen_t length, size_t size, double seconds, int connections)
 {
 	while (my_turn())
 		if (connections > 1) {
-			printf("%.3f\n", sink_together(where, length, size, seconds, connections));
+			double rate = 0;
+			for (int tries = 0; tries < 3 && rate == 0; tries++)
+				rate = sink_together(where, length, size, seconds, connections);
+			printf("%.3f\n", rate);
 		} else {
 			double waited, rate = sink(where, length, size, seconds, &waited);
 			printf("%.3f %.3f\n", rate, waited);

@@ -44,6 +44,7 @@ static bool left_out(int level, int name)
 		int level, name;
 	} list[] = {
 		{SOL_SOCKET, SO_COOKIE},
+		{SOL_SOCKET, SO_RCVBUF},   /* SO_RCVLOWAT enlarges it for good */
 		{SOL_SOCKET, SO_PRIORITY}, /* IP_TOS sets it, but not to what IP_TOS was before: a history of
 					      two */
 		{SOL_SOCKET, SO_ATTACH_FILTER}, /* its bytes are pointers */
