@@ -214,10 +214,10 @@ static int give_up_waiting(struct attempt *attempt, int error)
 	return fail(error);
 }
 
-/* A Unix socket whose backlog is full would let the program wait for ever. */
+/* A Unix socket whose backlog is full would let the program wait for ever, and takes no timeout=. */
 static uint32_t limit_of(const struct rule *rule)
 {
-	return rule->timeout_ms || rule->target.kind != TARGET_UNIX ? rule->timeout_ms : TCP_TIMEOUT_MS;
+	return rule->target.kind == TARGET_UNIX ? TCP_TIMEOUT_MS : rule->timeout_ms;
 }
 
 /* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
