@@ -405,15 +405,20 @@ void pause_ms(int ms)
 		;
 }
 
-void settle(void)
+static int settle_ms(void)
 {
 	static int ms = -1;
 	const char *set = getenv("PARITY_SETTLE_MS");
 	if (ms < 0)
 		ms = set ? atoi(set) : 5;
+	return ms;
+}
+
+void settle(void)
+{
 	int saved = errno;
-	if (ms)
-		pause_ms(ms);
+	if (settle_ms())
+		pause_ms(settle_ms());
 	errno = saved;
 }
 
@@ -1059,6 +1064,8 @@ int main(int count, char **arguments)
 	struct rlimit limit = {1024, 1024};
 	setrlimit(RLIMIT_NOFILE, &limit);
 	records_open();
+	if (settle_ms() >= 50) /* a machine that slow */
+		case_seconds = 40;
 	if (count == 4 && !strcmp(arguments[0], "--walk"))
 		return walk_many(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), atoi(arguments[3]));
 	if ((count == 3 || count == 4) && !strcmp(arguments[0], "--walk-one"))
