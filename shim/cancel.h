@@ -5,6 +5,8 @@
 #ifndef IP2VSOCK_CANCEL_H
 #define IP2VSOCK_CANCEL_H
 
+#include "fd.h"
+
 #include <pthread.h>
 
 /* As the program has set it, while a hook is at work. */
@@ -24,9 +26,11 @@ static inline void cancel_as_before(int outer)
 	cancel_state = outer;
 }
 
-/* A call that the program may leave in the middle: a thread that is cancelled in it calls let_go(held) last.
- * With glibc so does one that a signal handler's siglongjmp() takes out of it; its older functions for this
- * do that, where pthread_cleanup_push() in C would leave the thread a pointer into the stack that is gone. */
+/* A call that waits, and that the program may leave in the middle: a thread that is cancelled in it calls
+ * let_go(held) last. With glibc so does one that a signal handler's siglongjmp() takes out of it; its older
+ * functions for this do that, where pthread_cleanup_push() in C would leave the thread a pointer into the
+ * stack that is gone. So would the child of a vfork(), which is its parent's thread, if it were killed in the
+ * call. */
 #ifdef __GLIBC__
 void cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held) __asm__(
 	"_pthread_cleanup_push");
@@ -35,9 +39,12 @@ void cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute) __asm__("_
 	({                                                                                                   \
 		__typeof__(call) given;                                                                      \
 		struct _pthread_cleanup_buffer buffer;                                                       \
-		cleanup_push(&buffer, let_go, held);                                                         \
+		bool own_thread = !fd_in_vfork_child;                                                        \
+		if (own_thread)                                                                              \
+			cleanup_push(&buffer, let_go, held);                                                 \
 		given = (call);                                                                              \
-		cleanup_pop(&buffer, 0);                                                                     \
+		if (own_thread)                                                                              \
+			cleanup_pop(&buffer, 0);                                                             \
 		given;                                                                                       \
 	})
 #else

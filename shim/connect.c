@@ -30,10 +30,7 @@ struct attempt {
 	bool in_place; /* the fresh socket is a dup of the program's */
 };
 
-enum {
-	KERNEL_TIMEOUT_MS = 2000, /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
-	TCP_TIMEOUT_MS = 127000	  /* net.ipv4.tcp_syn_retries = 6 */
-};
+enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
 
 static int64_t now_ms(void)
 {
@@ -98,21 +95,26 @@ static bool open_client(struct attempt *attempt, int flags)
 	return attempt->fresh >= 0;
 }
 
+/* The child of a fork() in a signal handler has closed it already, and its number may be another file's. */
 static void discard(struct attempt *attempt)
 {
-	atomic_store(&attempt->sock->fresh, -1);
-	if (attempt->fresh >= 0)
-		close_quietly(attempt->fresh);
+	int fresh = attempt->fresh;
 	attempt->fresh = -1;
+	if (fresh >= 0 && atomic_exchange(&attempt->sock->fresh, -1) == fresh)
+		close_quietly(fresh);
 }
 
-/* The thread is cancelled while it waits. */
+/* The thread is cancelled while it waits, or jumps out. A second jump may come on the way. */
 static void abandon(void *held)
 {
 	struct attempt *attempt = held;
+	struct sock *sock = attempt->sock;
+	if (!sock)
+		return;
 	discard(attempt);
-	attempt->sock->attempting = false;
-	fd_release(attempt->sock);
+	attempt->sock = NULL;
+	sock->attempting = false;
+	fd_release(sock);
 }
 
 static void let_go(void *sock)
@@ -214,18 +216,12 @@ static int give_up_waiting(struct attempt *attempt, int error)
 	return fail(error);
 }
 
-/* A Unix socket whose backlog is full would let the program wait for ever, and takes no timeout=. */
-static uint32_t limit_of(const struct rule *rule)
-{
-	return rule->target.kind == TARGET_UNIX ? TCP_TIMEOUT_MS : rule->timeout_ms;
-}
-
 /* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
  * itself. */
 static int attempt_once(struct attempt *attempt, int flags)
 {
 	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
-	uint32_t limit = limit_of(attempt->rule);
+	uint32_t limit = attempt->rule->timeout_ms;
 	int64_t deadline = 0;
 	if (send_limit)
 		return start_and_wait(attempt, send_limit);

@@ -47,8 +47,8 @@ struct libc libc = {
 #define SIGNAL_SAFE(name) resolve(&libc.name, #name)
 void libc_start(void)
 {
-#ifdef THREAD_POINTER
-	libc.error = (char *)&errno - THREAD_POINTER;
+#ifdef HAVE_THREAD_POINTER
+	libc.error = (char *)&errno - (char *)__builtin_thread_pointer();
 #endif
 	SIGNAL_SAFE(socket);
 	SIGNAL_SAFE(connect);

@@ -35,16 +35,11 @@ extern struct libc libc;
 /* For what runs with each message: side by side, and without the call that finds errno, it lies in some pages
  * less, each of which has to be found anew after a switch of processes. */
 #define HOT __attribute__((hot))
-#ifdef __has_builtin
-#if __has_builtin(__builtin_thread_pointer)
-#define THREAD_POINTER ((char *)__builtin_thread_pointer())
-#endif
-#endif
 static inline int *libc_errno(void)
 {
-#ifdef THREAD_POINTER
+#ifdef HAVE_THREAD_POINTER
 	if (__builtin_expect(libc.error != 0, 1))
-		return (int *)(THREAD_POINTER + libc.error);
+		return (int *)((char *)__builtin_thread_pointer() + libc.error);
 #endif
 	return &errno;
 }

@@ -332,12 +332,19 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 	set_state(sock, STATE_CONNECTED);
 }
 
-/* The thread is cancelled while it waits for a client. */
+/* The child of a fork() in a signal handler counts from 0. */
+static void count_down(struct sock *sock)
+{
+	uint16_t threads = atomic_load(&sock->accepting);
+	while (threads && !atomic_compare_exchange_weak(&sock->accepting, &threads, threads - 1))
+		;
+}
+
+/* The thread is cancelled while it waits for a client, or jumps out. */
 static void leave_accept(void *held)
 {
-	struct sock *sock = held;
-	atomic_fetch_sub(&sock->accepting, 1);
-	fd_release(sock);
+	count_down(held);
+	fd_release(held);
 }
 
 /* The one that the program has called: its seccomp filter may not allow the other. */
@@ -380,7 +387,7 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 		struct endpoint peer = {CID_ANY, PORT_ANY};
 		atomic_fetch_add(&sock->accepting, 1);
 		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
-		atomic_fetch_sub(&sock->accepting, 1);
+		count_down(sock);
 		if (accepted < 0)
 			return -1;
 		if (sock->shut_listen) {

@@ -2,7 +2,6 @@
 /* A Unix socket says POLLHUP as soon as its peer has closed, with data still unread; TCP when both ends have.
  * Programs that take it for the end before they read lose the rest (stunnel). So poll() leaves it out while
  * only the peer has closed; without Unix sockets as a carrier nothing is looked at. */
-#include "../cancel.h"
 #include "../libc.h"
 #include "../stream.h"
 
@@ -11,17 +10,9 @@
 /* Entries of the program's array for which an early POLLHUP was all: they are turned over, so that poll()
  * passes them by. */
 struct passed {
-	struct pollfd *fds;
 	nfds_t entries[64];
 	unsigned count;
 };
-
-static void turn_back(void *context)
-{
-	struct passed *passed = context;
-	for (unsigned i = 0; i < passed->count; i++)
-		passed->fds[passed->entries[i]].fd = ~passed->fds[passed->entries[i]].fd;
-}
 
 static bool hung_up_early(const struct pollfd *one)
 {
@@ -61,7 +52,7 @@ static int64_t now_ms(void)
 
 __attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count, int timeout)
 {
-	struct passed passed = {.fds = fds};
+	struct passed passed = {.count = 0};
 	int64_t deadline = timeout > 0 ? now_ms() + timeout : 0;
 	int found, left = timeout;
 	do {
@@ -69,9 +60,10 @@ __attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count,
 			int64_t rest = deadline - now_ms();
 			left = rest > 0 ? (int)rest : 0;
 		}
-		found = LETTING_GO(libc.poll(fds, count, left), turn_back, &passed);
+		found = libc.poll(fds, count, left);
 	} while (found > 0 && (found = strip(fds, count, found, &passed)) == 0 && left != 0);
-	turn_back(&passed);
+	for (unsigned i = 0; i < passed.count; i++)
+		fds[passed.entries[i]].fd = ~fds[passed.entries[i]].fd;
 	return found;
 }
 

@@ -22,7 +22,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -243,7 +242,7 @@ static void cancelled_accept(void)
 	CHECK(shutdown(server, SHUT_RDWR) == 0); /* which looks for threads in accept() */
 }
 
-/* ---- jumps and limits ---- */
+/* ---- jumps ---- */
 
 static __thread sigjmp_buf before_the_call;
 
@@ -301,32 +300,68 @@ static void jump_while_it_waits(void *(*work)(void *), int fd)
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
-static void *connect_unix(void *fd)
+static volatile sig_atomic_t kept_file;
+
+static void fork_open_and_jump(int number)
 {
-	struct sockaddr_in address = inet(FULL);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-	CHECK(connect(*(int *)fd, (struct sockaddr *)&address, sizeof address) == 0);
-	return NULL;
+	(void)number;
+	if (fork() == 0) {
+		kept_file = open("/dev/null", O_RDONLY); /* takes the number of what the fork has closed */
+		siglongjmp(before_the_call, 1);
+	}
+	_exit(0);
 }
 
-/* A Unix socket's own limit, which would be none. */
-static void a_full_backlog_has_a_limit(void)
+/* The child of a fork() has let go of its parent's attempt, and mustn't again when it jumps out. */
+static void a_child_that_jumps_out_of_connect_keeps_its_files(void)
+{
+	struct sigaction action = {.sa_handler = fork_open_and_jump};
+	struct itimerval soon = {.it_value.tv_usec = 50000};
+	int results[2], status;
+	char good = 'n';
+	make_full_server();
+	CHECK(pipe(results) == 0);
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		int fd = tcp_socket();
+		sigaction(SIGALRM, &action, NULL);
+		if (sigsetjmp(before_the_call, 1) == 0) {
+			setitimer(ITIMER_REAL, &soon, NULL);
+			connect_to(fd, FULL);
+		}
+		good = fcntl(kept_file, F_GETFD) >= 0 ? 'y' : 'n';
+		_exit(write(results[1], &good, 1) != 1);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid);
+	close(results[1]);
+	CHECK(read(results[0], &good, 1) == 1);
+	CHECK(good == 'y');
+}
+
+__attribute__((noinline)) static void overwrite_the_stack_and_jump(void)
+{
+	volatile char below[1 << 16];
+	for (size_t i = 0; i < sizeof below; i++)
+		below[i] = 'A';
+	siglongjmp(before_the_call, 1); /* through what the thread has registered */
+}
+
+/* The child of a vfork() waits in its parent's thread, which lives on if it is killed there. */
+static void a_vfork_child_that_is_killed_leaves_its_parent_whole(void)
 {
 	make_full_server();
-	struct jumper jumper = {.work = connect_unix, .fd = tcp_socket()};
-	pthread_t thread;
-	int limited = 0;
-	CHECK(pthread_create(&thread, NULL, jump_out_of_it, &jumper) == 0);
-	await_sleep_after(&jumper, 0);
-	for (int fd = jumper.fd + 1; fd < jumper.fd + 8; fd++) { /* the attempt's */
-		struct timeval limit = {.tv_sec = 0};
-		socklen_t length = sizeof limit;
-		if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &length) == 0)
-			limited += limit.tv_sec >= 126 && limit.tv_sec <= 128; /* in jiffies */
+	int fd = tcp_socket(), status;
+	pid_t pid = vfork();
+	if (pid == 0) {
+		alarm(1);
+		connect_to(fd, FULL);
+		_exit(0);
 	}
-	CHECK(limited == 1);
-	CHECK(pthread_cancel(thread) == 0);
-	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+	if (sigsetjmp(before_the_call, 1) == 0)
+		overwrite_the_stack_and_jump();
 }
 
 static void jumps_out_of_connect(void)
@@ -878,7 +913,8 @@ static const struct {
 	CASE(cancelled_accept),
 	CASE(jumps_out_of_connect),
 	CASE(jumps_out_of_accept),
-	CASE(a_full_backlog_has_a_limit),
+	CASE(a_child_that_jumps_out_of_connect_keeps_its_files),
+	CASE(a_vfork_child_that_is_killed_leaves_its_parent_whole),
 	CASE(cancelled_data),
 	CASE(pending_cancellation),
 	CASE(cancelled_anywhere),

@@ -464,7 +464,7 @@ static void errno_is_found_in_every_thread(void **state)
 	void *found;
 	assert_ptr_equal(libc_errno(), &errno); /* nobody has looked for it yet */
 	libc_start();
-#ifdef THREAD_POINTER
+#ifdef HAVE_THREAD_POINTER
 	assert_int_not_equal(libc.error, 0);
 #endif
 	assert_ptr_equal(libc_errno(), &errno);
