@@ -25,6 +25,7 @@ struct attempt {
 	struct place place;
 	struct endpoint local, peer;
 	struct address asked;
+	pid_t process; /* that makes it */
 	int fresh;     /* the socket that is to take the place of the program's; -1: none */
 	int refused;   /* how it ended at once, to be told later */
 	bool in_place; /* the fresh socket is a dup of the program's */
@@ -100,7 +101,8 @@ static void discard(struct attempt *attempt)
 {
 	int fresh = attempt->fresh;
 	attempt->fresh = -1;
-	if (fresh >= 0 && atomic_exchange(&attempt->sock->fresh, -1) == fresh)
+	atomic_store(&attempt->sock->fresh, -1);
+	if (fresh >= 0 && attempt->process == fd_process())
 		close_quietly(fresh);
 }
 
@@ -319,6 +321,7 @@ static int connect_mapped(
 		.rule = rule,
 		.transport = transport_of(rule),
 		.asked = *asked,
+		.process = fd_process(),
 		.fresh = -1};
 	int flags = swap_flags(fd);
 	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
