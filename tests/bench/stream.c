@@ -4,10 +4,12 @@
  *
  *   stream serve sink|echo|cycle ADDRESS PORT      until it is killed
  *   stream sink ADDRESS PORT SIZE SECONDS COUNT    MB/s of writes of SIZE bytes, of COUNT connections
- * together (at most 4); of one also how often its sender waited, each MB stream echo ADDRESS PORT CONNECTIONS
- * SECONDS   microseconds a round trip of 64 bytes, all connections stream cycle ADDRESS PORT COUNT
- * microseconds a connect, one byte each way, and close stream reach ADDRESS PORT                      only
- * connects stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
+ *                                                  together (at most 4); of one also how often its sender
+ *                                                  waited, each MB
+ *   stream echo ADDRESS PORT CONNECTIONS SECONDS   microseconds a round trip of 64 bytes, all connections
+ *   stream cycle ADDRESS PORT COUNT                microseconds a connect, one byte each way, and close
+ *   stream reach ADDRESS PORT                      only connects
+ *   stream ask ADDRESS PORT QUESTION               prints what the server answers until it closes
  *
  * The clients that measure do so once for each line of stdin, and print a line: so several take turns.
  * ADDRESS is an IPv4 address, or vsock:CID. */
