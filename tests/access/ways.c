@@ -2,8 +2,8 @@
 /* Every way in which a program can open a TCP connection, or a TCP port, or send a datagram to an address of
  * the reserved ranges, through libc: ways connect|listen|datagram PORT tries each and prints a line "WAY:
  * RESULT". Without the library all must succeed; where a rule refuses, none. ways serve PORT: a server
- * without the library; prints a line a connection. ways inherit COMMAND...: opens what the next program
- * inherits: fds 60 (IPv4), 61 (IPv6), and 62, which gives another. */
+ * without the library; prints a line a connection, and closes it. ways inherit COMMAND...: opens what the
+ * next program inherits: fds 60 (IPv4), 61 (IPv6), and 62, which gives another. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -574,8 +574,9 @@ static void serve(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("ready");
 	for (;;) {
-		close(accept(fd, NULL, NULL));
+		int client = accept(fd, NULL, NULL);
 		puts("a connection");
+		close(client);
 	}
 }
 
