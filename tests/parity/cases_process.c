@@ -431,19 +431,20 @@ CASE(close_standard_three, "fds 0, 1 and 2 closed: sockets get those numbers and
 	CARRIES(c, a);
 }
 
-static void close_it(int fd)
+static int its_peer;
+
+static void close_before_its_peer_sends(int fd)
 {
 	close(fd);
+	send(its_peer, "x", 1, 0);
 }
 
 CASE(close_thread_blocked, "what a thread asleep in recv sees when another closes the fd and the peer sends")
 {
 	struct pair p = pair();
-	int d = DUP(p.server);
-	after(100, close_it, p.server);
-	pause_ms(150);
-	SEND(p.client, "x", 0);
-	RECV(d, 1, 0);
+	its_peer = p.client;
+	after(100, close_before_its_peer_sends, p.server);
+	RECV(p.server, 1, 0);
 	VALUE(fcntl(p.server, F_GETFD));
 }
 
