@@ -470,7 +470,7 @@ CASE(shutdown_read_local, "SHUT_RD is local: what is queued is read, then what s
 {
 	struct pair p = pair();
 	SEND(p.server, "queued", 0);
-	settle();
+	POLL_WAIT(p.client, POLLIN);
 	SHUTDOWN(p.client, SHUT_RD);
 	RECV(p.client, 100, 0);
 	RECV(p.client, 100, 0);
