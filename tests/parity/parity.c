@@ -406,11 +406,16 @@ void nonblocking(int fd)
 	must(fcntl(fd, F_SETFL, must(fcntl(fd, F_GETFL), "F_GETFL") | O_NONBLOCK), "F_SETFL");
 }
 
-void pause_ms(int ms)
+static void pause_us(int us)
 {
-	struct timespec left = {ms / 1000, ms % 1000 * 1000000L};
+	struct timespec left = {us / 1000000, us % 1000000 * 1000L};
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
+}
+
+void pause_ms(int ms)
+{
+	pause_us(ms * 1000);
 }
 
 static int settle_ms(void)
@@ -422,11 +427,14 @@ static int settle_ms(void)
 	return ms;
 }
 
+/* In slices: while the machine keeps a bed from running its clock goes on, and a single sleep would be over
+ * with nothing done. */
 void settle(void)
 {
+	enum { SLICES = 5 };
 	int saved = errno;
-	if (settle_ms())
-		pause_ms(settle_ms());
+	for (int i = 0; i < SLICES && settle_ms(); i++)
+		pause_us(settle_ms() * 1000 / SLICES);
 	errno = saved;
 }
 
