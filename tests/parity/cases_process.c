@@ -442,10 +442,13 @@ static void close_before_its_peer_sends(int fd)
 CASE(close_thread_blocked, "what a thread asleep in recv sees when another closes the fd and the peer sends")
 {
 	struct pair p = pair();
+	int d = DUP(p.server);
 	its_peer = p.client;
 	after(100, close_before_its_peer_sends, p.server);
 	RECV(p.server, 1, 0);
 	VALUE(fcntl(p.server, F_GETFD));
+	SEND(p.client, "x", 0);
+	RECV(d, 1, 0);
 }
 
 CASE(close_no_leak, "a thousand connections made and closed leave no fd behind")
