@@ -30,9 +30,10 @@ static void copy_owner(int fd, int fresh)
 		libc.fcntl(fresh, F_SETFL, (void *)(long)flags);
 }
 
-static bool put(int fresh, int fd)
+static bool put(int fresh, int fd, int flags)
 {
-	int flags = libc.fcntl(fd, F_GETFD, NULL);
+	if (flags < 0)
+		flags = libc.fcntl(fd, F_GETFD, NULL);
 	return flags >= 0 && libc.dup3(fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
 }
 
@@ -51,7 +52,7 @@ static void put_dup(int dup, void *context)
 		return;
 	bool same = fstat(dup, &now) == 0 && now.st_ino == dups->of_old.st_ino &&
 		    now.st_dev == dups->of_old.st_dev;
-	if (!same || !put(dups->fresh, dup))
+	if (!same || !put(dups->fresh, dup, -1))
 		fd_forget(dup);
 }
 
@@ -69,7 +70,7 @@ int swap_in(int fd, struct sock *sock, int fresh)
 		errno = EBADF;
 		done = false;
 	}
-	done = done && put(fresh, fd);
+	done = done && put(fresh, fd, atomic_load(&sock->fd_flags));
 	int error = errno;
 	if (done && shared)
 		fd_each(sock, put_dup, &dups);

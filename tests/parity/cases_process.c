@@ -40,6 +40,33 @@ CASE(flags_kept_by_connect, "CLOEXEC, O_NONBLOCK and O_ASYNC are what they were 
 	}
 }
 
+CASE(flags_set_before_connect, "CLOEXEC set and cleared in every way before connect is the same after it")
+{
+	int s = listener(), plain = SOCK_STREAM, closing = SOCK_STREAM | SOCK_CLOEXEC;
+	int by_fcntl[] = {SOCKET(AF_INET, plain, 0), SOCKET(AF_INET, closing, 0)};
+	FCNTL(by_fcntl[0], F_SETFD, FD_CLOEXEC);
+	FCNTL(by_fcntl[1], F_SETFD, 0);
+	int by_ioctl[] = {SOCKET(AF_INET, plain, 0), SOCKET(AF_INET, closing, 0)};
+	IOCTL_INT(by_ioctl[0], FIOCLEX, 0);
+	IOCTL_INT(by_ioctl[1], FIONCLEX, 0);
+	int by_range[] = {SOCKET(AF_INET, plain, 0), SOCKET(AF_INET, plain, 0)};
+	begin("close_range(CLOEXEC)");
+	finish(close_range((unsigned)by_range[0], (unsigned)by_range[0], 4));
+	begin("syscall(SYS_close_range, CLOEXEC)");
+	finish(syscall(SYS_close_range, by_range[1], by_range[1], 4));
+	int of_dup[] = {SOCKET(AF_INET, closing, 0), SOCKET(AF_INET, plain, 0)};
+	int by_dup[] = {DUP(of_dup[0]), FCNTL(of_dup[1], F_DUPFD_CLOEXEC, 100)};
+	int *all[] = {by_fcntl, by_ioctl, by_range, by_dup};
+	for (int way = 0; way < 4; way++)
+		for (int i = 0; i < 2; i++) {
+			CONNECT(all[way][i], address_of(s));
+			SHOW_FLAGS(all[way][i]);
+			CLOSE(ACCEPT(s));
+		}
+	SHOW_FLAGS(of_dup[0]);
+	SHOW_FLAGS(of_dup[1]);
+}
+
 CASE(flags_kept_by_bind, "CLOEXEC and O_NONBLOCK are what they were after bind and listen")
 {
 	for (int i = 0; i < 4; i++) {
