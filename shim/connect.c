@@ -50,7 +50,8 @@ static bool choose_port(struct attempt *attempt)
 		uint32_t port =
 			i == 0 && sock->bound && sock->name.port
 				? sock->name.port
-				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6,
+					  attempt->transport->turn);
 		result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
 		if (result == 0)
 			attempt->local.port = port;

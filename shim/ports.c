@@ -8,21 +8,43 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { APART = 61 }; /* ports from where one process begins to where one begins a millisecond later */
+enum { BLOCK = 16 }; /* a turn's ports */
+/* No program starts and ends in less, so the next one begins a block later, at least. */
+enum { APART_NS = 20000 };
 enum { FIRST_PORT = 32768, PORTS = 61000 - FIRST_PORT }; /* net.ipv4.ip_local_port_range */
 
 /* Shared with the processes that this one forks. */
-static _Atomic uint32_t *counter;
-static _Atomic uint32_t own_counter;
+static struct counts {
+	_Atomic uint32_t alone;	   /* goes on by itself */
+	_Atomic uint32_t in_turns; /* a multiple of BLOCK: the turn is over */
+} own, *counts = &own;
+
+static uint32_t turn_of_clock(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint32_t)(((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) / APART_NS);
+}
 
 void ports_start(void)
 {
-	struct timespec now;
-	void *shared = mmap(NULL, sizeof *counter, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	counter = shared == MAP_FAILED ? &own_counter : shared;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t milliseconds = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	atomic_store(counter, (uint32_t)(milliseconds * APART));
+	void *shared = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared != MAP_FAILED)
+		counts = shared;
+	atomic_store(&counts->alone, turn_of_clock() * BLOCK);
+}
+
+static uint32_t count(bool (*turn)(uint32_t *))
+{
+	if (!turn)
+		return atomic_fetch_add(&counts->alone, 1);
+	uint32_t before = atomic_load(&counts->in_turns), mine, block;
+	do {
+		mine = before;
+		if (before % BLOCK == 0)
+			mine = (turn(&block) ? block : turn_of_clock()) * BLOCK;
+	} while (!atomic_compare_exchange_weak(&counts->in_turns, &before, mine + 1));
+	return mine;
 }
 
 /* Listen rules name few ports or ranges, or all: those can't be kept free. */
@@ -43,13 +65,12 @@ static bool named_by_listen_rule(uint32_t port)
 	return false;
 }
 
-uint16_t ports_next(enum port_kind kind)
+uint16_t ports_next(enum port_kind kind, bool (*turn)(uint32_t *turn))
 {
 	uint32_t port;
 	int tries = 0;
 	do {
-		uint32_t turn = atomic_fetch_add(counter, 1) % (PORTS / 2);
-		port = FIRST_PORT + turn * 2 + (kind == PORT_OF_IPV6);
+		port = FIRST_PORT + count(turn) % (PORTS / 2) * 2 + (kind == PORT_OF_IPV6);
 	} while (named_by_listen_rule(port) && ++tries < PORTS / 2);
 	return (uint16_t)port;
 }

@@ -2,10 +2,11 @@
 /* The ports that we choose: for clients, so that both ends see the same 16-bit port (the kernel's own choice
  * has 32), and for bind() to port 0. 32768 to 60999, none that a listen rule names.
  *
- * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (6.1.176,
- * measured) sends one more RST, which would hit whoever has the client's port by then. So a port must not
- * come back soon. The count begins where the clock says, which keeps processes apart that start one after the
- * other, and is shared over fork(). Async-signal-safe; errno is untouched. */
+ * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (5.10 to 7.2,
+ * measured) sends one more RST, and whoever has the client's port by then reads EOF before what was sent. So
+ * a port must not come back soon. The count begins where the clock says and is shared over fork(). Ports of
+ * clients come in blocks, and which is next is counted by all processes of the machine together, where the
+ * carrier can do that. Async-signal-safe; errno is untouched. */
 #ifndef IP2VSOCK_PORTS_H
 #define IP2VSOCK_PORTS_H
 
@@ -17,7 +18,8 @@ void ports_start(void); /* once, at start */
 /* A client's port is even if it asked for an IPv4 address and odd for IPv6, so a server that listens for both
  * tells them apart, as on TCP. */
 enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6 };
-uint16_t ports_next(enum port_kind kind);
+/* turn: that of the client's transport, which may be NULL (transport.h). */
+uint16_t ports_next(enum port_kind kind, bool (*turn)(uint32_t *turn));
 bool ports_of_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */
 
 #endif

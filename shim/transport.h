@@ -32,6 +32,9 @@ struct transport {
 	/* Gives a client of `peer` a port that both ends will see; EADDRINUSE if it is taken. PORT_ANY: a
 	 * free one above 65535. */
 	int (*bind_client)(int fd, uint32_t port, const struct endpoint *peer);
+	/* A number that is one more each time that any process of this machine asks. false: not now. errno is
+	 * untouched. NULL: there is none. */
+	bool (*turn)(uint32_t *turn);
 	/* One attempt. timeout_ms 0: the kernel's default. EINPROGRESS, EINTR as connect(2); EAGAIN never. */
 	int (*connect)(int fd, const struct place *place, uint32_t timeout_ms);
 	/* What an errno of this carrier means in TCP, for a connection under way. */

@@ -61,6 +61,27 @@ static int vsock_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 	return vsock_bind(fd, &place);
 }
 
+/* The kernel's own choice of a port, which it counts for all of the machine: __vsock_bind_connectible(),
+ * Linux 3.9 to 7.2. */
+static bool vsock_turn(uint32_t *turn)
+{
+	struct place place;
+	struct sockaddr_vm address;
+	socklen_t length = sizeof address;
+	int saved = errno, fd = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool known = false;
+	if (fd >= 0) {
+		vsock_place(&(struct endpoint){CID_ANY, PORT_ANY}, &place);
+		known = vsock_bind(fd, &place) == 0 &&
+			libc.getsockname(fd, (struct sockaddr *)&address, &length) == 0;
+		libc.close(fd);
+	}
+	if (known)
+		*turn = address.svm_port;
+	errno = saved;
+	return known;
+}
+
 static int vsock_connect_error(int error)
 {
 	switch (error) {
@@ -116,6 +137,7 @@ const struct transport transport_vsock = {
 	.place = vsock_place,
 	.bind = vsock_bind,
 	.bind_client = vsock_bind_client,
+	.turn = vsock_turn,
 	.connect = vsock_connect,
 	.connect_error = vsock_connect_error,
 	.endpoint = vsock_endpoint,

@@ -7,6 +7,8 @@
  * load numbers SECONDS       16 threads that open, use, dup, close and fork, on the lowest fd numbers: as one
  * closes a number another one gets it. Every byte must come back to who sent it. load rude SECONDS 16 threads
  * that do this to each other's fds: no crash, no hang, nothing left
+ * load programs COUNT        programs one after the other, each with one connection: no port comes back
+ * (ports.h says what would be lost)
  *
  * Prints the numbers; exits 1 and says why if they aren't what they must be. */
 #define _GNU_SOURCE
@@ -481,6 +483,34 @@ static void hold(long count)
 	free(fds);
 }
 
+static void programs(long count)
+{
+	static bool seen[UINT16_MAX + 1];
+	char *child[] = {"load", "program", "1", NULL};
+	int listener = make_listener(port);
+	CHECK(listener >= 0);
+	for (long i = 0; i < count && !counts->failed; i++) {
+		struct sockaddr_in peer = {.sin_port = 0};
+		socklen_t length = sizeof peer;
+		pid_t pid = fork();
+		if (pid == 0) {
+			execv("/proc/self/exe", child);
+			_exit(127);
+		}
+		int fd = accept(listener, (struct sockaddr *)&peer, &length), status;
+		if (!CHECK(fd >= 0) || !CHECK(waitpid(pid, &status, 0) == pid && status == 0))
+			return;
+		if (seen[peer.sin_port])
+			fail("program %ld has port %d, which one before it had", i, ntohs(peer.sin_port));
+		seen[peer.sin_port] = true;
+		close(fd);
+	}
+	if (counts->failed)
+		printf("programs: %s\n", counts->why);
+	else
+		printf("programs: %ld, each on a port of its own\n", count);
+}
+
 static void raise_limit(long wanted)
 {
 	struct rlimit limit;
@@ -511,6 +541,12 @@ int main(int count, char **arguments)
 	counts = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(mode, "program") == 0)
+		return connect_to(socket(AF_INET, SOCK_STREAM, 0), port) < 0;
+	if (strcmp(mode, "programs") == 0) {
+		programs(amount);
+		return counts->failed;
+	}
 	raise_limit(strcmp(mode, "hold") == 0 ? amount / PAIRS + 200 : 500);
 	pid_t server_process = start_server();
 	double began = now();
