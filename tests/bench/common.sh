@@ -75,5 +75,5 @@ in_machine() {
 # in_enclave BED [OPTION...]: the same on two kernels, the server's end in the enclave
 in_enclave() {
 	progress 'booting the enclave bed'
-	ENCLAVE_BED_SECONDS=900 "$here/../enclave/with-enclave" "${@:2}" "$0 drive $1" "$0 serve"
+	ENCLAVE_BED_SECONDS=900 "$here/../enclave/with-enclave" --cpus 2 "${@:2}" "$0 drive $1" "$0 serve"
 }
