@@ -63,10 +63,9 @@ void fd_alias(int fd, int number)
 	if ((unsigned)number >= FD_LIMIT || fd_in_vfork_child || fd == number)
 		return;
 	struct sock *sock = fd_sock(fd);
-	if (sock && fd_hold(fd, sock)) {
-		atomic_store(&sock->fd_flags, -1);
+	if (sock && fd_hold(fd, sock))
 		enter(number, sock->number);
-	} else
+	else
 		fd_forget(number);
 }
 
@@ -100,7 +99,6 @@ struct sock *fd_make(int fd, int family)
 	sock->number = index;
 	sock->family = (uint8_t)family;
 	atomic_store(&sock->fresh, -1);
-	atomic_store(&sock->fd_flags, -1);
 	for (int i = 0; i < REGISTRATIONS; i++)
 		sock->registrations[i].epfd = -1;
 	atomic_store(&sock->references, 1);
@@ -148,16 +146,6 @@ void fd_forget(int fd)
 	uint32_t index = atomic_exchange(&fd_index[fd], 0);
 	if (index)
 		release(index);
-}
-
-void fd_flags_change(unsigned first, unsigned last)
-{
-	unsigned end = atomic_load(&highest);
-	for (unsigned fd = first; fd <= last && fd <= end; fd++) {
-		struct sock *sock = fd_sock((int)fd);
-		if (sock)
-			atomic_store(&sock->fd_flags, -1);
-	}
 }
 
 int fd_highest(void)

@@ -62,7 +62,6 @@ struct sock {
 	_Atomic int refused; /* the errno of an attempt that failed at once, to be told as SO_ERROR */
 	bool overflowed;     /* it has more epoll registrations than are kept here */
 	bool owner;	     /* F_SETOWN or its kin was used */
-	_Atomic int8_t fd_flags;  /* of its one fd, as F_GETFD tells; -1: that is to be asked */
 	_Atomic uint32_t partial; /* a query to a name server that came in part: nameserver.h's */
 	struct options options;
 	const struct rule *rule;
@@ -112,8 +111,6 @@ void fd_forget(int fd);		   /* about to be closed, or found stale */
 void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context);
 /* The first fd whose sock `matches`, -1: none. */
 int fd_find(bool (*matches)(const struct sock *sock, const void *context), const void *context);
-
-void fd_flags_change(unsigned first, unsigned last); /* the close-on-exec flags of these fds */
 
 int fd_highest(void); /* no fd above it is tracked */
 

@@ -8,43 +8,36 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { BLOCK = 16 }; /* a turn's ports */
-/* No program starts and ends in less, so the next one begins a block later, at least. */
+/* No program starts and ends in less. */
 enum { APART_NS = 20000 };
 enum { FIRST_PORT = 32768, PORTS = 61000 - FIRST_PORT }; /* net.ipv4.ip_local_port_range */
+/* From where one program begins to where the next one does, near the golden section of the ring: the last N,
+ * up to 2000, are 4500 / N clients apart at least, and no place comes twice before all were had. */
+enum { RING = PORTS / 2, STEP = 8897 };
 
 /* Shared with the processes that this one forks. */
 static struct counts {
-	_Atomic uint32_t alone;	   /* goes on by itself */
-	_Atomic uint32_t in_turns; /* a multiple of BLOCK: the turn is over */
+	_Atomic uint32_t next;
+	_Atomic bool placed; /* among the machine's programs */
 } own, *counts = &own;
-
-static uint32_t turn_of_clock(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint32_t)(((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) / APART_NS);
-}
 
 void ports_start(void)
 {
+	struct timespec now;
 	void *shared = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared != MAP_FAILED)
 		counts = shared;
-	atomic_store(&counts->alone, turn_of_clock() * BLOCK);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	atomic_store(&counts->next, (uint32_t)(nanoseconds / APART_NS % RING) * STEP);
 }
 
-static uint32_t count(bool (*turn)(uint32_t *))
+static uint32_t place_in_ring(bool (*turn)(uint32_t *))
 {
-	if (!turn)
-		return atomic_fetch_add(&counts->alone, 1);
-	uint32_t before = atomic_load(&counts->in_turns), mine, block;
-	do {
-		mine = before;
-		if (before % BLOCK == 0)
-			mine = (turn(&block) ? block : turn_of_clock()) * BLOCK;
-	} while (!atomic_compare_exchange_weak(&counts->in_turns, &before, mine + 1));
-	return mine;
+	uint32_t number;
+	if (turn && !atomic_exchange(&counts->placed, true) && turn(&number))
+		atomic_store(&counts->next, number % RING * STEP);
+	return atomic_fetch_add(&counts->next, 1) % RING;
 }
 
 /* Listen rules name few ports or ranges, or all: those can't be kept free. */
@@ -56,7 +49,7 @@ static bool named_by_listen_rule(uint32_t port)
 		if (rule->side != SIDE_LISTEN)
 			continue;
 		count--;
-		if (rule->target.kind != TARGET_CID || rule->port_last - rule->port_first >= PORTS / 2)
+		if (rule->target.kind != TARGET_CID || rule->port_last - rule->port_first >= RING)
 			continue;
 		uint32_t first = rule_port(rule, rule->port_first), last = rule_port(rule, rule->port_last);
 		if (port >= first && port <= last)
@@ -70,8 +63,8 @@ uint16_t ports_next(enum port_kind kind, bool (*turn)(uint32_t *turn))
 	uint32_t port;
 	int tries = 0;
 	do {
-		port = FIRST_PORT + count(turn) % (PORTS / 2) * 2 + (kind == PORT_OF_IPV6);
-	} while (named_by_listen_rule(port) && ++tries < PORTS / 2);
+		port = FIRST_PORT + place_in_ring(turn) * 2 + (kind == PORT_OF_IPV6);
+	} while (named_by_listen_rule(port) && ++tries < RING);
 	return (uint16_t)port;
 }
 

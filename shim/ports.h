@@ -4,9 +4,9 @@
  *
  * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (5.10 to 7.2,
  * measured) sends one more RST, and whoever has the client's port by then reads EOF before what was sent. So
- * a port must not come back soon. The count begins where the clock says and is shared over fork(). Ports of
- * clients come in blocks, and which is next is counted by all processes of the machine together, where the
- * carrier can do that. Async-signal-safe; errno is untouched. */
+ * a port must not come back soon. The count is shared over fork(). Where a program's begins, its first
+ * client's port, is the machine's programs' count, where the carrier has one, else the clock's.
+ * Async-signal-safe; errno is untouched. */
 #ifndef IP2VSOCK_PORTS_H
 #define IP2VSOCK_PORTS_H
 

@@ -30,10 +30,9 @@ static void copy_owner(int fd, int fresh)
 		libc.fcntl(fresh, F_SETFL, (void *)(long)flags);
 }
 
-static bool put(int fresh, int fd, int flags)
+static bool put(int fresh, int fd)
 {
-	if (flags < 0)
-		flags = libc.fcntl(fd, F_GETFD, NULL);
+	int flags = libc.fcntl(fd, F_GETFD, NULL);
 	return flags >= 0 && libc.dup3(fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
 }
 
@@ -52,7 +51,7 @@ static void put_dup(int dup, void *context)
 		return;
 	bool same = fstat(dup, &now) == 0 && now.st_ino == dups->of_old.st_ino &&
 		    now.st_dev == dups->of_old.st_dev;
-	if (!same || !put(dups->fresh, dup, -1))
+	if (!same || !put(dups->fresh, dup))
 		fd_forget(dup);
 }
 
@@ -70,7 +69,7 @@ int swap_in(int fd, struct sock *sock, int fresh)
 		errno = EBADF;
 		done = false;
 	}
-	done = done && put(fresh, fd, atomic_load(&sock->fd_flags));
+	done = done && put(fresh, fd);
 	int error = errno;
 	if (done && shared)
 		fd_each(sock, put_dup, &dups);

@@ -60,9 +60,7 @@ void hook_closefrom(int first)
 #if defined __GLIBC__ || defined HAVE_CLOSE_RANGE
 int hook_close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (flags & CLOSE_RANGE_CLOEXEC)
-		fd_flags_change(first, last);
-	else
+	if (!(flags & CLOSE_RANGE_CLOEXEC))
 		registrations_leave_range(first, last);
 	return libc.close_range(first, last, flags);
 }
@@ -134,8 +132,6 @@ OURS int fcntl_ours(int fd, int command, void *argument)
 		return result;
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
 		fd_alias(fd, result);
-	else if (command == F_SETFD)
-		fd_flags_change((unsigned)fd, (unsigned)fd);
 	else if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
 		 (command == F_SETFL && (long)argument & O_ASYNC))
 		note_owner(fd);
@@ -163,8 +159,6 @@ int hook_ioctl(int fd, unsigned long request, void *argument)
 		sock = stream_held(fd, stream_replaced);
 	if (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP)
 		note_owner(fd);
-	if (request == FIOCLEX || request == FIONCLEX)
-		fd_flags_change((unsigned)fd, (unsigned)fd);
 	if (!sock)
 		return libc.ioctl(fd, request, argument);
 	int outer_state = cancel_later(), result = stream_ioctl(fd, sock, request, argument);

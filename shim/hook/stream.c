@@ -6,7 +6,6 @@
 #include "../shim.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 
 static struct sock *held(int fd, struct sock *(*find)(int fd))
@@ -33,12 +32,9 @@ static struct sock *find_opened_or_replaced(int fd)
 	})
 
 /* A TCP socket that can't be kept track of could slip past the map. */
-static int with_entry(int fd, int family, int type)
+static int with_entry(int fd, int family)
 {
-	struct sock *sock = fd_open(fd, family);
-	if (sock)
-		atomic_store(&sock->fd_flags, type & SOCK_CLOEXEC ? FD_CLOEXEC : 0);
-	if (sock || fd_in_vfork_child)
+	if (fd_open(fd, family) || fd_in_vfork_child)
 		return fd;
 	libc.close(fd);
 	errno = (unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE;
@@ -53,7 +49,7 @@ int hook_socket(int domain, int type, int protocol)
 	bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
 	if ((domain == AF_INET || domain == AF_INET6) && stream &&
 		(protocol == 0 || stream_is_tcp_protocol(protocol)))
-		return with_entry(fd, domain, type);
+		return with_entry(fd, domain);
 	if (shim_names_rules && (domain == AF_INET || domain == AF_INET6) &&
 		(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&
 		(protocol == 0 || protocol == IPPROTO_UDP))

@@ -97,9 +97,7 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_dup3((int)a, (int)b, (int)c);
 #ifdef SYS_close_range
 	case SYS_close_range:
-		if (c & CLOSE_RANGE_CLOEXEC) /* musl has no function for it */
-			fd_flags_change((unsigned)a, (unsigned)b);
-		else
+		if (!(c & CLOSE_RANGE_CLOEXEC)) /* musl has no function for it */
 			registrations_leave_range((unsigned)a, (unsigned)b);
 		return libc.syscall(number, a, b, c, d, e, f);
 #endif
