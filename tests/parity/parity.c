@@ -372,12 +372,15 @@ static bool is_in_the_record(unsigned port)
 struct addr nobody(void)
 {
 	static _Thread_local struct addr at;
+	int held = -1; /* one fd in all, which `fds left open` counts */
 	for (bool chosen = at.length; !chosen; chosen = !is_in_the_record(port_of(&at))) {
 		int fd = tcp();
+		if (held >= 0)
+			close(held);
 		at = loopback(0);
 		must(bind(fd, sa(&at), at.length), "bind");
 		at = address_of(fd);
-		must(fcntl(fd, F_DUPFD_CLOEXEC, 900), "F_DUPFD");
+		held = must(fcntl(fd, F_DUPFD_CLOEXEC, 900), "F_DUPFD");
 		close(fd);
 	}
 	return sa(&at)->sa_family == family ? loopback(port_of(&at)) : at;
