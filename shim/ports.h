@@ -2,7 +2,7 @@
 /* The ports that we choose: for clients, so that both ends see the same 16-bit port (the kernel's own choice
  * has 32), and for bind() to port 0. 32768 to 60999, none that a listen rule names.
  *
- * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (5.10 to 7.2,
+ * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (6.1 to 7.2,
  * measured) sends one more RST, and whoever has the client's port by then reads EOF before what was sent. So
  * a port must not come back soon. The count is shared over fork(). Where a program's begins, its first
  * client's port, is the machine's programs' count, where the carrier has one, else the clock's.
