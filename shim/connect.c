@@ -46,12 +46,13 @@ static bool choose_port(struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
 	int saved = errno, result = -1;
+	if (attempt->transport->turn)
+		ports_place(attempt->transport->turn);
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port =
 			i == 0 && sock->bound && sock->name.port
 				? sock->name.port
-				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6,
-					  attempt->transport->turn);
+				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 		result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
 		if (result == 0)
 			attempt->local.port = port;

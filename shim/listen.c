@@ -82,7 +82,7 @@ static int bind_fresh(
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		struct place place;
-		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6, NULL)
+		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
 				    : wanted->port;
 		if (!stream_place(rule, wanted, port, &place, local))
 			break;
@@ -167,8 +167,7 @@ static int bind_to_ip(int fd, struct sock *sock, const struct address *wanted, c
 	struct sockaddr_in *port = (struct sockaddr_in *)&name; /* where sockaddr_in6 has it too */
 	int result = -1;
 	for (int i = 0; result < 0 && i < PORT_TRIES && !wanted->port && chooses_port(sock); i++) {
-		port->sin_port =
-			htons(ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6, NULL));
+		port->sin_port = htons(ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6));
 		result = libc.bind(fd, (struct sockaddr *)&name, length);
 		if (result < 0 && errno != EADDRINUSE)
 			return -1;

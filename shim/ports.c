@@ -32,12 +32,11 @@ void ports_start(void)
 	atomic_store(&counts->next, (uint32_t)(nanoseconds / APART_NS % RING) * STEP);
 }
 
-static uint32_t place_in_ring(bool (*turn)(uint32_t *))
+void ports_place(bool (*turn)(uint32_t *turn))
 {
 	uint32_t number;
-	if (turn && !atomic_exchange(&counts->placed, true) && turn(&number))
+	if (!atomic_exchange(&counts->placed, true) && turn(&number))
 		atomic_store(&counts->next, number % RING * STEP);
-	return atomic_fetch_add(&counts->next, 1) % RING;
 }
 
 /* Listen rules name few ports or ranges, or all: those can't be kept free. */
@@ -58,12 +57,13 @@ static bool named_by_listen_rule(uint32_t port)
 	return false;
 }
 
-uint16_t ports_next(enum port_kind kind, bool (*turn)(uint32_t *turn))
+uint16_t ports_next(enum port_kind kind)
 {
 	uint32_t port;
 	int tries = 0;
 	do {
-		port = FIRST_PORT + place_in_ring(turn) * 2 + (kind == PORT_OF_IPV6);
+		uint32_t place = atomic_fetch_add(&counts->next, 1) % RING;
+		port = FIRST_PORT + place * 2 + (kind == PORT_OF_IPV6);
 	} while (named_by_listen_rule(port) && ++tries < RING);
 	return (uint16_t)port;
 }

@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 void ports_start(void); /* once, at start */
+/* Before a client's port is chosen; the first call gives the program its place. turn: its transport's
+ * (transport.h). */
+void ports_place(bool (*turn)(uint32_t *turn));
 
 /* A client's port is even if it asked for an IPv4 address and odd for IPv6, so a server that listens for both
  * tells them apart, as on TCP. */
 enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6 };
-/* turn: that of the client's transport, which may be NULL (transport.h). */
-uint16_t ports_next(enum port_kind kind, bool (*turn)(uint32_t *turn));
+uint16_t ports_next(enum port_kind kind);
 bool ports_of_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */
 
 #endif
