@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain.h"
 #include "core/names.h"
+#include "core/verdict.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -101,11 +102,22 @@ static void print_port(uint32_t port)
 		printf("port %u", port);
 }
 
+/* The verb of a rule's target: what a program that connects or listens does there. A listen rule that decides
+ * about a connection is a listener of this machine. */
+static const char *verb(const struct question *question, const struct rule *rule)
+{
+	if (question->side == SIDE_LISTEN)
+		return "listens on";
+	return rule->side == SIDE_LISTEN ? "goes to this machine's own listener," : "goes to";
+}
+
 static void print_cid_target(const struct question *question, const struct rule *rule)
 {
 	const struct settings *settings = question->settings;
 	uint32_t port = rule_port(rule, question->address.port), cid = rule->target.cid;
-	printf(question->side == SIDE_LISTEN ? "  listens on " : "  goes to ");
+	if (cid == CID_ANY && question->side == SIDE_CONNECT)
+		cid = CID_LOCAL;
+	printf("  %s ", verb(question, rule));
 	if (cid == CID_ANY)
 		printf("any CID of this machine, ");
 	else
@@ -118,6 +130,16 @@ static void print_cid_target(const struct question *question, const struct rule 
 	else
 		printf(", emulated: the Unix socket %s/%u.%u\n", settings->emulated,
 			cid == CID_ANY || cid == CID_LOCAL ? settings->cid : cid, port);
+}
+
+static void print_unix_target(const struct question *question, const struct rule *rule)
+{
+	char host[NAME_TEXT], path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	names_host_text(question->settings->map, &question->address, host);
+	if (rule_path(rule, host, question->address.port, path))
+		printf("  %s the Unix socket %s\n", verb(question, rule), path);
+	else
+		puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a slash");
 }
 
 static void print_options(const struct rule *rule)
@@ -134,45 +156,66 @@ static void print_options(const struct rule *rule)
 	}
 }
 
-static void print_target(const struct question *question, const struct rule *rule)
+/* Why no rule sends the address anywhere. */
+static const char *no_target(const struct verdict *verdict)
 {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	switch (rule->target.kind) {
-	case TARGET_CID:
-		print_cid_target(question, rule);
-		break;
-	case TARGET_UNIX:
-		if (rule_path(rule, question->host, question->address.port, path))
-			printf("  %s the Unix socket %s\n",
-				question->side == SIDE_LISTEN ? "listens on" : "goes to", path);
-		else
-			puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a "
-			     "slash");
-		break;
-	case TARGET_NAMES:
-		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
-		break;
-	case TARGET_REFUSE:
-		printf("  fails: %s\n", strerror(rule->target.error));
-		break;
-	case TARGET_DIRECT:
-		printf("  left to IP\n");
-		break;
-	}
-	print_options(rule);
+	return verdict->rule ? "the rule leaves it to IP" : "no rule takes it";
 }
 
-static void print_decision(
-	const struct question *question, const struct sources *sources, const struct rule *rule)
+static void print_verdict(const struct question *question, const struct verdict *verdict)
 {
-	if (rule) {
-		print_rule(sources, rule);
-		print_target(question, rule);
-	} else if (ranges_reserve(&question->settings->ranges, &question->address)) {
-		puts("  no rule takes it, and the address is in a reserved range: fails: No route to host");
-	} else {
-		printf("  no rule takes it: left to IP\n");
+	switch (verdict->kind) {
+	case VERDICT_IP:
+		printf("  %s\n", verdict->rule ? "left to IP" : "no rule takes it: left to IP");
+		break;
+	case VERDICT_RESERVED:
+		printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
+			strerror(verdict->error));
+		if (question->side == SIDE_LISTEN)
+			puts("  (a client may bind to this machine's own address, and connect from there)");
+		break;
+	case VERDICT_REFUSED:
+		printf("  fails: %s\n", strerror(verdict->error));
+		break;
+	case VERDICT_NAMES:
+		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
+		break;
+	case VERDICT_MAPPED:
+		if (verdict->rule->target.kind == TARGET_UNIX)
+			print_unix_target(question, verdict->rule);
+		else
+			print_cid_target(question, verdict->rule);
+		print_options(verdict->rule);
+		break;
 	}
+}
+
+/* Said only where UDP's way is another than TCP's. */
+static void print_udp(const struct question *question, const struct verdict *tcp)
+{
+	const struct verdict udp =
+		verdict_of(question->settings->map, question->side, SOCKET_DATAGRAM, &question->address);
+	if (question->side == SIDE_LISTEN || (udp.kind == tcp->kind && udp.error == tcp->error))
+		return;
+	if (udp.kind == VERDICT_RESERVED)
+		printf("  UDP isn't carried: fails: %s\n", strerror(udp.error));
+	else
+		puts("  UDP isn't carried: left to IP");
+}
+
+static void print_decision(const struct question *question, const struct sources *sources)
+{
+	const struct verdict verdict =
+		verdict_of(question->settings->map, question->side, SOCKET_STREAM, &question->address);
+	char meant[ADDRESS_TEXT];
+	if (memcmp(&verdict.address, &question->address, sizeof(verdict.address)) != 0) {
+		address_format(&verdict.address, meant, sizeof(meant));
+		printf("  means %s, as in TCP\n", meant);
+	}
+	if (verdict.rule)
+		print_rule(sources, verdict.rule);
+	print_verdict(question, &verdict);
+	print_udp(question, &verdict);
 }
 
 /* A program asks for a name's address first, and then connects to that. */
@@ -182,10 +225,10 @@ static void explain_name(struct question *question, const struct sources *source
 	struct address ipv4, ipv6;
 	char text4[ADDRESS_TEXT], text6[ADDRESS_TEXT];
 	uint16_t port = question->address.port;
-	const struct rule *rule =
-		map_find_host(map, question->side, question->host, strlen(question->host), port);
 	bool with_port = names_address(map, question->host, port, &ipv4, &ipv6) == NAMES_TAKEN;
 	if (!with_port && names_address(map, question->host, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
+		const struct rule *rule =
+			map_find_host(map, question->side, question->host, strlen(question->host), port);
 		if (rule)
 			print_rule(sources, rule);
 		printf("  the map takes no such name: the system's resolver is asked, and then the rules for "
@@ -201,7 +244,28 @@ static void explain_name(struct question *question, const struct sources *source
 		printf("  (if no port is asked for with it; with port %u the system's resolver is asked)\n",
 			port);
 	memcpy(question->address.ip, ipv4.ip, sizeof(ipv4.ip));
-	print_decision(question, sources, rule);
+	print_decision(question, sources);
+}
+
+/* A program may take either address. */
+static void explain_localhost(struct question *question, const struct sources *sources)
+{
+	const struct address loopbacks[] = {
+		address_ipv4(0x7f000001, question->address.port),
+		{.ip = {[15] = 1}, .port = question->address.port},
+	};
+	const struct map *map = question->settings->map;
+	struct verdict verdicts[2];
+	for (int i = 0; i < 2; i++)
+		verdicts[i] = verdict_of(map, question->side, SOCKET_STREAM, &loopbacks[i]);
+	bool same = verdicts[0].rule == verdicts[1].rule &&
+		    !(verdicts[0].rule && verdicts[0].rule->target.host_in_path);
+	for (int i = 0; i < (same ? 1 : 2); i++) {
+		question->address = loopbacks[i];
+		if (!same)
+			printf("  as %s:\n", i ? "::1" : "127.0.0.1");
+		print_decision(question, sources);
+	}
 }
 
 bool explain_address(
@@ -216,11 +280,9 @@ bool explain_address(
 	if (question.numeric && names_host(settings->map, &question.address, name, &is_pattern))
 		printf("  the address stands for %s\n", name);
 	if (question.numeric)
-		print_decision(&question, sources, map_find(settings->map, side, &question.address));
+		print_decision(&question, sources);
 	else if (!strcasecmp(question.host, "localhost"))
-		print_decision(&question, sources,
-			map_find_host(settings->map, side, question.host, strlen(question.host),
-				question.address.port));
+		explain_localhost(&question, sources);
 	else
 		explain_name(&question, sources);
 	return true;

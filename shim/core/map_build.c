@@ -210,6 +210,7 @@ static bool build_index(const struct builder *builder, const char *name, struct 
 	for (uint32_t i = 0; i < map->count; i++) {
 		if (!add_rule(builder, &map->rules[i]))
 			return out_of_memory(error, name);
+		map->has_names |= map->rules[i].target.kind == TARGET_NAMES;
 		if (map->named_count > names_capacity(map))
 			return too_many_names(error, map, &map->rules[i]);
 	}

@@ -70,6 +70,7 @@ struct map {
 	uint32_t block_mask, block_count;
 	uint32_t *named; /* places of entries by their `named`; at 0 nothing */
 	uint32_t named_count;
+	bool has_names; /* a rule's target is names */
 	struct side_index sides[2];
 };
 
@@ -90,6 +91,12 @@ char name_character(char c);		     /* in lower case; 0: no host name holds it in
 /* Lower case, without the final dot; returns the length, 0: not a host name. */
 size_t name_normalize(char to[NAME_TEXT], const char *name, size_t length);
 bool name_is_numeric(const char *name, size_t length); /* digits and dots only */
+
+/* Not to IP, nor to an error. */
+static inline bool rule_leads_somewhere(const struct rule *rule)
+{
+	return rule->target.kind != TARGET_REFUSE && rule->target.kind != TARGET_DIRECT;
+}
 
 /* Names are hashed from their end, so that the hashes of all suffixes come on the way. */
 uint64_t name_hash(const char *text, size_t length);

@@ -2,6 +2,7 @@
 #include "res.h"
 
 #include "core/shim.h"
+#include "core/verdict.h"
 #include "socket/nameserver.h"
 
 #include <errno.h>
@@ -59,8 +60,7 @@ bool res_is_ours(struct __res_state *state)
 	int saved = errno;
 	struct address server = first_server(state ? state : own_state());
 	errno = saved;
-	address_wildcard_to_loopback(&server);
-	return nameserver_at(&server);
+	return verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &server).kind == VERDICT_NAMES;
 }
 
 int res_answer(const unsigned char *query, int size, unsigned char *answer, int room)
