@@ -162,6 +162,13 @@ static const char *no_target(const struct verdict *verdict)
 	return verdict->rule ? "the rule leaves it to IP" : "no rule takes it";
 }
 
+static bool stands_for_a_peer(const struct question *question)
+{
+	const struct ranges *ranges = &question->settings->ranges;
+	return prefix_contains(&ranges->peers, question->address.ip) ||
+	       prefix_contains(&ranges->peers6, question->address.ip);
+}
+
 static void print_verdict(const struct question *question, const struct verdict *verdict)
 {
 	switch (verdict->kind) {
@@ -171,7 +178,7 @@ static void print_verdict(const struct question *question, const struct verdict 
 	case VERDICT_RESERVED:
 		printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
 			strerror(verdict->error));
-		if (question->side == SIDE_LISTEN)
+		if (question->side == SIDE_LISTEN && stands_for_a_peer(question))
 			puts("  (a client may bind to this machine's own address, and connect from there)");
 		break;
 	case VERDICT_REFUSED:

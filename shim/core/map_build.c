@@ -210,7 +210,6 @@ static bool build_index(const struct builder *builder, const char *name, struct 
 	for (uint32_t i = 0; i < map->count; i++) {
 		if (!add_rule(builder, &map->rules[i]))
 			return out_of_memory(error, name);
-		map->has_names |= map->rules[i].target.kind == TARGET_NAMES;
 		if (map->named_count > names_capacity(map))
 			return too_many_names(error, map, &map->rules[i]);
 	}
@@ -229,5 +228,6 @@ const struct map *map_build(const char *name, const char *text, size_t length, c
 	map->ranges = *ranges;
 	if (!rules_parse(map, name, text, length, source, error) || !build_index(&builder, name, error))
 		return NULL;
+	summarize(map);
 	return map;
 }

@@ -46,7 +46,8 @@ static void judge_stream(struct verdict *verdict, const struct map *map, enum si
 /* Of UDP only questions to the map's name server are ours. */
 static void judge_datagram(struct verdict *verdict, const struct map *map)
 {
-	const struct rule *rule = map->has_names ? map_find(map, SIDE_CONNECT, &verdict->address) : NULL;
+	const struct rule *rule =
+		map->summary.names_rules ? map_find(map, SIDE_CONNECT, &verdict->address) : NULL;
 	if (!rule || rule->target.kind != TARGET_NAMES) {
 		leave_to_ip(verdict, map, SIDE_CONNECT);
 		return;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "res.h"
 
+#include "core/errno.h"
 #include "core/shim.h"
 #include "core/verdict.h"
 #include "socket/nameserver.h"
 
-#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
@@ -55,11 +55,10 @@ static struct __res_state *own_state(void)
 
 bool res_is_ours(struct __res_state *state)
 {
-	if (!shim_names_rules)
+	if (!shim_rules.names_rules)
 		return false;
-	int saved = errno;
+	KEEP_ERRNO;
 	struct address server = first_server(state ? state : own_state());
-	errno = saved;
 	return verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &server).kind == VERDICT_NAMES;
 }
 
