@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for
  * the sender's address, are looked at, and of those only the ones on an fd of ours. */
-#include "../datagram.h"
-#include "../libc.h"
+#include "socket/datagram.h"
+#include "system/libc.h"
 
 #define OURS HOT __attribute__((noinline)) static
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by
  * number. */
-#include "../libc.h"
-#include "../log.h"
-#include "../registrations.h"
-#include "../stream.h"
+#include "socket/stream.h"
+#include "state/registrations.h"
+#include "system/libc.h"
+#include "system/log.h"
 
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
