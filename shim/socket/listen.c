@@ -3,7 +3,6 @@
 #include "stream_internal.h"
 
 #include "nameserver.h"
-#include "transport/transport_unix.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -362,7 +361,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
 	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
-		      sock->transport == &transport_vsock;
+		      sock->transport->address_size <= sizeof(struct sockaddr_in);
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
@@ -442,7 +441,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut_listen = true;
-	int old = was.transport->family == AF_UNIX ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
+	int old = was.transport->shutdown_wakes_accept ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut_listen = done;
 	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
@@ -453,7 +452,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
-		if (was.transport->family == AF_VSOCK)
+		if (!was.transport->shutdown_wakes_accept)
 			knock(&was);
 		sched_yield();
 	}

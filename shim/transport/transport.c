@@ -6,11 +6,11 @@
 
 static const struct transport *cid_transport = &transport_vsock;
 
-bool transport_unix_used;
+bool transport_hangs_up_early;
 
 void transport_start(const struct settings *settings)
 {
-	transport_unix_used = settings->emulated || map_summary(settings->map)->unix_rules;
+	transport_hangs_up_early = settings->emulated || map_summary(settings->map)->unix_rules;
 	if (!settings->emulated)
 		return;
 	transport_unix_start(settings);

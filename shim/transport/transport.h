@@ -20,6 +20,10 @@ struct place {
 struct transport {
 	const char *name;
 	int family;
+	socklen_t address_size;	    /* the most that one of its addresses takes */
+	bool hangs_up_early;	    /* POLLHUP comes as soon as the peer has closed, with data still unread */
+	bool passes_fds;	    /* a peer may put fds into this process */
+	bool shutdown_wakes_accept; /* else a connection of our own must */
 	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the
 	 * socket is bound or connected, since the peer learns it then. */
 	int (*open)(int flags, uint32_t buffer);
@@ -48,7 +52,7 @@ struct transport {
 
 extern const struct transport transport_vsock, transport_unix, transport_names;
 
-extern bool transport_unix_used; /* by emulated CIDs, or a `unix:` target */
+extern bool transport_hangs_up_early; /* by emulated CIDs, or a `unix:` target */
 
 /* Chooses the transport of CIDs: settings->emulated. Not async-signal-safe; once, at start. */
 void transport_start(const struct settings *settings);

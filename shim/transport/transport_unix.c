@@ -366,6 +366,10 @@ int transport_unix_refused(int flags)
 const struct transport transport_unix = {
 	.name = "unix",
 	.family = AF_UNIX,
+	.address_size = sizeof(struct sockaddr_un),
+	.hangs_up_early = true,
+	.passes_fds = true,
+	.shutdown_wakes_accept = true,
 	.open = unix_open,
 	.size = unix_size,
 	.place = unix_place,

@@ -130,6 +130,7 @@ static uint32_t vsock_own_cid(uint32_t peer_cid)
 const struct transport transport_vsock = {
 	.name = "vsock",
 	.family = AF_VSOCK,
+	.address_size = sizeof(struct sockaddr_vm),
 	.open = vsock_open,
 	.size = vsock_size,
 	.place = vsock_place,
