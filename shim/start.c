@@ -6,6 +6,7 @@
 #include "ports.h"
 #include "shim.h"
 #include "stream.h"
+#include "stream_end.h"
 #include "transport.h"
 
 #include <string.h>
@@ -42,6 +43,7 @@ __attribute__((constructor)) static void start(void)
 		return;
 	fd_start();
 	stream_start();
+	stream_end_start();
 	transport_start(&settings);
 	ports_start();
 	if (!settings.log_path && (stream_is_tcp(STDERR_FILENO) || transport_of_fd(STDERR_FILENO)))
