@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "../libc.h"
-#include "../registrations.h"
+#include "state/registrations.h"
+#include "system/libc.h"
 
 __attribute__((noinline)) static int register_ours(int epfd, int operation, int fd, struct epoll_event *event)
 {

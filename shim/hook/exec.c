@@ -2,9 +2,9 @@
 /* A program that was started under the map keeps its children under it, also where it clears or rebuilds
  * their environment (IP2VSOCK_FOLLOW=0: not). The environment is completed on the stack: these functions may
  * be called in a vfork child or a signal handler, where there is no malloc. */
-#include "../environment.h"
-#include "../libc.h"
-#include "../stream.h"
+#include "process/environment.h"
+#include "socket/stream.h"
+#include "system/libc.h"
 
 #include <alloca.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What makes and ends fd numbers. On an fd that isn't ours each costs one load and one branch. */
-#include "../cancel.h"
-#include "../libc.h"
-#include "../registrations.h"
-#include "../shim.h"
-#include "../stream.h"
+#include "core/shim.h"
+#include "socket/stream.h"
+#include "state/registrations.h"
+#include "system/cancel.h"
+#include "system/libc.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,8 @@
 /* A Unix socket says POLLHUP as soon as its peer has closed, with data still unread; TCP when both ends have.
  * Programs that take it for the end before they read lose the rest (stunnel). So poll() leaves it out while
  * only the peer has closed; without Unix sockets as a carrier nothing is looked at. */
-#include "../libc.h"
-#include "../stream.h"
+#include "socket/stream.h"
+#include "system/libc.h"
 
 #include <time.h>
 

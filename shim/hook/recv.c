@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for
  * the sender's address, are looked at, and of those only the ones on an fd of ours. */
-#include "../datagram.h"
-#include "../libc.h"
+#include "socket/datagram.h"
+#include "system/libc.h"
 
 /* On most kernels libc's own, with nothing to look at: stream_end.h puts another function into libc.read. */
 HOT ssize_t hook_read(int fd, void *data, size_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* libc's DNS client. Programs that were built with glibc before 2.34 know these functions as __res_query … */
-#include "../res.h"
-#include "../libc.h"
+#include "resolver/res.h"
+#include "system/libc.h"
 
 #define ALIAS(name)                                                                                          \
 	extern __typeof__(hook_##name) hook___##name __asm__("__" #name)                                     \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that the map takes resolve without any name server, and our addresses back without asking one. */
-#include "../resolve.h"
-#include "../libc.h"
-#include "../shim.h"
+#include "resolver/resolve.h"
+#include "core/shim.h"
+#include "system/libc.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sending. On an fd that isn't ours each costs one load and one branch. With an address: on TCP it is ignored
  * once there's a connection, and with MSG_FASTOPEN it makes one; of datagrams, datagram.h decides. */
-#include "../datagram.h"
-#include "../libc.h"
-#include "../shim.h"
+#include "core/shim.h"
+#include "socket/datagram.h"
+#include "system/libc.h"
 
 #include <errno.h>
 #include <limits.h>

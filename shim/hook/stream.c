@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls of a TCP socket. */
-#include "../cancel.h"
-#include "../datagram.h"
-#include "../libc.h"
-#include "../shim.h"
+#include "core/shim.h"
+#include "socket/datagram.h"
+#include "system/cancel.h"
+#include "system/libc.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -34,7 +34,7 @@ static struct sock *find_opened_or_replaced(int fd)
 /* A TCP socket that can't be kept track of could slip past the map. */
 static int with_entry(int fd, int family)
 {
-	if (fd_open(fd, family) || fd_in_vfork_child)
+	if (fd_open(fd, family) || in_vfork_child)
 		return fd;
 	libc.close(fd);
 	errno = (unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by
  * number. */
-#include "../libc.h"
-#include "../log.h"
-#include "../registrations.h"
-#include "../stream.h"
+#include "socket/stream.h"
+#include "state/registrations.h"
+#include "system/libc.h"
+#include "system/log.h"
 
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -100,7 +100,8 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_dup3((int)a, (int)b, (int)c);
 #ifdef SYS_close_range
 	case SYS_close_range:
-		if (!registrations_leave_closed((unsigned)a, (unsigned)b, (int)c)) /* musl has no function for it */
+		if (!registrations_leave_closed(
+			    (unsigned)a, (unsigned)b, (int)c)) /* musl has no function for it */
 			return -1;
 		return libc.syscall(number, a, b, c, d, e, f);
 #endif

@@ -6,7 +6,7 @@
  *
  * map count: the same for callgrind, which counts some first look-ups in each map (client requests). */
 #define _GNU_SOURCE
-#include "map.h"
+#include "core/map.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,9 +6,8 @@
  *  - there is none to an answer, and none to less than a header;
  *  - the same bytes as a name make a query that isn't malformed, or none.
  */
-// sources: shim/dns.c shim/endpoint.c shim/map.c shim/map_build.c shim/map_format.c shim/map_message.c
-// sources: shim/map_parse.c shim/map_pattern.c shim/map_table.c shim/map_target.c shim/names.c shim/text.c
-#include "dns.h"
+// sources: shim/core/dns.c shim/core/endpoint.c shim/core/map.c shim/core/map_build.c shim/core/map_format.c shim/core/map_message.c
+#include "core/dns.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,11 +3,11 @@
  * the oracle; what is formatted and parsed again is the same.
  *
  * The first byte of the input says what the others are. */
-// sources: shim/endpoint.c shim/text.c
+// sources: shim/core/endpoint.c shim/core/text.c
 // length: 64
 // executions: 1000000
-#include "endpoint.h"
-#include "text.h"
+#include "core/endpoint.h"
+#include "core/text.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

@@ -9,11 +9,10 @@
  *
  * The first byte of the input says which allocation fails (0: none) and how large the range of names is, the
  * others are the map. */
-// sources: shim/endpoint.c shim/map.c shim/map_build.c shim/map_format.c shim/map_message.c
-// sources: shim/map_parse.c shim/map_pattern.c shim/map_table.c shim/map_target.c shim/text.c
+// sources: shim/core/endpoint.c shim/core/map.c shim/core/map_build.c shim/core/map_format.c shim/core/map_message.c
 // length: 300
 // executions: 300000
-#include "../../shim/names.c" /* included, so that its table can be emptied */
+#include "../../shim/core/names.c" /* included, so that its table can be emptied */
 
 #include <assert.h>
 #include <errno.h>

@@ -3,11 +3,11 @@
  * length and byte must be the same, of the history, of its copy for an accepted connection, and nothing may
  * be written behind the room. The input: the family and whether it is copied, then calls: level, name,
  * length, and what is set. */
-// sources: shim/libc.c shim/options.c shim/pool.c
+// sources: shim/system/libc.c shim/transport/options.c shim/system/pool.c
 // length: 120
 // executions: 30000
-#include "options.h"
-#include "libc.h"
+#include "transport/options.h"
+#include "system/libc.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,8 +35,8 @@ struct result {
 	uint8_t value[ROOM];
 };
 
-/* What is each socket's own, or each moment's, acts on this machine, or what shim/sockopt.c answers before
- * options.c is asked.
+/* What is each socket's own, or each moment's, acts on this machine, or what shim/socket/sockopt.c answers
+ * before options.c is asked.
  */
 static bool left_out(int level, int name)
 {

@@ -9,17 +9,13 @@
  *
  * The input: flags, the room for an address, the mark that an inherited socket has, and the peers' addresses,
  * each with its length before it. */
-// sources: shim/address.c shim/adopt.c shim/connect.c shim/endpoint.c shim/fd.c shim/libc.c
-// sources: shim/dns.c shim/listen.c shim/log.c shim/map*.c shim/names.c shim/nameserver.c
-// sources: shim/options.c shim/pool.c shim/ports.c
-// sources: shim/registrations.c shim/resolve.c shim/send.c shim/sockopt.c shim/stream.c shim/swap.c
-// sources: shim/text.c shim/transport*.c
+// sources: shim/socket/address.c shim/socket/adopt.c shim/socket/connect.c shim/core/endpoint.c shim/state/fd.c shim/system/libc.c
 // length: 160
 // executions: 300000
-#include "libc.h"
-#include "shim.h"
-#include "stream.h"
-#include "transport_unix.h"
+#include "core/shim.h"
+#include "socket/stream.h"
+#include "system/libc.h"
+#include "transport/transport_unix.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,9 +27,6 @@
 
 int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-struct settings shim;
-uint32_t shim_listen_rules, shim_names_rules;
 
 enum { LISTENER = 10, ACCEPTED = 20, ALLOWED = 3, PORT = 8080 };
 

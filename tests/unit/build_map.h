@@ -3,7 +3,7 @@
 #ifndef IP2VSOCK_BUILD_MAP_H
 #define IP2VSOCK_BUILD_MAP_H
 
-#include "map.h"
+#include "core/map.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 /* The answers are read by libc's own parser, ns_initparse(3), where there is something to read. */
 #include "build_map.h"
 
-#include "dns.h"
+#include "core/dns.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -4,9 +4,9 @@
 #ifndef IP2VSOCK_EMULATED_H
 #define IP2VSOCK_EMULATED_H
 
-#include "libc.h"
-#include "shim.h"
-#include "transport.h"
+#include "core/shim.h"
+#include "system/libc.h"
+#include "transport/transport.h"
 
 #include <dirent.h>
 #include <errno.h>

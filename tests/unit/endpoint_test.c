@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "endpoint.h"
+#include "core/endpoint.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

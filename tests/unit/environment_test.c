@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../../shim/environment.c" /* its state is static, and each test starts anew */
+#include "../../shim/process/environment.c" /* its state is static, and each test starts anew */
 
 #include <errno.h>
 #include <setjmp.h>

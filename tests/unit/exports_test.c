@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The library exports what symbols.h lists, and nothing else: a function that slipped out would take the
  * place of one of the same name in every program. */
-#include "libc.h"
+#include "system/libc.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 static const char *const listed[] = {
 #define HOOK(result, name, parameters, arguments) #name,
 #define HOOK_ONLY(name) #name,
-#include "symbols.h"
+#include "system/symbols.h"
 };
 enum { LISTED = sizeof listed / sizeof *listed };
 

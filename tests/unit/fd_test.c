@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "fd.h"
-#include "libc.h"
-#include "pool.h"
+#include "state/fd.h"
+#include "system/libc.h"
+#include "system/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -238,13 +238,13 @@ static void nothing_changes_in_a_vfork_child(void **state)
 {
 	(void)state;
 	struct sock *sock = fd_open(BASE, AF_INET);
-	fd_in_vfork_child = 1;
+	in_vfork_child = 1;
 	assert_null(fd_open(BASE + 1, AF_INET));
 	fd_open_foreign(BASE + 1);
 	fd_alias(BASE, BASE + 1);
 	fd_alias(BASE + 2, BASE);
 	fd_forget(BASE);
-	fd_in_vfork_child = 0;
+	in_vfork_child = 0;
 	assert_ptr_equal(fd_sock(BASE), sock);
 	assert_int_equal(references(sock), 1);
 	assert_false(fd_tracked(BASE + 1));
@@ -261,11 +261,11 @@ static void a_vfork_child_leaves_the_table_alone(void **state)
 	if (child == 0) {
 		close(fd);
 		dup2(other, fd);
-		_exit(fd_in_vfork_child == 1 ? 0 : 1);
+		_exit(in_vfork_child == 1 ? 0 : 1);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
-	assert_int_equal(fd_in_vfork_child, 0);
+	assert_int_equal(in_vfork_child, 0);
 	assert_ptr_equal(fd_sock(fd), sock);
 	assert_int_equal(references(sock), 1);
 	assert_false(fd_tracked(other));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "build_map.h"
 
-#include "names.h"
+#include "core/names.h"
 
 #include <pthread.h>
 #include <strings.h>

@@ -2,13 +2,13 @@
 /* Sockets to the map's name server, UDP's and TCP's, and libc's resolver functions. The program that links
  * the library's objects is the client: its own calls are the hooks. */
 #include "build_map.h"
-#include "dns.h"
+#include "core/dns.h"
+#include "core/names.h"
 #include "emulated.h"
-#include "fd.h"
-#include "log.h"
-#include "names.h"
-#include "ports.h"
-#include "resolve.h"
+#include "resolver/resolve.h"
+#include "state/fd.h"
+#include "system/log.h"
+#include "transport/ports.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

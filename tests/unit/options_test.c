@@ -2,7 +2,7 @@
 /* What is remembered, and parity of options_set() and options_get() with a real TCP socket that has the same
  * history. */
 #include "emulated.h"
-#include "options.h"
+#include "transport/options.h"
 
 #include <netinet/in.h>
 #include <netinet/ip.h>

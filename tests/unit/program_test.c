@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../../shim/program.h"
+#include "../../shim/command/program.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -3,8 +3,8 @@
  * succeeds, or says -1 with a plain errno and leaves the program's sockets as they were; nothing is leaked or
  * closed twice; and the same call without a fault succeeds. */
 #include "emulated.h"
-#include "fd.h"
-#include "stream.h"
+#include "socket/stream.h"
+#include "state/fd.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -44,11 +44,11 @@ static bool fails(const char *name)
 			return (result)-1;                                                                   \
 		return real.name arguments;                                                                  \
 	}
-#include "symbols.h"
+#include "system/symbols.h"
 
 #define HOOK(result, name, parameters, arguments) .name = faulty_##name,
 static const struct libc faulty = {
-#include "symbols.h"
+#include "system/symbols.h"
 };
 
 /* close() releases the number even where it fails. */
@@ -841,7 +841,7 @@ static int start(void **state)
 	if (!shim_active())
 		return -1;
 #define HOOK(result, name, parameters, arguments) *(void **)&real.name = dlsym(RTLD_NEXT, #name);
-#include "symbols.h"
+#include "system/symbols.h"
 	libc = faulty;
 	libc.close = faulty_close_that_closes;
 	struct sockaddr_un address = emulated(CLIENT_PORT);
@@ -1071,10 +1071,10 @@ static void an_inherited_listener_without_an_entry_lets_nobody_in(void **state)
 	(void)state;
 	prepare_waiting();
 	fd_forget(program.fd);
-	fd_in_vfork_child = 1; /* there are no new entries */
+	in_vfork_child = 1; /* there are no new entries */
 	int accepted = act_accept(), error = errno;
 	int plain = accept(program.fd, NULL, NULL), plain_error = errno;
-	fd_in_vfork_child = 0;
+	in_vfork_child = 0;
 	assert_int_equal(accepted, -1);
 	assert_int_equal(error, ENOMEM);
 	assert_int_equal(plain, -1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "emulated.h"
-#include "transport_unix.h"
+#include "transport/transport_unix.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The ip2vsock command: checks the map, the library and the program, then becomes the program. */
+#include "core/settings.h"
+#include "doctor.h"
+#include "explain.h"
+#include "preload.h"
+#include "program.h"
+#include "sources.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <paths.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum mode { MODE_RUN, MODE_CHECK = 256, MODE_EXPLAIN, MODE_DOCTOR, MODE_VERSION, MODE_HELP };
+
+struct options {
+	enum mode mode;
+	const char **rules, **files; /* in the order given, each ends with NULL */
+	bool verbose;
+	char **rest;
+	int rest_count;
+};
+
+static const char usage[] =
+	"Usage: ip2vsock [-m RULE]... [-f FILE]... [-v] [--] PROGRAM [ARG...]\n"
+	"       ip2vsock [-m RULE]... [-f FILE]... --check\n"
+	"       ip2vsock [-m RULE]... [-f FILE]... --explain connect|listen HOST:PORT\n"
+	"       ip2vsock [-m RULE]... [-f FILE]... --doctor\n"
+	"Run an unmodified program so that the TCP connections named by the map run over AF_VSOCK.\n"
+	"\n"
+	"  -m RULE    a rule of the map, or several separated by commas: [connect|listen] HOST:PORT=TARGET\n"
+	"  -f FILE    a file of rules, one a line; after the rules of -m, before IP2VSOCK_MAP\n"
+	"  -v         log a line for each mapped connection\n"
+	"  --check    print the map as it was understood\n"
+	"  --explain  say which rule decides about an address, and what happens\n"
+	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
+	"  --version, --help\n"
+	"\n"
+	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
+	"\n"
+	"Exit status: the program's; 125 a mistake, 126 the program can't be executed, 127 it can't be "
+	"found.\n"
+	"See ip2vsock(1), ip2vsock-map(5), libip2vsock(7).\n";
+
+__attribute__((format(printf, 2, 3), noreturn)) static void fail(int status, const char *format, ...)
+{
+	va_list arguments;
+	fputs("ip2vsock: ", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	exit(status);
+}
+
+__attribute__((noreturn)) static void fail_message(const char *message)
+{
+	fputs(message, stderr);
+	exit(EXIT_REFUSED);
+}
+
+static void *need(void *memory)
+{
+	if (!memory)
+		fail(EXIT_REFUSED, "out of memory");
+	return memory;
+}
+
+static void read_options(struct options *options, int count, char **arguments)
+{
+	static const struct option names[] = {{"check", no_argument, NULL, MODE_CHECK},
+		{"explain", no_argument, NULL, MODE_EXPLAIN}, {"doctor", no_argument, NULL, MODE_DOCTOR},
+		{"version", no_argument, NULL, MODE_VERSION}, {"help", no_argument, NULL, MODE_HELP}, {0}};
+	static char name[] = "ip2vsock";
+	size_t rules = 0, files = 0;
+	options->rules = need(calloc((size_t)count + 1, sizeof(char *)));
+	options->files = need(calloc((size_t)count + 1, sizeof(char *)));
+	arguments[0] = name; /* what getopt starts its messages with */
+	for (int option; (option = getopt_long(count, arguments, "+m:f:v", names, NULL)) != -1;) {
+		if (option == 'm')
+			options->rules[rules++] = optarg;
+		else if (option == 'f')
+			options->files[files++] = optarg;
+		else if (option == 'v')
+			options->verbose = true;
+		else if (option == '?')
+			fail(EXIT_REFUSED, "see ip2vsock --help");
+		else if (options->mode && options->mode != (enum mode)option)
+			fail(EXIT_REFUSED,
+				"--check, --explain, --doctor, --version and --help go one at a time");
+		else
+			options->mode = (enum mode)option;
+	}
+	options->rest = arguments + optind;
+	options->rest_count = count - optind;
+	int most = options->mode == MODE_EXPLAIN ? 2 : 0;
+	if (options->mode && options->rest_count > most)
+		fail(EXIT_REFUSED, "unexpected “%s”; see ip2vsock --help", options->rest[most]);
+	if (!options->mode && !options->rest_count)
+		fail(EXIT_REFUSED, "which program? ip2vsock [-m RULE]... [-f FILE]... -- PROGRAM [ARG...]; "
+				   "see ip2vsock --help");
+}
+
+static void read_settings(struct settings *settings)
+{
+	char message[SETTINGS_MESSAGE];
+	if (!settings_read(settings, environ, message))
+		fail_message(message);
+}
+
+static void set(const char *name, const char *value)
+{
+	if (setenv(name, value, 1))
+		fail(EXIT_REFUSED, "out of memory");
+}
+
+static void collect(struct sources *sources, const struct options *options)
+{
+	const char *environment = getenv("IP2VSOCK_MAP");
+	bool good = true;
+	for (const char **rule = options->rules; good && *rule; rule++)
+		good = sources_add_rule(sources, *rule);
+	for (const char **file = options->files; good && *file; file++)
+		good = sources_add_file(sources, *file);
+	if (good && environment && *environment)
+		sources_add_environment(sources, environment);
+	char *map = good ? sources_join(sources) : NULL;
+	if (!map)
+		fail_message(sources->message);
+	set("IP2VSOCK_MAP", map);
+	free(map);
+}
+
+static void set_log(const struct settings *settings)
+{
+	char *value;
+	if (settings->log >= LOG_CONNECT)
+		return;
+	if (asprintf(&value, "connect%s%s", settings->log_path ? ":" : "",
+		    settings->log_path ? settings->log_path : "") < 0)
+		fail(EXIT_REFUSED, "out of memory");
+	set("IP2VSOCK_LOG", value);
+	free(value);
+}
+
+static bool find_library(char library[PATH_MAX], struct elf *own, char message[PRELOAD_MESSAGE])
+{
+	struct elf elf;
+	if (!preload_library(library, message))
+		return false;
+	int error = elf_read_file(own, "/proc/self/exe");
+	if (!error && !(error = elf_read_file(&elf, library)) && elf_same_machine(&elf, own))
+		return true;
+	snprintf(message, PRELOAD_MESSAGE, "%s isn't a library for this command: %s; install both together",
+		library, error ? strerror(error) : "made for another machine");
+	return false;
+}
+
+static void explain(
+	const struct options *options, const struct settings *settings, const struct sources *sources)
+{
+	static const char sides[] = "--explain: expected connect HOST:PORT or listen HOST:PORT";
+	if (options->rest_count != 2)
+		fail(EXIT_REFUSED, "%s", sides);
+	bool listens = !strcmp(options->rest[0], "listen");
+	if (!listens && strcmp(options->rest[0], "connect") != 0)
+		fail(EXIT_REFUSED, "%s, found “%s”", sides, options->rest[0]);
+	if (!explain_address(settings, sources, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
+		fail(EXIT_REFUSED,
+			"--explain %s: expected HOST:PORT with a port from 0 to 65535, an IPv6 address in "
+			"brackets; found “%s”",
+			options->rest[0], options->rest[1]);
+}
+
+/* As execvp, which hands a file that the kernel doesn't know to the shell; program_check has judged that. */
+__attribute__((noreturn)) static void run(const struct program *program, char **arguments, int count)
+{
+	static char name[] = _PATH_BSHELL;
+	execv(program->path, arguments);
+	if (errno == ENOEXEC) {
+		char **shell = need(calloc((size_t)count + 2, sizeof(char *)));
+		shell[0] = name;
+		shell[1] = (char *)program->path;
+		memcpy(shell + 2, arguments + 1, (size_t)count * sizeof(char *));
+		execv(name, shell);
+		free(shell);
+	}
+	fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s can't be executed: %s",
+		program->path, strerror(errno));
+}
+
+int main(int count, char **arguments)
+{
+	static struct program program;
+	static struct elf own;
+	static struct options options;
+	struct settings settings;
+	char library[PATH_MAX], message[PRELOAD_MESSAGE];
+
+	read_options(&options, count, arguments);
+	if (options.mode == MODE_VERSION || options.mode == MODE_HELP) {
+		fputs(options.mode == MODE_HELP ? usage : "ip2vsock " VERSION "\n", stdout);
+		return 0;
+	}
+
+	read_settings(&settings); /* the environment's own mistakes first, and the ranges that are reserved */
+	struct sources sources = {.ranges = &settings.ranges};
+	collect(&sources, &options);
+	if (options.verbose)
+		set_log(&settings);
+	read_settings(&settings); /* and now as the library will */
+	if (!settings.map && options.mode != MODE_DOCTOR)
+		fail(EXIT_REFUSED,
+			"there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
+			"IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+
+	if (options.mode == MODE_CHECK) {
+		explain_map(settings.map, &sources);
+		return 0;
+	}
+	if (options.mode == MODE_EXPLAIN) {
+		explain(&options, &settings, &sources);
+		return 0;
+	}
+
+	bool found = find_library(library, &own, message);
+	char *preload = need(preload_value(found ? library : "", getenv("LD_PRELOAD")));
+	if (options.mode == MODE_DOCTOR)
+		return !doctor(&settings, preload, found ? NULL : message);
+	if (!found)
+		fail(EXIT_REFUSED, "%s", message);
+
+	set("LD_PRELOAD", preload);
+	int status = program_check(&program, options.rest[0], &own);
+	if (status)
+		fail(status, "%s", program.message);
+	run(&program, options.rest, options.rest_count);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "explain.h"
+#include "core/names.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+enum { RULE_TEXT = 1 << 17 };
+
+static void warn_unreachable(
+	const struct sources *sources, const struct rule *rule, const struct rule *shadow)
+{
+	const char *name, *shadow_name;
+	uint32_t line, shadow_line;
+	sources_origin(sources, rule, &name, &line);
+	sources_origin(sources, shadow, &shadow_name, &shadow_line);
+	fflush(stdout);
+	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", name, line,
+		rule->number);
+	if (shadow == rule)
+		fprintf(stderr, "a connection to a wildcard address goes to localhost; name that\n");
+	else
+		fprintf(stderr, "rule %u (%s, line %u) takes all that it matches: %.*s\n", shadow->number,
+			shadow_name, shadow_line, (int)shadow->text_length, shadow->text);
+}
+
+void explain_map(const struct map *map, const struct sources *sources)
+{
+	uint32_t count = map_count(map), unreachable = 0;
+	static char text[RULE_TEXT];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct rule *rule = map_rule(map, i), *shadow = map_shadowed_by(map, rule);
+		rule_format(rule, text, sizeof(text));
+		puts(text);
+		if (shadow)
+			warn_unreachable(sources, rule, shadow);
+		unreachable += shadow != NULL;
+	}
+	printf("# %u rule%s", count, count == 1 ? "" : "s");
+	if (unreachable)
+		printf(", %u never reached", unreachable);
+	putchar('\n');
+}
+
+struct question {
+	const struct settings *settings;
+	enum side side;
+	char host[NAME_TEXT];
+	struct address address; /* if numeric; the port always */
+	bool numeric;
+};
+
+/* "host:80", "[::1]:80", "*:80", ":80" */
+static bool read_question(struct question *question, const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : 0;
+	char *end;
+	if (!colon || !isdigit((unsigned char)colon[1]))
+		return false;
+	unsigned long port = strtoul(colon + 1, &end, 10);
+	if (*end || port > 65535 || length >= sizeof(question->host))
+		return false;
+	bool brackets = length > 2 && text[0] == '[' && text[length - 1] == ']';
+	if (!brackets && memchr(text, ':', length))
+		return false;
+	snprintf(question->host, sizeof(question->host), "%.*s", (int)(length - 2 * brackets),
+		text + brackets);
+	if (!*question->host || !strcmp(question->host, "*")) {
+		if (question->side == SIDE_CONNECT)
+			return false;
+		strcpy(question->host, "0.0.0.0");
+	}
+	struct prefix prefix;
+	question->numeric =
+		prefix_parse(&prefix, question->host, strlen(question->host)) && prefix.length == 128;
+	if (question->numeric)
+		memcpy(question->address.ip, prefix.ip, sizeof(prefix.ip));
+	question->address.port = (uint16_t)port;
+	return question->numeric || !brackets;
+}
+
+static void print_rule(const struct sources *sources, const struct rule *rule)
+{
+	const char *name;
+	uint32_t line;
+	sources_origin(sources, rule, &name, &line);
+	printf("  rule %u (%s, line %u): %.*s\n", rule->number, name, line, (int)rule->text_length,
+		rule->text);
+}
+
+static void print_port(uint32_t port)
+{
+	if (port == PORT_ANY)
+		printf("any free port");
+	else
+		printf("port %u", port);
+}
+
+static void print_cid_target(const struct question *question, const struct rule *rule)
+{
+	const struct settings *settings = question->settings;
+	uint32_t port = rule_port(rule, question->address.port), cid = rule->target.cid;
+	printf(question->side == SIDE_LISTEN ? "  listens on " : "  goes to ");
+	if (cid == CID_ANY)
+		printf("any CID of this machine, ");
+	else
+		printf("CID %u, ", cid);
+	print_port(port);
+	if (!settings->emulated)
+		printf(", over AF_VSOCK\n");
+	else if (port == PORT_ANY)
+		printf(", emulated: a Unix socket in %s\n", settings->emulated);
+	else
+		printf(", emulated: the Unix socket %s/%u.%u\n", settings->emulated,
+			cid == CID_ANY || cid == CID_LOCAL ? settings->cid : cid, port);
+}
+
+static void print_options(const struct rule *rule)
+{
+	if (rule->retry_ms)
+		printf("  keeps trying for %u ms while nobody listens (blocking connects)\n", rule->retry_ms);
+	if (rule->timeout_ms)
+		printf("  gives one attempt %u ms\n", rule->timeout_ms);
+	if (rule->allow_count) {
+		printf("  lets in");
+		for (uint32_t i = 0; i < rule->allow_count; i++)
+			printf("%s CID %u", i ? "," : "", rule->allow[i]);
+		printf(" and no other\n");
+	}
+}
+
+static void print_target(const struct question *question, const struct rule *rule)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	switch (rule->target.kind) {
+	case TARGET_CID:
+		print_cid_target(question, rule);
+		break;
+	case TARGET_UNIX:
+		if (rule_path(rule, question->host, question->address.port, path))
+			printf("  %s the Unix socket %s\n",
+				question->side == SIDE_LISTEN ? "listens on" : "goes to", path);
+		else
+			puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a "
+			     "slash");
+		break;
+	case TARGET_NAMES:
+		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
+		break;
+	case TARGET_REFUSE:
+		printf("  fails: %s\n", strerror(rule->target.error));
+		break;
+	case TARGET_DIRECT:
+		printf("  left to IP\n");
+		break;
+	}
+	print_options(rule);
+}
+
+static void print_decision(
+	const struct question *question, const struct sources *sources, const struct rule *rule)
+{
+	if (rule) {
+		print_rule(sources, rule);
+		print_target(question, rule);
+	} else if (ranges_reserve(&question->settings->ranges, &question->address)) {
+		puts("  no rule takes it, and the address is in a reserved range: fails: No route to host");
+	} else {
+		printf("  no rule takes it: left to IP\n");
+	}
+}
+
+/* A program asks for a name's address first, and then connects to that. */
+static void explain_name(struct question *question, const struct sources *sources)
+{
+	const struct map *map = question->settings->map;
+	struct address ipv4, ipv6;
+	char text4[ADDRESS_TEXT], text6[ADDRESS_TEXT];
+	uint16_t port = question->address.port;
+	const struct rule *rule =
+		map_find_host(map, question->side, question->host, strlen(question->host), port);
+	bool with_port = names_address(map, question->host, port, &ipv4, &ipv6) == NAMES_TAKEN;
+	if (!with_port && names_address(map, question->host, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
+		if (rule)
+			print_rule(sources, rule);
+		printf("  the map takes no such name: the system's resolver is asked, and then the rules for "
+		       "its\n"
+		       "  address decide (--explain %s ADDRESS:%u)\n",
+			question->side == SIDE_LISTEN ? "listen" : "connect", port);
+		return;
+	}
+	address_format(&ipv4, text4, sizeof(text4));
+	address_format(&ipv6, text6, sizeof(text6));
+	printf("  the name resolves to %s and %s\n", text4, text6);
+	if (!with_port)
+		printf("  (if no port is asked for with it; with port %u the system's resolver is asked)\n",
+			port);
+	memcpy(question->address.ip, ipv4.ip, sizeof(ipv4.ip));
+	print_decision(question, sources, rule);
+}
+
+bool explain_address(
+	const struct settings *settings, const struct sources *sources, enum side side, const char *text)
+{
+	struct question question = {.settings = settings, .side = side};
+	char name[NAME_TEXT];
+	bool is_pattern;
+	if (!read_question(&question, text))
+		return false;
+	printf("%s %s\n", side == SIDE_LISTEN ? "listen" : "connect", text);
+	if (question.numeric && names_host(settings->map, &question.address, name, &is_pattern))
+		printf("  the address stands for %s\n", name);
+	if (question.numeric)
+		print_decision(&question, sources, map_find(settings->map, side, &question.address));
+	else if (!strcasecmp(question.host, "localhost"))
+		print_decision(&question, sources,
+			map_find_host(settings->map, side, question.host, strlen(question.host),
+				question.address.port));
+	else
+		explain_name(&question, sources);
+	return true;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "datagram.h"
+
+#include "core/names.h"
+#include "nameserver.h"
+#include "stream_internal.h"
+#include "system/cancel.h"
+
+#include <netinet/in.h>
+
+static struct sock *adopt(int fd)
+{
+	int family = int_option(fd, SO_DOMAIN);
+	if ((family != AF_INET && family != AF_INET6) || int_option(fd, SO_TYPE) != SOCK_DGRAM ||
+		int_option(fd, SO_PROTOCOL) != IPPROTO_UDP)
+		return NULL;
+	struct sock *sock = fd_open_datagram(fd, family);
+	if (sock)
+		sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
+	return sock;
+}
+
+struct sock *datagram_of(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (!sock) {
+		int saved = errno;
+		sock = adopt(fd);
+		errno = saved;
+	}
+	return sock && is_datagram(sock) ? sock : NULL;
+}
+
+/* A socket of the map's name server takes the place of IP's. */
+static int replace(int fd, struct sock *sock, const struct address *asked)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	struct place place;
+	int flags = swap_flags(fd);
+	int fresh = flags < 0 ? -1 : transport_names.open(flags, 0);
+	if (fresh < 0)
+		return -1;
+	transport_names.place(NULL, &place);
+	if (transport_names.connect(fresh, &place, 0) < 0 ||
+		libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0) {
+		close_quietly(fresh);
+		return -1;
+	}
+	address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
+	sock->bound = sock->name.port != 0;
+	if (!sock->bound)
+		sock->name.port = (uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+	options_learn(&sock->options, sock->family, fd);
+	options_apply(&sock->options, fresh, 0);
+	sock->transport = &transport_names;
+	sock->peer = (struct endpoint){CID_LOCAL, asked->port};
+	sock->local = (struct endpoint){CID_LOCAL, sock->name.port};
+	sock->asked = *asked;
+	set_state(sock, STATE_BOUND);
+	if (swap_in(fd, sock, fresh) == 0)
+		return 0;
+	set_state(sock, STATE_IP);
+	return -1;
+}
+
+static uint32_t scope_of(const struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	return address && sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
+		       ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
+		       : 0;
+}
+
+static int ask(int fd, struct sock *sock, const char *what, const struct address *server, uint32_t scope)
+{
+	bool fresh = state_of(sock) == STATE_IP;
+	if (fresh && replace(fd, sock, server) < 0)
+		return -1;
+	if (fresh || memcmp(&sock->asked, server, sizeof *server) != 0)
+		stream_log(what, server, map_find(shim.map, SIDE_CONNECT, server), NULL,
+			"answered from the map");
+	sock->asked = *server;
+	sock->scope = scope;
+	return 0;
+}
+
+/* The log says what a browser's attempt at QUIC would otherwise leave people to guess. */
+static int unreachable(const struct address *address)
+{
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "an address of the reserved ranges";
+	bool pattern;
+	address_port_format(address, text, sizeof text);
+	names_host(shim.map, address, host, &pattern);
+	log_error(text, " is ", host, ": UDP isn't carried, and it never goes over IP");
+	return fail(EHOSTUNREACH);
+}
+
+static bool is_udp(int fd, const struct sock *sock)
+{
+	(void)sock;
+	return int_option(fd, SO_TYPE) == SOCK_DGRAM;
+}
+
+int datagram_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	bool replaced = state_of(sock) != STATE_IP;
+	struct address server;
+	bool unspecified = address && length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
+	if (unspecified)
+		return replaced ? stream_to_ip(fd, sock) : libc.connect(fd, address, length);
+	int wrong = stream_wrong_address(sock, address, length);
+	if (wrong)
+		return replaced ? fail(wrong) : libc.connect(fd, address, length);
+	address_from_sockaddr(&server, address, length);
+	address_wildcard_to_loopback(&server);
+	if (nameserver_at(&server)) {
+		if (ask(fd, sock, "connect", &server, scope_of(sock, address, length)) < 0)
+			return -1;
+		set_state(sock, STATE_CONNECTED);
+		return 0;
+	}
+	if (ranges_reserve(&shim.ranges, &server))
+		return unreachable(&server);
+	if (replaced && stream_to_ip(fd, sock) < 0)
+		return -1;
+	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &server);
+	if (!rule || rule->target.kind == TARGET_DIRECT)
+		return stream_leave_to_ip(fd, sock, address, length);
+	int result;
+	return stream_connect_itself(fd, sock, is_udp, address, length, &result) ? result : fail(EBADF);
+}
+
+static enum datagram_way way_of(
+	int fd, struct sock *sock, const struct address *server, bool answered, uint32_t scope)
+{
+	if (answered)
+		return ask(fd, sock, "send", server, scope) == 0 ? DATAGRAM_ANSWERED : DATAGRAM_REFUSED;
+	bool replaced = state_of(sock) != STATE_IP;
+	return replaced && stream_to_ip(fd, sock) < 0 ? DATAGRAM_REFUSED : DATAGRAM_IP;
+}
+
+enum datagram_way datagram_way(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct address server;
+	if (!address_from_sockaddr(&server, address, length))
+		return DATAGRAM_IP;
+	address_wildcard_to_loopback(&server);
+	bool answered = nameserver_at(&server);
+	if (!answered && ranges_reserve(&shim.ranges, &server)) {
+		unreachable(&server);
+		return DATAGRAM_REFUSED;
+	}
+	struct sock *sock = answered || fd_tracked(fd) ? stream_held(fd, datagram_of) : NULL;
+	if (!sock)
+		return DATAGRAM_IP;
+	int saved = errno, outer_state = cancel_later();
+	enum datagram_way way = way_of(fd, sock, &server, answered, scope_of(sock, address, length));
+	cancel_as_before(outer_state);
+	fd_release(sock);
+	if (way != DATAGRAM_REFUSED)
+		errno = saved;
+	return way;
+}
+
+ssize_t datagram_recvfrom(int fd, const struct sock *sock, void *data, size_t size, int flags,
+	struct sockaddr *address, socklen_t *length)
+{
+	ssize_t got = stream_recv(fd, sock, data, size, flags);
+	if (got >= 0 && address &&
+		stream_answer(sock->family, &sock->asked, sock->scope, address, length) < 0)
+		return -1;
+	return got;
+}
+
+static void name_sender(const struct sock *sock, struct msghdr *message, socklen_t room)
+{
+	message->msg_namelen = room;
+	if (!message->msg_name || stream_answer(sock->family, &sock->asked, sock->scope, message->msg_name,
+					  &message->msg_namelen) < 0)
+		message->msg_namelen = 0;
+}
+
+ssize_t datagram_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags)
+{
+	if (flags & (MSG_ERRQUEUE | MSG_OOB))
+		return stream_recv(fd, sock, NULL, 0, flags);
+	socklen_t room = message->msg_namelen;
+	ssize_t got = libc.recvmsg(fd, message, flags);
+	if (got >= 0)
+		name_sender(sock, message, room);
+	return got;
+}
+
+int datagram_recvmmsg(int fd, const struct sock *sock, struct mmsghdr *messages, unsigned count, int flags,
+	struct timespec *timeout)
+{
+	enum { MOST = 64 }; /* at once: fewer than were asked for may always come */
+	socklen_t rooms[MOST] = {0};
+	if (count > MOST)
+		count = MOST;
+	for (unsigned i = 0; i < count; i++)
+		rooms[i] = messages[i].msg_hdr.msg_namelen;
+	int got = libc.recvmmsg(fd, messages, count, flags, timeout);
+	for (int i = 0; i < got; i++)
+		name_sender(sock, &messages[i].msg_hdr, rooms[i]);
+	return got;
+}

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+/* bind(), listen(), accept(): a server's side. */
+#include "stream_internal.h"
+
+#include "nameserver.h"
+#include "transport/transport_unix.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#ifdef HAVE_SYS_SINGLE_THREADED_H
+#include <sys/single_threaded.h>
+#endif
+
+static bool both_set(const struct sock *first, const struct sock *second, int name)
+{
+	return options_int(&first->options, SOL_SOCKET, name, 0) &&
+	       options_int(&second->options, SOL_SOCKET, name, 0);
+}
+
+/* Two sockets of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only
+ * ::), SO_REUSEPORT on both, or SO_REUSEADDR while none listens. CID any takes a port whole, so the second is
+ * a dup of the first. */
+static bool may_share(const struct sock *first, const struct sock *second, const struct address *wanted)
+{
+	const struct sock *six = first->family == AF_INET6    ? first
+				 : second->family == AF_INET6 ? second
+							      : NULL;
+	if (both_set(first, second, SO_REUSEPORT))
+		return true;
+	if (both_set(first, second, SO_REUSEADDR) && state_of(first) != STATE_LISTENING &&
+		state_of(second) != STATE_LISTENING)
+		return true;
+	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
+		return true;
+	return !address_is_wildcard(&first->name) && !address_is_wildcard(wanted) &&
+	       memcmp(first->name.ip, wanted->ip, sizeof wanted->ip) != 0;
+}
+
+struct sharing {
+	const struct sock *second;
+	const struct address *wanted;
+	struct endpoint local;
+	const struct rule *rule;
+};
+
+static bool shares(const struct sock *first, const void *context)
+{
+	const struct sharing *sharing = context;
+	enum sock_state state = state_of(first);
+	const struct rule *rule = first->rule; /* another thread may be closing it */
+	return first != sharing->second && rule && (state == STATE_BOUND || state == STATE_LISTENING) &&
+	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
+	       rule->target.kind == sharing->rule->target.kind && first->name.port == sharing->wanted->port &&
+	       may_share(first, sharing->second, sharing->wanted);
+}
+
+static int share(struct sock *sock, const struct rule *rule, const struct address *wanted,
+	const struct endpoint *local)
+{
+	struct sharing sharing = {.second = sock, .wanted = wanted, .local = *local, .rule = rule};
+	int other = fd_find(shares, &sharing);
+	if (other < 0)
+		return fail(EADDRINUSE);
+	struct sock *first = fd_sock(other);
+	if (first)
+		first->shares = sock->shares = true;
+	return libc.fcntl(other, F_DUPFD_CLOEXEC, NULL);
+}
+
+/* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program is told. */
+static int bind_fresh(
+	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct endpoint *local)
+{
+	const struct transport *transport = transport_of(rule);
+	bool any = wanted->port == 0;
+	int fresh = transport->open(flags, rule->buffer);
+	if (fresh < 0)
+		return -1;
+	for (int i = 0; i < PORT_TRIES; i++) {
+		struct place place;
+		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
+				    : wanted->port;
+		if (!stream_place(rule, wanted, port, &place, local))
+			break;
+		if (transport->bind(fresh, &place) == 0) {
+			wanted->port = port;
+			options_apply(&sock->options, fresh, rule->buffer);
+			return fresh;
+		}
+		if (errno != EADDRINUSE || !any)
+			break;
+	}
+	close_quietly(fresh);
+	return errno == EADDRINUSE && !any ? share(sock, rule, wanted, local) : -1;
+}
+
+static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
+{
+	struct endpoint local = {CID_ANY, PORT_ANY};
+	int flags = swap_flags(fd);
+	if (flags < 0)
+		return -1;
+	bool any_port = wanted->port == 0;
+	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
+	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
+	if (fresh < 0) {
+		if (errno == EADDRINUSE && !sock->bound) /* TCP has given the address up that it had */
+			memset(&sock->name, 0, sizeof sock->name);
+		return -1;
+	}
+	enum sock_state before = state_of(sock);
+	sock->rule = rule;
+	sock->transport = transport_of(rule);
+	sock->local = local;
+	sock->name = *wanted;
+	sock->bound = true;
+	sock->any_port = any_port;
+	sock->had_address |= !address_is_wildcard(wanted);
+	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
+		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
+			sizeof(int)); /* as inet6_bind() */
+	set_state(sock, STATE_BOUND);
+	if (swap_in(fd, sock, fresh) < 0) {
+		sock->bound = false;
+		set_state(sock, before);
+		return -1;
+	}
+	stream_mark(fd, sock);
+	return 0;
+}
+
+/* As getsockname() of a connection shows this end: a client may bind to that before it connects. */
+static bool is_own(const struct address *address)
+{
+	struct endpoint own = {transport_own_cid(), PORT_ANY};
+	struct address shown =
+		endpoint_shown(&own, address_is_ipv4(address) ? AF_INET : AF_INET6, &shim.ranges);
+	return own.cid != CID_ANY && memcmp(shown.ip, address->ip, sizeof shown.ip) == 0;
+}
+
+/* A client's port tells its family (ports.h), and IP would choose an odd one. What is a server's is left to
+ * IP, as is the port that IP is to choose at connect(). */
+static bool chooses_port(const struct sock *sock)
+{
+	return !options_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0) &&
+	       !options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) &&
+	       !options_int(&sock->options, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0);
+}
+
+static int bind_to_ip(int fd, struct sock *sock, const struct address *wanted, const struct sockaddr *address,
+	socklen_t length)
+{
+	struct sockaddr_storage name;
+	if (state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
+		return -1;
+	memcpy(&name, address, length);
+	if (ranges_reserve(&shim.ranges, wanted)) { /* IP has no such address */
+		struct address any = {.port = wanted->port};
+		if (address_is_ipv4(wanted))
+			any = address_ipv4(INADDR_ANY, wanted->port);
+		length = address_to_sockaddr(&any, sock->family, &name);
+	}
+	struct sockaddr_in *port = (struct sockaddr_in *)&name; /* where sockaddr_in6 has it too */
+	int result = -1;
+	for (int i = 0; result < 0 && i < PORT_TRIES && !wanted->port && chooses_port(sock); i++) {
+		port->sin_port = htons(ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6));
+		result = libc.bind(fd, (struct sockaddr *)&name, length);
+		if (result < 0 && errno != EADDRINUSE)
+			return -1;
+	}
+	port->sin_port = htons(wanted->port);
+	if (result < 0 && libc.bind(fd, (struct sockaddr *)&name, length) < 0)
+		return -1;
+	sock->name = *wanted;
+	sock->bound = true;
+	sock->any_port = wanted->port == 0;
+	return 0;
+}
+
+int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length)
+{
+	enum sock_state state = state_of(sock);
+	struct address wanted;
+	if (state == STATE_CONNECTED && stream_closed_both_ways(fd, sock) && stream_to_ip(fd, sock) == 0)
+		state = STATE_IP;
+	if (length > sizeof(struct sockaddr_storage) || (state != STATE_IP && state != STATE_FAILED))
+		return fail(EINVAL);
+	struct sockaddr_in plain;
+	if (address && address->sa_family == AF_UNSPEC && sock->family == AF_INET && length >= sizeof plain) {
+		memcpy(&plain, address, sizeof plain); /* as Linux takes it, for old programs */
+		plain.sin_family = AF_INET;
+		if (plain.sin_addr.s_addr == INADDR_ANY)
+			address = (struct sockaddr *)&plain;
+	}
+	if (!address || address->sa_family != sock->family ||
+		!address_from_sockaddr(&wanted, address, length))
+		return libc.bind(fd, address, length);
+	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
+	if (!rule || rule->target.kind == TARGET_DIRECT) {
+		if (ranges_reserve(&shim.ranges, &wanted) && !is_own(&wanted))
+			return fail(EADDRNOTAVAIL);
+		stream_log("bind", &wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
+		return bind_to_ip(fd, sock, &wanted, address, length);
+	}
+	if (sock->bound && !(sock->any_port && state == STATE_FAILED))
+		return fail(EINVAL);
+	if (sock->family == AF_INET6 && address_is_ipv4(&wanted) &&
+		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
+		return fail(EINVAL);
+	if (rule->target.kind == TARGET_REFUSE) {
+		stream_log("bind", &wanted, rule, NULL, "refused");
+		return fail(rule->target.error);
+	}
+	return bind_mapped(fd, sock, rule, &wanted);
+}
+
+/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
+ * means any free port of every address, or one that a failed connect() has left as IP's. */
+static int bind_by_map(int fd, struct sock *sock)
+{
+	struct address wanted;
+	if (!stream_bound_to(fd, sock, &wanted))
+		return -1;
+	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
+	if ((!rule || rule->target.kind == TARGET_DIRECT) && ranges_reserve(&shim.ranges, &wanted))
+		return fail(EADDRINUSE); /* IP would let in everybody */
+	if (!rule || rule->target.kind == TARGET_DIRECT)
+		return 0;
+	if (rule->target.kind == TARGET_REFUSE)
+		return fail(rule->target.error);
+	bool any_port = sock->bound && sock->any_port;
+	int result = bind_mapped(fd, sock, rule, &wanted);
+	sock->any_port |= any_port;
+	return result;
+}
+
+/* Two that share a port by SO_REUSEADDR can't both listen. */
+static bool conflicts(const struct sock *other, const void *context)
+{
+	const struct sock *sock = context;
+	return other != sock && state_of(other) == STATE_LISTENING && other->local.cid == sock->local.cid &&
+	       other->local.port == sock->local.port && !may_share(other, sock, &sock->name);
+}
+
+static bool listens_elsewhere(const struct sock *sock)
+{
+	return fd_find(conflicts, sock) >= 0;
+}
+
+/* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
+ * net.core.somaxconn allows. */
+enum { BACKLOG = 1 << 16 };
+
+int stream_listen(int fd, struct sock *sock, int backlog)
+{
+	enum sock_state state = stream_settle(fd, sock);
+	if (is_datagram(sock))
+		return fail(EOPNOTSUPP);
+	if (sock->abort_once)
+		return fail(EINVAL); /* a failed connect() that connect() hasn't told yet */
+	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
+		return -1;
+	if (state_of(sock) == STATE_IP && bind_by_map(fd, sock) < 0)
+		return -1;
+	state = state_of(sock);
+	if (state == STATE_IP) {
+		sock->used = true;
+		return libc.listen(fd, backlog);
+	}
+	if (state != STATE_BOUND && state != STATE_LISTENING)
+		return fail(EINVAL);
+	if (sock->shares && listens_elsewhere(sock))
+		return fail(EADDRINUSE);
+	if (libc.listen(fd, BACKLOG) < 0)
+		return -1;
+	set_state(sock, STATE_LISTENING);
+	sock->shut_listen = false;
+	return 0;
+}
+
+static bool allowed(const struct rule *rule, uint32_t cid)
+{
+	for (uint32_t i = 0; i < rule->allow_count; i++)
+		if (rule->allow[i] == cid)
+			return true;
+	return rule->allow_count == 0;
+}
+
+/* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
+ * families has IPv6 sockets with IPv4 addresses; where a second listener takes the IPv4 clients, their
+ * connections are IPv4's, whichever of the two epoll has woken. */
+static int family_of_peer(const struct sock *listener, const struct endpoint *peer, int *shown_in)
+{
+	bool only_six = options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	*shown_in = listener->family;
+	if (listener->family == AF_INET)
+		return AF_INET;
+	if (address_is_ipv4(&listener->name) || (!only_six && ports_of_ipv4(peer->port)))
+		*shown_in = AF_INET;
+	if (!only_six || !listener->shares || !ports_of_ipv4(peer->port))
+		return AF_INET6;
+	return *shown_in = AF_INET;
+}
+
+/* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
+static void inherit(int fd, const struct sock *listener, int family, const struct endpoint *peer,
+	const struct address *shown)
+{
+	struct sock *sock = fd_open(fd, family);
+	if (!sock)
+		return; /* later calls will find out what it is */
+	sock->rule = listener->rule;
+	sock->transport = listener->transport;
+	sock->peer = *peer;
+	sock->local = (struct endpoint){CID_ANY, listener->local.port};
+	sock->name = listener->name;
+	if (family != listener->family)
+		sock->name = address_ipv4(INADDR_ANY, listener->name.port);
+	sock->accepted = true;
+	sock->asked = *shown;
+	if (listener->rule && !passive())
+		listener->transport->size(fd, listener->rule->buffer);
+	if (listener->options.first) {
+		options_copy(&sock->options, &listener->options);
+		if (!passive())
+			options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);
+	}
+	set_state(sock, STATE_CONNECTED);
+}
+
+/* The child of a fork() in a signal handler counts from 0. */
+static void count_down(struct sock *sock)
+{
+	uint16_t threads = atomic_load(&sock->accepting);
+	while (threads && !atomic_compare_exchange_weak(&sock->accepting, &threads, threads - 1))
+		;
+}
+
+/* The thread is cancelled while it waits for a client, or jumps out. */
+static void leave_accept(void *held)
+{
+	count_down(held);
+	fd_release(held);
+}
+
+/* The one that the program has called: its seccomp filter may not allow the other. */
+static int accept_of_libc(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	return flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
+				      : libc.accept4(fd, address, length, flags);
+}
+
+/* The kernel writes to the program's own buffer, at once where that is large enough for the carrier's
+ * address: so it finds fault with the pointers that TCP would find fault with. */
+static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
+	struct endpoint *peer)
+{
+	struct sockaddr_storage own;
+	socklen_t own_length = sizeof own;
+	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
+		      sock->transport == &transport_vsock;
+	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
+	socklen_t *size = theirs ? length : &own_length;
+	if (address && !length)
+		return accept_of_libc(fd, address, length, flags);
+	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
+	if (accepted < 0)
+		return accepted;
+	sock->transport->endpoint(from, *size, peer);
+	if (from == address || !address || (int)*length < 0)
+		return accepted;
+	bool whole = *length >= sizeof(struct sockaddr_in);
+	if (passive() || stream_can_write(accepted, address, whole ? sizeof(struct sockaddr_in) : *length))
+		return accepted;
+	close_quietly(accepted);
+	return -1;
+}
+
+int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags)
+{
+	socklen_t room = length ? *length : 0;
+	while (!sock->shut_listen) {
+		struct endpoint peer = {CID_ANY, PORT_ANY};
+		atomic_fetch_add(&sock->accepting, 1);
+		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
+		count_down(sock);
+		if (accepted < 0)
+			return -1;
+		if (sock->shut_listen) {
+			libc.close(accepted);
+			break;
+		}
+		int shown_in, family = family_of_peer(sock, &peer, &shown_in);
+		struct address shown = endpoint_shown(&peer, shown_in, &shim.ranges);
+		bool let_in = !sock->rule || allowed(sock->rule, peer.cid);
+		if (sock->rule)
+			stream_log("accept", &shown, sock->rule, &peer, let_in ? "accepted" : "not allowed");
+		if (!let_in) {
+			libc.close(accepted);
+			continue;
+		}
+		if (length)
+			*length = room;
+		if (address && stream_answer(family, &shown, 0, address, length) < 0) {
+			close_quietly(accepted);
+			return -1;
+		}
+		inherit(accepted, sock, family, &peer, &shown);
+		return accepted;
+	}
+	return fail(EINVAL);
+}
+
+/* Connects to a listener of our own that is to end, which wakes a thread that sleeps in accept(). One that
+ * has just ended may not answer (Linux 5.10). */
+static void knock(const struct sock *sock)
+{
+	enum { PATIENCE_MS = 50 };
+	struct place door;
+	struct pollfd hand = {
+		.fd = sock->transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, BUFFER_DEFAULT), .events = POLLOUT};
+	if (hand.fd < 0)
+		return;
+	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
+	if (sock->transport->connect(hand.fd, &door, 0) < 0)
+		libc.poll(&hand, 1, PATIENCE_MS);
+	libc.close(hand.fd);
+}
+
+/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients
+ * are refused, poll() says HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is
+ * all that. Threads that sleep in accept() still hold the old socket, and are woken; where another process
+ * holds it too, that goes on accepting. */
+static int shutdown_listener(int fd, struct sock *sock, int how)
+{
+	enum { KNOCKS = 256 };
+	if (how == SHUT_WR)
+		return 0;
+	const struct sock was = {.transport = sock->transport, .local = sock->local};
+	sock->shut_listen = true;
+	int old = was.transport->family == AF_UNIX ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
+	bool done = stream_to_ip(fd, sock) == 0;
+	sock->shut_listen = done;
+	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
+		if (done)
+			libc.shutdown(old, SHUT_RDWR);
+		close_quietly(old);
+	}
+	if (!done)
+		return -1;
+	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
+		if (was.transport->family == AF_VSOCK)
+			knock(&was);
+		sched_yield();
+	}
+	return 0;
+}
+
+bool stream_closed_both_ways(int fd, const struct sock *sock)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	int saved = errno;
+	bool closed = sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
+		      peer.revents & (POLLRDHUP | POLLHUP);
+	errno = saved;
+	return closed;
+}
+
+uint8_t stream_tcp_state(int fd, const struct sock *sock)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	bool finished = libc.poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+	if (sock->shut_write)
+		return finished ? TCP_CLOSE : TCP_FIN_WAIT2;
+	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
+}
+
+static bool readable(int fd)
+{
+	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	return libc.poll(&queue, 1, 0) != 0;
+}
+
+static bool single_threaded(void)
+{
+#ifdef HAVE_SYS_SINGLE_THREADED_H
+	return __libc_single_threaded;
+#else
+	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
+#endif
+}
+
+/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
+ * whose send() fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that
+ * may sleep in recv(). */
+static bool reader_may_sleep(int fd)
+{
+	if (single_threaded())
+		return false;
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	return flags >= 0 && !(flags & O_NONBLOCK) && !readable(fd);
+}
+
+int stream_shutdown(int fd, struct sock *sock, int how)
+{
+	enum sock_state state = stream_settle(fd, sock);
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return fail(EINVAL);
+	if (sock->attempting && how != SHUT_RD) { /* how threads call off another's connect() */
+		sock->cancelled = true;
+		return 0;
+	}
+	if (state == STATE_IP)
+		return libc.shutdown(fd, how);
+	if (state == STATE_LISTENING)
+		return shutdown_listener(fd, sock, how);
+	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
+		return fail(ENOTCONN);
+	sock->report_once = false;
+	if (how == SHUT_RD && !sock->shut_write && !reader_may_sleep(fd)) {
+		sock->keep_read = true;
+		return 0;
+	}
+	if (how == SHUT_WR && sock->keep_read && !readable(fd))
+		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
+	if (how != SHUT_RD && is_nameserver(sock) && !is_datagram(sock))
+		nameserver_end(fd);
+	int result = libc.shutdown(fd, how);
+	if (result == 0) {
+		sock->shut_write |= how != SHUT_RD;
+		sock->shut_read |= how != SHUT_WR;
+	}
+	return result;
+}

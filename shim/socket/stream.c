@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "stream_internal.h"
+
+#include "core/names.h"
+#include "transport/transport_unix.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+
+/* The threads that wait in connect() and accept() aren't in this process: nobody would close their fresh
+ * sockets, and a peer would wait for an end of the data in vain. */
+static void forget_threads(int fd, void *context)
+{
+	(void)context;
+	struct sock *sock = fd_sock(fd);
+	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting))
+		return; /* not written to: the page is shared with the parent */
+	if (sock->fresh >= 0)
+		close_quietly(sock->fresh);
+	sock->fresh = -1;
+	sock->attempting = false;
+	sock->accepting = 0;
+}
+
+static void in_child(void)
+{
+	fd_each(NULL, forget_threads, NULL);
+}
+
+void stream_start(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
+}
+
+enum sock_state stream_settle(int fd, struct sock *sock)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	int saved = errno;
+	if (state_of(sock) == STATE_CONNECTING && !sock->refused &&
+		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0) {
+		sock->report_once = true;
+		set_state(sock, STATE_CONNECTED);
+	}
+	errno = saved;
+	return state_of(sock);
+}
+
+int stream_await_writable(int fd, const struct sock *sock, int limit_ms)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	int left = limit_ms, ready;
+	do {
+		int glance = limit_ms && left < 500 ? left : 500;
+		ready = libc.poll(&wait, 1, glance);
+		left -= limit_ms ? glance : 0;
+	} while (ready == 0 && fd_sock(fd) == sock && (!limit_ms || left));
+	return ready || fd_sock(fd) == sock ? ready : fail(EBADF);
+}
+
+bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
+	struct endpoint *endpoint)
+{
+	if (rule->target.kind != TARGET_UNIX) {
+		*endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
+		transport_of(rule)->place(endpoint, place);
+		return true;
+	}
+	char host[NAME_TEXT], path[108];
+	bool pattern;
+	if (!names_host(shim.map, address, host, &pattern))
+		address_format(address, host, sizeof host);
+	if (!rule_path(rule, host, port, path)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	*endpoint = (struct endpoint){CID_LOCAL, port};
+	transport_unix_path(path, place);
+	return true;
+}
+
+int stream_to_ip(int fd, struct sock *sock)
+{
+	int flags = swap_flags(fd);
+	if (flags < 0)
+		return -1;
+	int fresh = libc.socket(sock->family, (is_datagram(sock) ? SOCK_DGRAM : SOCK_STREAM) | flags, 0);
+	if (fresh < 0)
+		return -1;
+	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
+		sock->refused = stream_take_error(fd, sock);
+	log_debug("a mapped socket is IP's again");
+	options_replay(&sock->options, sock->family, fresh);
+	bool keeps_port = sock->bound && !(sock->any_port && state_of(sock) != STATE_BOUND);
+	if (keeps_port) {
+		struct sockaddr_storage name;
+		socklen_t length = address_to_sockaddr(&sock->name, sock->family, &name);
+		libc.bind(fresh, (struct sockaddr *)&name,
+			length); /* if IP has that address; we remember it anyhow */
+	}
+	bool attempted = state_of(sock) != STATE_BOUND && state_of(sock) != STATE_LISTENING;
+	struct address source = attempted && sock->had_address ? stream_own_address(fd, sock) : sock->name;
+	if (swap_in(fd, sock, fresh) < 0)
+		return -1;
+	memcpy(sock->name.ip, source.ip, sizeof source.ip);
+	if (sock->bound && !keeps_port) { /* it is shown until there is another */
+		sock->tried = sock->name.port;
+		sock->name.port = 0;
+		sock->bound = false;
+	}
+	sock->report_once = sock->abort_once = sock->shut_listen = sock->keep_read = sock->shut_read =
+		sock->shut_write = sock->shares = sock->accepted = false;
+	set_state(sock, STATE_IP);
+	return 0;
+}
+
+int stream_take_error(int fd, struct sock *sock)
+{
+	const struct transport *transport = sock->transport; /* another thread may be closing it */
+	int error = 0;
+	socklen_t length = sizeof error;
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return errno;
+	if (sock->refused)
+		error = sock->refused;
+	else if (error && state_of(sock) == STATE_CONNECTING)
+		error = transport ? transport->connect_error(error) : error;
+	sock->refused = 0;
+	if (error && state_of(sock) == STATE_CONNECTING)
+		set_state(sock, STATE_FAILED);
+	return error;
+}
+
+void stream_log(const char *what, const struct address *address, const struct rule *rule,
+	const struct endpoint *endpoint, const char *outcome)
+{
+	if (log_limit < (rule ? LOG_CONNECT : LOG_DEBUG))
+		return;
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160],
+				      where[ENDPOINT_TEXT] = "";
+	bool cid = rule && endpoint && rule->target.kind == TARGET_CID;
+	if (cid)
+		endpoint_format(endpoint, where, sizeof where);
+	bool pattern;
+	address_port_format(address, text, sizeof text);
+	if (!names_host(shim.map, address, host, &pattern))
+		host[0] = '\0';
+	if (!rule) {
+		log_debug(what, " ", text, ": ", outcome);
+		return;
+	}
+	char *digit = number + sizeof number - 1;
+	*digit = '\0';
+	for (uint32_t rest = rule->number; rest; rest /= 10)
+		*--digit = (char)('0' + rest % 10);
+	size_t size = rule->text_length < sizeof quoted ? rule->text_length : sizeof quoted - 1;
+	memcpy(quoted, rule->text, size);
+	quoted[size] = '\0';
+	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", cid ? " = CID " : "", where,
+		": ", outcome, " [", rule->source, ", rule ", digit, ": ", quoted, "]");
+}
+
+int stream_unreachable(const struct address *address)
+{
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT];
+	bool pattern;
+	address_port_format(address, text, sizeof text);
+	if (!ranges_reserve(&shim.ranges, address))
+		log_error(text, ": a rule takes this address, but the socket can't be mapped: "
+				"it was opened in a child of vfork(), another thread is just changing it, or "
+				"there's no memory");
+	else if (names_host(shim.map, address, host, &pattern))
+		log_error(text, " is ", host,
+			": no rule of the map takes it with this port, and it never goes over IP");
+	else
+		log_error(text,
+			": no rule takes this address of the reserved ranges, and it never goes over IP");
+	return fail(EHOSTUNREACH);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "fd.h"
+
+#include "partial.h"
+#include "system/libc.h"
+#include "system/pool.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+_Atomic uint32_t fd_index[FD_LIMIT]; /* zero pages until touched; 0: not tracked, else the sock's number */
+static _Atomic uint32_t highest;     /* no fd above it was ever tracked */
+static struct pool socks = {.size = sizeof(struct sock), .chunk = 256};
+
+static struct sock *at(uint32_t number)
+{
+	return pool_at(&socks, number);
+}
+
+static void release(uint32_t number)
+{
+	struct sock *sock = at(number);
+	if (atomic_fetch_sub(&sock->references, 1) != 1)
+		return;
+	options_forget(&sock->options);
+	partial_forget(sock->partial);
+	pool_release(&socks, number);
+}
+
+bool fd_hold(int fd, struct sock *sock)
+{
+	uint32_t references = atomic_load(&sock->references);
+	do {
+		if (!references)
+			return false;
+	} while (!atomic_compare_exchange_weak(&sock->references, &references, references + 1));
+	if (fd_sock(fd) == sock)
+		return true;
+	fd_release(sock); /* it has become another's */
+	return false;
+}
+
+void fd_release(struct sock *sock)
+{
+	release(sock->number);
+}
+
+static void enter(int fd, uint32_t index)
+{
+	uint32_t seen = atomic_load_explicit(&highest, memory_order_relaxed);
+	while (seen < (uint32_t)fd && !atomic_compare_exchange_weak(&highest, &seen, (uint32_t)fd))
+		;
+	uint32_t stale = atomic_exchange(&fd_index[fd], index);
+	if (stale)
+		release(stale);
+}
+
+void fd_alias(int fd, int number)
+{
+	if ((unsigned)number >= FD_LIMIT || in_vfork_child || fd == number)
+		return;
+	struct sock *sock = fd_sock(fd);
+	if (sock && fd_hold(fd, sock))
+		enter(number, sock->number);
+	else
+		fd_forget(number);
+}
+
+HOT struct sock *fd_sock(int fd)
+{
+	if ((unsigned)fd >= FD_LIMIT)
+		return NULL;
+	uint32_t index = atomic_load_explicit(&fd_index[fd], memory_order_acquire);
+	return index ? at(index) : NULL;
+}
+
+static _Atomic bool exhausted; /* once there was no memory for an entry */
+
+bool fd_is_beyond_us(int fd)
+{
+	return (unsigned)fd >= FD_LIMIT || in_vfork_child || atomic_load(&exhausted);
+}
+
+struct sock *fd_make(int fd, int family)
+{
+	if ((unsigned)fd >= FD_LIMIT || in_vfork_child)
+		return NULL;
+	uint32_t index = pool_take(&socks);
+	if (!index) {
+		atomic_store(&exhausted, true);
+		fd_forget(fd);
+		return NULL;
+	}
+	struct sock *sock = at(index);
+	memset(sock, 0, sizeof *sock);
+	sock->number = index;
+	sock->family = (uint8_t)family;
+	atomic_store(&sock->fresh, -1);
+	for (int i = 0; i < REGISTRATIONS; i++)
+		sock->registrations[i].epfd = -1;
+	atomic_store(&sock->references, 1);
+	return sock;
+}
+
+void fd_enter(int fd, const struct sock *sock)
+{
+	enter(fd, sock->number);
+}
+
+struct sock *fd_open(int fd, int family)
+{
+	struct sock *sock = fd_make(fd, family);
+	if (sock)
+		fd_enter(fd, sock);
+	return sock;
+}
+
+struct sock *fd_open_datagram(int fd, int family)
+{
+	struct sock *sock = fd_open(fd, family);
+	if (sock)
+		sock->options.datagram = true;
+	return sock;
+}
+
+void fd_open_foreign(int fd)
+{
+	struct sock *sock = fd_open(fd, AF_VSOCK);
+	if (sock)
+		atomic_store(&sock->state, STATE_FOREIGN);
+}
+
+bool fd_is_foreign(int fd)
+{
+	const struct sock *sock = fd_sock(fd);
+	return sock && atomic_load(&sock->state) == STATE_FOREIGN;
+}
+
+void fd_forget(int fd)
+{
+	if (!fd_tracked(fd) || in_vfork_child)
+		return;
+	uint32_t index = atomic_exchange(&fd_index[fd], 0);
+	if (index)
+		release(index);
+}
+
+int fd_highest(void)
+{
+	return (int)atomic_load(&highest);
+}
+
+static pid_t process;
+
+static void note_process(void)
+{
+	process = getpid();
+}
+
+void fd_start(void)
+{
+	note_process();
+	pthread_atfork(NULL, NULL, note_process);
+}
+
+pid_t fd_process(void)
+{
+	return process;
+}
+
+void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context)
+{
+	int end = (int)atomic_load(&highest);
+	for (int fd = 0; fd <= end; fd++)
+		if (fd_tracked(fd) && (!sock || fd_sock(fd) == sock))
+			visit(fd, context);
+}
+
+int fd_find(bool (*matches)(const struct sock *sock, const void *context), const void *context)
+{
+	int end = (int)atomic_load(&highest);
+	for (int fd = 0; fd <= end; fd++) {
+		struct sock *sock = fd_sock(fd);
+		if (sock && matches(sock, context))
+			return fd;
+	}
+	return -1;
+}

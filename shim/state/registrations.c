@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "registrations.h"
+
+#include "system/libc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Atomic bool registrations_unseen;
+
+static struct registration *find(struct sock *sock, int epfd, int fd)
+{
+	for (int i = 0; i < REGISTRATIONS; i++)
+		if (sock->registrations[i].epfd == epfd && (epfd < 0 || sock->registrations[i].fd == fd))
+			return &sock->registrations[i];
+	return NULL;
+}
+
+static bool is_ours(const struct registration *registration)
+{
+	return registration->epfd >= 0 && registration->process == fd_process() && !in_vfork_child;
+}
+
+void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event)
+{
+	struct registration *known = find(sock, epfd, fd);
+	if (operation == EPOLL_CTL_DEL) {
+		if (known)
+			known->epfd = -1;
+		return;
+	}
+	if (!known)
+		known = find(sock, -1, 0);
+	/* A one-shot registration that has fired is disarmed, and only the kernel knows. */
+	if (!known || atomic_load(&sock->state) == STATE_CONNECTED || event->events & EPOLLONESHOT) {
+		sock->overflowed = true; /* the kernel knows, if it comes to that */
+		return;
+	}
+	known->epfd = epfd;
+	known->fd = fd;
+	known->process = fd_process();
+	known->event = *event;
+}
+
+static void add(struct suspended *suspended, int epfd, int fd, const struct epoll_event *event)
+{
+	const int room = sizeof suspended->list / sizeof *suspended->list;
+	for (int i = 0; i < suspended->count; i++)
+		if (suspended->list[i].epfd == epfd && suspended->list[i].fd == fd)
+			return;
+	if (suspended->count < room)
+		suspended->list[suspended->count++] =
+			(struct registration){.epfd = epfd, .fd = fd, .event = *event};
+}
+
+/* What the kernel has registered with one epoll instance: lines "tfd: 5 events: 19 data: 5 …". */
+static bool read_instance(struct sock *sock, int epfd, struct suspended *suspended)
+{
+	char path[48] = "/proc/self/fdinfo/", text[4096], digits[12];
+	int length = 0;
+	for (int rest = epfd; rest || !length; rest /= 10)
+		digits[length++] = (char)('0' + rest % 10);
+	char *at = path + strlen(path);
+	while (length)
+		*at++ = digits[--length];
+	*at = '\0';
+	int info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return false;
+	size_t have = 0;
+	ssize_t got;
+	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
+		have += (size_t)got;
+		text[have] = '\0';
+		char *line = text, *end;
+		for (; (end = strchr(line, '\n')); line = end + 1) {
+			char *tfd = strstr(line, "tfd:"), *events = strstr(line, "events:"),
+			     *data = strstr(line, "data:");
+			if (!tfd || !events || !data || data > end)
+				continue;
+			int fd = (int)strtol(tfd + 4, NULL, 10);
+			struct epoll_event event = {.events = (uint32_t)strtoul(events + 7, NULL, 16)};
+			event.data.u64 = strtoull(data + 5, NULL, 16);
+			if (fd_sock(fd) == sock)
+				add(suspended, epfd, fd, &event);
+		}
+		have = strlen(line);
+		memmove(text, line, have);
+	}
+	libc.close(info);
+	return got == 0;
+}
+
+struct directory_entry { /* getdents64(2): readdir() needs malloc */
+	uint64_t inode;
+	int64_t offset;
+	unsigned short length;
+	unsigned char type;
+	char name[];
+};
+
+static const char INSTANCE[] = "anon_inode:[eventpoll]";
+
+/* false: the kernel can't be asked (no fd is left, or no /proc). */
+static bool read_all(struct sock *sock, struct suspended *suspended)
+{
+	int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return false;
+	bool whole = true;
+	_Alignas(struct directory_entry) char buffer[2048];
+	long got;
+	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
+		for (long at = 0; at < got;) {
+			const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
+			char target[32];
+			ssize_t length = readlinkat(directory, entry->name, target, sizeof target);
+			if (length == sizeof INSTANCE - 1 && memcmp(target, INSTANCE, (size_t)length) == 0)
+				whole &= read_instance(sock, atoi(entry->name), suspended);
+			at += entry->length;
+		}
+	}
+	libc.close(directory);
+	return whole && got == 0;
+}
+
+/* Those from `first` on. false: some of them weren't there; they are no longer in the list. */
+static bool take_out(struct suspended *suspended, int first)
+{
+	int kept = first, count = suspended->count;
+	for (int i = first; i < count; i++) {
+		struct registration *one = &suspended->list[i];
+		if (libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, one->fd, &one->event) == 0)
+			suspended->list[kept++] = *one;
+	}
+	suspended->count = kept;
+	return kept == count;
+}
+
+bool registrations_suspend(struct sock *sock, struct suspended *suspended)
+{
+	int saved = errno;
+	suspended->count = 0;
+	bool ask = sock->overflowed || atomic_load(&registrations_unseen);
+	if (ask && !read_all(sock, suspended))
+		return false;
+	for (int i = 0; !ask && i < REGISTRATIONS; i++)
+		if (is_ours(&sock->registrations[i]))
+			add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
+				&sock->registrations[i].event);
+	if (!take_out(suspended, 0) && !ask) { /* an epfd was closed, but its instance may live on as a dup */
+		int taken = suspended->count;
+		if (!read_all(sock, suspended)) {
+			registrations_resume(suspended);
+			return false;
+		}
+		take_out(suspended, taken);
+	}
+	errno = saved;
+	return true;
+}
+
+void registrations_resume(const struct suspended *suspended)
+{
+	int saved = errno;
+	for (int i = 0; i < suspended->count; i++) {
+		struct epoll_event event = suspended->list[i].event;
+		libc.epoll_ctl(suspended->list[i].epfd, EPOLL_CTL_ADD, suspended->list[i].fd, &event);
+	}
+	errno = saved;
+}
+
+void registrations_drop(struct sock *sock, int fd)
+{
+	int saved = errno;
+	for (int i = 0; i < REGISTRATIONS; i++) {
+		struct registration *one = &sock->registrations[i];
+		if (is_ours(one) && one->fd == fd) {
+			libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, fd, &one->event);
+			one->epfd = -1;
+		}
+	}
+	errno = saved;
+}
+
+void registrations_leave(int fd)
+{
+	struct sock *sock = fd_sock(fd);
+	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
+		registrations_drop(sock, fd);
+	fd_forget(fd);
+}
+
+void registrations_leave_range(unsigned first, unsigned last)
+{
+	for (unsigned fd = first; fd <= last && fd <= (unsigned)fd_highest(); fd++)
+		if (fd_tracked((int)fd))
+			registrations_leave((int)fd);
+}
+
+#ifdef SYS_close_range
+bool registrations_leave_closed(unsigned first, unsigned last, int flags)
+{
+	if (flags & CLOSE_RANGE_CLOEXEC || first > last || (int64_t)first > fd_highest())
+		return true; /* nothing of ours will be closed */
+	if (libc.syscall(SYS_close_range, UINT_MAX, UINT_MAX, flags, 0, 0, 0) < 0) /* no fd has that number */
+		return false;
+	registrations_leave_range(first, last);
+	return true;
+}
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "swap.h"
+
+#include "registrations.h"
+#include "system/libc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+int swap_flags(int fd)
+{
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	if (flags < 0)
+		return -1;
+	return SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
+}
+
+/* O_ASYNC and F_SETOWN: who is told by a signal. */
+static void copy_owner(int fd, int fresh)
+{
+	struct f_owner_ex owner;
+	if (libc.fcntl(fd, F_GETOWN_EX, &owner) == 0)
+		libc.fcntl(fresh, F_SETOWN_EX, &owner);
+	int signal = libc.fcntl(fd, F_GETSIG, NULL);
+	if (signal > 0)
+		libc.fcntl(fresh, F_SETSIG, (void *)(long)signal);
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	if (flags >= 0 && flags & O_ASYNC)
+		libc.fcntl(fresh, F_SETFL, (void *)(long)flags);
+}
+
+static bool put(int fresh, int fd)
+{
+	int flags = libc.fcntl(fd, F_GETFD, NULL);
+	return flags >= 0 && libc.dup3(fresh, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
+}
+
+struct dups {
+	int fd, fresh;
+	struct stat of_old;
+};
+
+/* A dup of the program's. One that libc closed behind our back, and whose number is another file's by now,
+ * stays. */
+static void put_dup(int dup, void *context)
+{
+	const struct dups *dups = context;
+	struct stat now;
+	if (dup == dups->fd)
+		return;
+	bool same = fstat(dup, &now) == 0 && now.st_ino == dups->of_old.st_ino &&
+		    now.st_dev == dups->of_old.st_dev;
+	if (!same || !put(dups->fresh, dup))
+		fd_forget(dup);
+}
+
+int swap_in(int fd, struct sock *sock, int fresh)
+{
+	struct dups dups = {.fd = fd, .fresh = fresh};
+	struct suspended suspended = {.count = 0};
+	bool shared = atomic_load(&sock->references) > 2; /* this fd, and the call that is under way */
+	if (sock->owner)
+		copy_owner(fd, fresh);
+	if (shared && fstat(fd, &dups.of_old) < 0)
+		shared = false;
+	bool done = registrations_suspend(sock, &suspended);
+	if (done && fd_sock(fd) != sock) { /* closed meanwhile, and the number may be another file's by now */
+		errno = EBADF;
+		done = false;
+	}
+	done = done && put(fresh, fd);
+	int error = errno;
+	if (done && shared)
+		fd_each(sock, put_dup, &dups);
+	registrations_resume(&suspended);
+	atomic_store(&sock->fresh, -1);
+	libc.close(fresh);
+	if (!done)
+		errno = error;
+	return done ? 0 : -1;
+}

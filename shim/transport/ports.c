@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "ports.h"
+
+#include "core/shim.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* No program starts and ends in less. */
+enum { APART_NS = 20000 };
+enum { FIRST_PORT = 32768, PORTS = 61000 - FIRST_PORT }; /* net.ipv4.ip_local_port_range */
+/* From where one program begins to where the next one does, near the golden section of the ring: the last N,
+ * up to 2000, are 4500 / N clients apart at least, and no place comes twice before all were had. */
+enum { RING = PORTS / 2, STEP = 8897 };
+
+/* Shared with the processes that this one forks. */
+static struct counts {
+	_Atomic uint32_t next;
+	_Atomic bool placed; /* among the machine's programs */
+} own, *counts = &own;
+
+void ports_start(void)
+{
+	struct timespec now;
+	void *shared = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared != MAP_FAILED)
+		counts = shared;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	atomic_store(&counts->next, (uint32_t)(nanoseconds / APART_NS % RING) * STEP);
+}
+
+void ports_place(bool (*turn)(uint32_t *turn))
+{
+	uint32_t number;
+	if (!atomic_exchange(&counts->placed, true) && turn(&number))
+		atomic_store(&counts->next, number % RING * STEP);
+}
+
+/* Listen rules name few ports or ranges, or all: those can't be kept free. */
+static bool named_by_listen_rule(uint32_t port)
+{
+	uint32_t count = shim_listen_rules;
+	for (uint32_t i = 0; count && i < map_count(shim.map); i++) {
+		const struct rule *rule = map_rule(shim.map, i);
+		if (rule->side != SIDE_LISTEN)
+			continue;
+		count--;
+		if (rule->target.kind != TARGET_CID || rule->port_last - rule->port_first >= RING)
+			continue;
+		uint32_t first = rule_port(rule, rule->port_first), last = rule_port(rule, rule->port_last);
+		if (port >= first && port <= last)
+			return true;
+	}
+	return false;
+}
+
+uint16_t ports_next(enum port_kind kind)
+{
+	uint32_t port;
+	int tries = 0;
+	do {
+		uint32_t place = atomic_fetch_add(&counts->next, 1) % RING;
+		port = FIRST_PORT + place * 2 + (kind == PORT_OF_IPV6);
+	} while (named_by_listen_rule(port) && ++tries < RING);
+	return (uint16_t)port;
+}
+
+bool ports_of_ipv4(uint32_t port)
+{
+	return port >= FIRST_PORT && port < FIRST_PORT + PORTS && port % 2 == 0;
+}

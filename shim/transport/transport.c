@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "transport.h"
+
+#include "system/libc.h"
+#include "transport_unix.h"
+
+static const struct transport *cid_transport = &transport_vsock;
+
+bool transport_unix_used;
+
+void transport_start(const struct settings *settings)
+{
+	transport_unix_used = settings->emulated != NULL;
+	for (uint32_t i = 0; !transport_unix_used && i < map_count(settings->map); i++)
+		transport_unix_used = map_rule(settings->map, i)->target.kind == TARGET_UNIX;
+	if (!settings->emulated)
+		return;
+	transport_unix_start(settings);
+	cid_transport = &transport_unix;
+}
+
+const struct transport *transport_of(const struct rule *rule)
+{
+	switch (rule->target.kind) {
+	case TARGET_UNIX:
+		return &transport_unix;
+	case TARGET_NAMES:
+		return &transport_names;
+	default:
+		return cid_transport;
+	}
+}
+
+uint32_t transport_own_cid(void)
+{
+	return cid_transport->own_cid(CID_ANY);
+}
+
+const struct transport *transport_of_fd(int fd)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) < 0)
+		return NULL;
+	if (name.ss_family == AF_VSOCK)
+		return &transport_vsock;
+	return transport_unix_is_ours((struct sockaddr *)&name, length) ? &transport_unix : NULL;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What carries a mapped connection: kernel vsock, or Unix sockets (emulated CIDs, and `unix:` targets).
+ *
+ * All functions are async-signal-safe, return -1 with an errno that TCP would give, and keep no state of
+ * their own besides what transport_start() sets once. */
+#ifndef IP2VSOCK_TRANSPORT_H
+#define IP2VSOCK_TRANSPORT_H
+
+#include "core/map.h"
+#include "core/settings.h"
+
+#include <sys/un.h>
+
+/* Where a target is reached: the carrier's own address. */
+struct place {
+	struct sockaddr_storage sockaddr;
+	socklen_t length;
+};
+
+struct transport {
+	const char *name;
+	int family;
+	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the
+	 * socket is bound or connected, since the peer learns it then. */
+	int (*open)(int flags, uint32_t buffer);
+	/* The same for a connection that accept() gave, where it doesn't inherit that. errno is untouched. */
+	void (*size)(int fd, uint32_t buffer);
+	/* The place that an endpoint has. */
+	void (*place)(const struct endpoint *endpoint, struct place *place);
+	/* Gives a server its place. EADDRINUSE if somebody listens or is bound there. */
+	int (*bind)(int fd, const struct place *place);
+	/* Gives a client of `peer` a port that both ends will see; EADDRINUSE if it is taken. PORT_ANY: a
+	 * free one above 65535. */
+	int (*bind_client)(int fd, uint32_t port, const struct endpoint *peer);
+	/* A number that is one more each time that any process of this machine asks. false: not now. errno is
+	 * untouched. NULL: there is none. */
+	bool (*turn)(uint32_t *turn);
+	/* One attempt. timeout_ms 0: the kernel's default. EINPROGRESS, EINTR as connect(2); EAGAIN never. */
+	int (*connect)(int fd, const struct place *place, uint32_t timeout_ms);
+	/* What an errno of this carrier means in TCP, for a connection under way. */
+	int (*connect_error)(int error);
+	/* The endpoint that a sockaddr of this carrier tells. A peer that doesn't say is local, with a
+	 * made-up port. */
+	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);
+	/* This end's own CID, as `peer` sees it. CID_ANY if it can't be known. */
+	uint32_t (*own_cid)(uint32_t peer_cid);
+};
+
+extern const struct transport transport_vsock, transport_unix, transport_names;
+
+extern bool transport_unix_used; /* by emulated CIDs, or a `unix:` target */
+
+/* Chooses the transport of CIDs: settings->emulated. Not async-signal-safe; once, at start. */
+void transport_start(const struct settings *settings);
+/* The carrier of a rule whose target is a CID, unix: or names. */
+const struct transport *transport_of(const struct rule *rule);
+uint32_t transport_own_cid(void); /* as remote peers see this end; CID_ANY if it can't be known */
+/* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
+const struct transport *transport_of_fd(int fd);
+
+#endif
