@@ -13,12 +13,10 @@ static struct libc kernels; /* the functions that those below stand in front of 
 /* ENOTCONN on a connection is its end, unless the transport was reset, as by a snapshot of the machine. */
 static int end_of(int fd, struct sock *sock)
 {
-	int saved = errno;
 	enum sock_state state = passive() ? state_of(sock) : stream_settle(fd, sock);
-	int reset = passive() || state != STATE_CONNECTED ? 0 : stream_take_error(fd, sock);
-	errno = saved;
 	if (state != STATE_CONNECTED || is_datagram(sock))
-		return -1;
+		return fail(ENOTCONN);
+	int reset = passive() ? 0 : stream_take_error(fd, sock);
 	return reset ? fail(reset) : 0;
 }
 
@@ -35,8 +33,9 @@ static int refuse_to_peek(int fd, int flags)
 	return fail(EOPNOTSUPP);
 }
 
-/* A call that receives has failed: 0 if this was the end, else -1 with TCP's errno. */
-static __attribute__((noinline)) int failed(int fd, int flags)
+/* A call that receives has failed: 0 if this was the end, with errno as it was before, else -1 with TCP's
+ * errno. */
+static __attribute__((noinline)) int failed(int fd, int flags, int before)
 {
 	if (errno != ENOTCONN && !(errno == ENOMEM && flags & MSG_PEEK))
 		return -1;
@@ -47,38 +46,42 @@ static __attribute__((noinline)) int failed(int fd, int flags)
 		return -1;
 	int result = error == ENOTCONN ? end_of(fd, sock) : refuse_to_peek(fd, flags);
 	fd_release(sock);
+	if (result == 0)
+		errno = before;
 	return result;
 }
 
-static inline ssize_t judged(int fd, int flags, ssize_t got)
-{
-	return __builtin_expect(got < 0, 0) ? failed(fd, flags) : got;
-}
+#define JUDGED(fd, flags, call)                                                                              \
+	({                                                                                                   \
+		int errno_before = *libc_errno();                                                            \
+		ssize_t call_result = (call);                                                                \
+		__builtin_expect(call_result < 0, 0) ? failed(fd, flags, errno_before) : call_result;        \
+	})
 
 static ssize_t judged_read(int fd, void *data, size_t size)
 {
-	return judged(fd, 0, kernels.read(fd, data, size));
+	return JUDGED(fd, 0, kernels.read(fd, data, size));
 }
 
 static ssize_t judged_readv(int fd, const struct iovec *parts, int count)
 {
-	return judged(fd, 0, kernels.readv(fd, parts, count));
+	return JUDGED(fd, 0, kernels.readv(fd, parts, count));
 }
 
 static ssize_t judged_recv(int fd, void *data, size_t size, int flags)
 {
-	return judged(fd, flags, kernels.recv(fd, data, size, flags));
+	return JUDGED(fd, flags, kernels.recv(fd, data, size, flags));
 }
 
 static ssize_t judged_recvfrom(
 	int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
-	return judged(fd, flags, kernels.recvfrom(fd, data, size, flags, address, length));
+	return JUDGED(fd, flags, kernels.recvfrom(fd, data, size, flags, address, length));
 }
 
 static ssize_t judged_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	ssize_t got = judged(fd, flags, kernels.recvmsg(fd, message, flags));
+	ssize_t got = JUDGED(fd, flags, kernels.recvmsg(fd, message, flags));
 	if (got == 0) { /* as the kernel leaves it at the end; a call that fails leaves it as it was */
 		message->msg_controllen = 0;
 		message->msg_flags = 0;
@@ -89,8 +92,8 @@ static ssize_t judged_recvmsg(int fd, struct msghdr *message, int flags)
 static int judged_recvmmsg(
 	int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
 {
-	int got = kernels.recvmmsg(fd, messages, count, flags, timeout);
-	if (got >= 0 || failed(fd, flags) < 0)
+	int before = errno, got = kernels.recvmmsg(fd, messages, count, flags, timeout);
+	if (got >= 0 || failed(fd, flags, before) < 0)
 		return got;
 	for (unsigned int i = 0; i < count; i++) /* TCP says the end as often as it is asked */
 		messages[i].msg_len = 0;
@@ -100,18 +103,18 @@ static int judged_recvmmsg(
 #ifdef __GLIBC__
 static ssize_t judged___read_chk(int fd, void *data, size_t size, size_t room)
 {
-	return judged(fd, 0, kernels.__read_chk(fd, data, size, room));
+	return JUDGED(fd, 0, kernels.__read_chk(fd, data, size, room));
 }
 
 static ssize_t judged___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 {
-	return judged(fd, flags, kernels.__recv_chk(fd, data, size, room, flags));
+	return JUDGED(fd, flags, kernels.__recv_chk(fd, data, size, room, flags));
 }
 
 static ssize_t judged___recvfrom_chk(
 	int fd, void *data, size_t size, size_t room, int flags, struct sockaddr *address, socklen_t *length)
 {
-	return judged(fd, flags, kernels.__recvfrom_chk(fd, data, size, room, flags, address, length));
+	return JUDGED(fd, flags, kernels.__recvfrom_chk(fd, data, size, room, flags, address, length));
 }
 #endif
 

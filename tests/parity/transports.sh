@@ -53,11 +53,12 @@ connect *:* = local:*
 listen *:* = any:*'
 
 # PARITY_RUNTIME: a sanitizer's, which must stand before the library.
+# PARITY_KERNEL: what answers for the kernel, behind the library.
 through() { # TRANSPORT COMMAND...
 	local transport=$1 emulated
 	shift
 	case $transport in
-	oracle) own_network "$@" ;;
+	oracle) own_network env ${PARITY_KERNEL:+LD_PRELOAD="$PARITY_KERNEL"} "$@" ;;
 	bare)
 		needs_loopback
 		own_network env LD_PRELOAD="$state/bare.so" "$@"
@@ -66,7 +67,7 @@ through() { # TRANSPORT COMMAND...
 		find_library
 		emulated=$(mktemp -d "$state/cids.XXXXXX")
 		chmod 1777 "$emulated"
-		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
+		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library${PARITY_KERNEL:+:$PARITY_KERNEL}" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
 			PARITY_MAPPED=1 "$@"
 		;;
 	vsock)
