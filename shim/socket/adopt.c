@@ -8,8 +8,9 @@
 #include <sys/uio.h>
 
 /* The mark stands in two options that have no effect on our transports, that no program uses on them and that
- * go with the description through exec and over sockets. Each keeps 32 bits as they were set, on Linux 4.4 and
- * newer: SO_MAX_PACING_RATE, which has more only since 4.20 and with a 64-bit kernel, and SO_INCOMING_CPU. */
+ * go with the description through exec and over sockets. Each keeps 32 bits as they were set, on Linux 4.4
+ * and newer: SO_MAX_PACING_RATE, which has more only since 4.20 and with a 64-bit kernel, and
+ * SO_INCOMING_CPU. */
 enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
@@ -40,10 +41,9 @@ static struct mark_words mark_of(const struct sock *sock)
 void stream_mark(int fd, const struct sock *sock)
 {
 	struct mark_words mark = mark_of(sock);
-	int saved = errno;
+	KEEP_ERRNO;
 	if (libc.setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &mark.number, sizeof mark.number) == 0)
 		libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark.kind, sizeof mark.kind);
-	errno = saved;
 }
 
 struct mark {
@@ -83,23 +83,6 @@ static struct mark read_mark(int fd)
 	return mark;
 }
 
-static const struct rule *listen_rule(const struct endpoint *local, uint16_t *port)
-{
-	for (uint32_t i = 0; i < map_count(shim.map); i++) {
-		const struct rule *rule = map_rule(shim.map, i);
-		if (rule->side != SIDE_LISTEN || rule->target.kind != TARGET_CID)
-			continue;
-		uint32_t first =
-			rule->target.keep_port ? rule->port_first : rule_port(rule, rule->port_first);
-		uint32_t offset = local->port - first;
-		if (offset > (uint32_t)(rule->port_last - rule->port_first))
-			continue;
-		*port = (uint16_t)(rule->port_first + offset);
-		return rule;
-	}
-	return NULL;
-}
-
 static struct endpoint endpoint_of(const struct transport *transport, int fd,
 	int (*name)(int fd, struct sockaddr *address, socklen_t *length), bool *there)
 {
@@ -136,7 +119,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	uint16_t port = (uint16_t)sock->local.port;
 	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
 	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
-		rule = listen_rule(&sock->local, &port);
+		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
@@ -165,12 +148,10 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 
 bool stream_is_tcp(int fd)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	int domain = int_option(fd, SO_DOMAIN);
-	bool tcp = (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
-		   stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
-	errno = saved;
-	return tcp;
+	return (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
+	       stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
 }
 
 static struct sock *adopt_ip(int fd)
@@ -202,10 +183,9 @@ struct sock *stream_replaced(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock && !passive()) {
-		int saved = errno;
+		KEEP_ERRNO;
 		const struct transport *transport = transport_of_fd(fd);
 		sock = transport ? adopt_replaced(fd, transport) : NULL;
-		errno = saved;
 	}
 	return sock && is_replaced(sock) ? sock : NULL;
 }
@@ -230,11 +210,10 @@ struct sock *stream_of(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock) {
-		int saved = errno;
+		KEEP_ERRNO;
 		sock = stream_replaced(fd);
 		if (!sock)
 			sock = adopt_ip(fd);
-		errno = saved;
 	}
 	if (!sock || state_of(sock) == STATE_FOREIGN || (is_datagram(sock) && state_of(sock) == STATE_IP))
 		return NULL;
@@ -263,9 +242,8 @@ static void mark_inherited(int fd, void *context)
 
 void stream_mark_inherited(void)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	fd_each(NULL, mark_inherited, NULL);
-	errno = saved;
 }
 
 void stream_mark_sent(const struct msghdr *message)

@@ -182,8 +182,8 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	return options_get(&sock->options, sock->family, level, name, value, length);
 }
 
-/* Where nothing can be peeked at: as much as the buffer holds, if there is anything. A program that is told too much
- * reads until there is no more. */
+/* Where nothing can be peeked at: as much as the buffer holds, if there is anything. A program that is told
+ * too much reads until there is no more. */
 static int most_unread(int fd, const struct sock *sock)
 {
 	struct pollfd queue = {.fd = fd, .events = POLLIN};

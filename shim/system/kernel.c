@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel.h"
 
-#include <errno.h>
+#include "errno.h"
+
 #include <sys/utsname.h>
 
 static unsigned number(const char **text)
@@ -15,9 +16,8 @@ static unsigned number(const char **text)
 bool kernel_is_before(unsigned major, unsigned minor)
 {
 	struct utsname name;
-	int saved = errno;
+	KEEP_ERRNO;
 	const char *release = uname(&name) == 0 ? name.release : "";
-	errno = saved;
 	unsigned first = number(&release);
 	unsigned second = *release == '.' ? (++release, number(&release)) : 0;
 	return first && (first < major || (first == major && second < minor));

@@ -34,7 +34,7 @@ void libc_find(void *entry, const char *name)
 #define HOOK(result, name, parameters, arguments)                                                            \
 	static result first_##name parameters                                                                \
 	{                                                                                                    \
-		libc_find(&libc.name, #name);                                                                  \
+		libc_find(&libc.name, #name);                                                                \
 		return libc.name arguments;                                                                  \
 	}
 #include "symbols.h"

@@ -19,9 +19,9 @@ struct options {
 };
 
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length);
-/* Remembers what a socket of that family has that was opened elsewhere, as far as servers and clients commonly set it.
- * It is asked nothing that isn't its family's: a kernel with CONFIG_BPFILTER (4.18 to 6.7) takes IPV6_TCLASS on an IPv4
- * socket for one of its own and runs modprobe, for 245 ms. */
+/* Remembers what a socket of that family has that was opened elsewhere, as far as servers and clients
+ * commonly set it. It is asked nothing that isn't its family's: a kernel with CONFIG_BPFILTER (4.18 to 6.7)
+ * takes IPV6_TCLASS on an IPv4 socket for one of its own and runs modprobe, for 245 ms. */
 void options_learn(struct options *options, int family, int fd);
 void options_forget(struct options *options);
 /* All that an accepted connection inherits from its listener. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* ends WAY: a client sends "abc" and closes; the server reads to the end by WAY and must see TCP's: 3 bytes, then 0 as often
- * as it asks, with errno as it was. Exits 0 if it does; else says what it saw. Without WAY: prints all of them. */
+/* ends WAY: a client sends "abc" and closes; the server reads to the end by WAY and must see TCP's: 3 bytes,
+ * then 0 as often as it asks, with errno as it was. Exits 0 if it does; else says what it saw. Without WAY:
+ * prints all of them. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded behind the library, this answers for the kernel as Linux 4.14 does for AF_VSOCK, on the Unix sockets that
- * stand for it (emulated CIDs). At its worst: the end of a stream is always an error, as if no reader ever slept in
- * the call. It calls itself OLD_KERNEL (4.14.256). */
+/* Preloaded behind the library, this answers for the kernel as Linux 4.14 does for AF_VSOCK, on the Unix
+ * sockets that stand for it (emulated CIDs). At its worst: the end of a stream is always an error, as if no
+ * reader ever slept in the call. It calls itself OLD_KERNEL (4.14.256). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,7 +41,8 @@ static bool has_our_name(int (*ask)(int, struct sockaddr *, socklen_t *), int fd
 	struct sockaddr_un name = {.sun_family = AF_UNSPEC};
 	socklen_t length = sizeof name;
 	return ask(fd, (struct sockaddr *)&name, &length) == 0 && name.sun_family == AF_UNIX &&
-	       length > offsetof(struct sockaddr_un, sun_path) + 10 && memcmp(name.sun_path, "\0ip2vsock/", 10) == 0;
+	       length > offsetof(struct sockaddr_un, sun_path) + 10 &&
+	       memcmp(name.sun_path, "\0ip2vsock/", 10) == 0;
 }
 
 /* A connection between emulated CIDs: one of its ends has a client's name. */
@@ -102,13 +103,14 @@ ssize_t __recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 	return size <= room ? recv(fd, data, size, flags) : (abort(), -1);
 }
 
-ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, __SOCKADDR_ARG address, socklen_t *restrict length)
+ssize_t recvfrom(int fd, void *restrict data, size_t size, int flags, __SOCKADDR_ARG address,
+	socklen_t *restrict length)
 {
 	return answer(fd, NEXT(recvfrom)(fd, data, size, flags, address, length), size, flags);
 }
 
-ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags, __SOCKADDR_ARG address,
-	socklen_t *restrict length)
+ssize_t __recvfrom_chk(int fd, void *restrict data, size_t size, size_t room, int flags,
+	__SOCKADDR_ARG address, socklen_t *restrict length)
 {
 	return size <= room ? recvfrom(fd, data, size, flags, address, length) : (abort(), -1);
 }
@@ -188,6 +190,7 @@ int uname(struct utsname *name)
 {
 	int result = NEXT(uname)(name);
 	if (result == 0)
-		snprintf(name->release, sizeof name->release, "%s", getenv("OLD_KERNEL") ? getenv("OLD_KERNEL") : "4.14.256");
+		snprintf(name->release, sizeof name->release, "%s",
+			getenv("OLD_KERNEL") ? getenv("OLD_KERNEL") : "4.14.256");
 	return result;
 }
