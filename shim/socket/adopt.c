@@ -109,6 +109,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->transport = transport;
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
+	sock->peer.cid = transport_peer_cid(transport, sock->peer.cid);
 	if (mark.shut && !connected) { /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
 		connected = true;
 		if (mark.accepted)

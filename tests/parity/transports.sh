@@ -37,7 +37,9 @@ find_library() {
 build_bare() { "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra -o "$state/bare.so" "$here/bare/bare.c"; }
 
 # Without the loopback transport AF_VSOCK reaches whoever runs this machine.
+# PARITY_OWN_CID: in a bed whose kernel loops its own CID instead, before Linux 5.6.
 needs_loopback() {
+	[ -z "${PARITY_OWN_CID:-}" ] || return 0
 	"$binary" --have-vsock-loopback || fail "this kernel has no vsock loopback: run this in the bed (tests/bed/with-vsock)"
 }
 
