@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel.h"
 
-#include "errno.h"
+#include "core/errno.h"
 
 #include <sys/utsname.h>
 

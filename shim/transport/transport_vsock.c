@@ -96,8 +96,8 @@ static int vsock_connect_error(int error)
 	}
 }
 
-/* A connection to CID 1 goes where this machine is, or nowhere: where nothing loops it, it would reach whoever runs this
- * machine. */
+/* A connection to CID 1 goes where this machine is, or nowhere: where nothing loops it, it would reach
+ * whoever runs this machine. */
 static bool find_local(struct sockaddr_vm *address)
 {
 	static _Atomic bool told;
@@ -107,7 +107,8 @@ static bool find_local(struct sockaddr_vm *address)
 	if (address->svm_cid != CID_ANY)
 		return true;
 	if (!atomic_exchange(&told, true))
-		log_error("CID 1 (local) isn't this machine, and a connection would leave it: it needs the module "
+		log_error("CID 1 (local) isn't this machine, and a connection would leave it: it needs the "
+			  "module "
 			  "vsock_loopback (Linux 5.6 and newer), or /dev/vsock on an older kernel");
 	return false;
 }
