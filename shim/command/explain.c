@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 
 enum { RULE_TEXT = 1 << 17 };
 
@@ -94,66 +93,19 @@ static void print_rule(const struct sources *sources, const struct rule *rule)
 		rule->text);
 }
 
-static void print_port(uint32_t port)
-{
-	if (port == PORT_ANY)
-		printf("any free port");
-	else
-		printf("port %u", port);
-}
-
-/* The verb of a rule's target: what a program that connects or listens does there. A listen rule that decides
- * about a connection is a listener of this machine. */
-static const char *verb(const struct question *question, const struct rule *rule)
-{
-	if (question->side == SIDE_LISTEN)
-		return "listens on";
-	return rule->side == SIDE_LISTEN ? "goes to this machine's own listener," : "goes to";
-}
-
-static void print_cid_target(const struct question *question, const struct rule *rule)
+static void print_target(const struct question *question, const struct rule *rule)
 {
 	const struct settings *settings = question->settings;
-	uint32_t port = rule_port(rule, question->address.port), cid = rule->target.cid;
-	if (cid == CID_ANY && question->side == SIDE_CONNECT)
-		cid = CID_LOCAL;
-	printf("  %s ", verb(question, rule));
-	if (cid == CID_ANY)
-		printf("any CID of this machine, ");
-	else
-		printf("CID %u, ", cid);
-	print_port(port);
-	if (!settings->emulated)
-		printf(", over AF_VSOCK\n");
-	else if (port == PORT_ANY)
-		printf(", emulated: a Unix socket in %s\n", settings->emulated);
-	else
-		printf(", emulated: the Unix socket %s/%u.%u\n", settings->emulated,
-			cid == CID_ANY || cid == CID_LOCAL ? settings->cid : cid, port);
-}
-
-static void print_unix_target(const struct question *question, const struct rule *rule)
-{
-	char host[NAME_TEXT], path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	names_host_text(question->settings->map, &question->address, host);
-	if (rule_path(rule, host, question->address.port, path))
-		printf("  %s the Unix socket %s\n", verb(question, rule), path);
-	else
-		puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a slash");
-}
-
-static void print_options(const struct rule *rule)
-{
-	if (rule->retry_ms)
-		printf("  keeps trying for %u ms while nobody listens (blocking connects)\n", rule->retry_ms);
-	if (rule->timeout_ms)
-		printf("  gives one attempt %u ms\n", rule->timeout_ms);
-	if (rule->allow_count) {
-		printf("  lets in");
-		for (uint32_t i = 0; i < rule->allow_count; i++)
-			printf("%s CID %u", i ? "," : "", rule->allow[i]);
-		printf(" and no other\n");
-	}
+	static char text[RULE_TEXT];
+	char host[NAME_TEXT];
+	names_host_text(settings->map, &question->address, host);
+	const struct asked asked = {.side = question->side,
+		.host = host,
+		.port = question->address.port,
+		.emulated = settings->emulated,
+		.own_cid = settings->cid};
+	rule_explain(rule, &asked, text, sizeof(text));
+	fputs(text, stdout);
 }
 
 /* Why no rule sends the address anywhere. */
@@ -169,32 +121,12 @@ static bool stands_for_a_peer(const struct question *question)
 	       prefix_contains(&ranges->peers6, question->address.ip);
 }
 
-static void print_verdict(const struct question *question, const struct verdict *verdict)
+static void print_reserved(const struct question *question, const struct verdict *verdict)
 {
-	switch (verdict->kind) {
-	case VERDICT_IP:
-		printf("  %s\n", verdict->rule ? "left to IP" : "no rule takes it: left to IP");
-		break;
-	case VERDICT_RESERVED:
-		printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
-			strerror(verdict->error));
-		if (question->side == SIDE_LISTEN && stands_for_a_peer(question))
-			puts("  (a client may bind to this machine's own address, and connect from there)");
-		break;
-	case VERDICT_REFUSED:
-		printf("  fails: %s\n", strerror(verdict->error));
-		break;
-	case VERDICT_NAMES:
-		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
-		break;
-	case VERDICT_MAPPED:
-		if (verdict->rule->target.kind == TARGET_UNIX)
-			print_unix_target(question, verdict->rule);
-		else
-			print_cid_target(question, verdict->rule);
-		print_options(verdict->rule);
-		break;
-	}
+	printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
+		strerror(verdict->error));
+	if (question->side == SIDE_LISTEN && stands_for_a_peer(question))
+		puts("  (a client may bind to this machine's own address, and connect from there)");
 }
 
 /* Said only where UDP's way is another than TCP's. */
@@ -221,7 +153,12 @@ static void print_decision(const struct question *question, const struct sources
 	}
 	if (verdict.rule)
 		print_rule(sources, verdict.rule);
-	print_verdict(question, &verdict);
+	if (verdict.kind == VERDICT_RESERVED)
+		print_reserved(question, &verdict);
+	else if (verdict.rule)
+		print_target(question, verdict.rule);
+	else
+		puts("  no rule takes it: left to IP");
 	print_udp(question, &verdict);
 }
 

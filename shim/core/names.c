@@ -135,7 +135,7 @@ static bool port_taken(const struct map *map, const struct entry *const found[],
 	if (number == RULE_NONE)
 		return false;
 	const struct rule *rule = &map->rules[number - 1];
-	return rule->host.kind != HOST_ANY && rule_leads_somewhere(rule);
+	return rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS);
 }
 
 /* Where a rule begins to win, it or an earlier one begins or ends: those ports are all that need be tried. */

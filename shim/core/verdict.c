@@ -11,7 +11,7 @@ static const struct rule *own_listener(const struct map *map, const struct addre
 	if (names_number(map, address) == 0)
 		return NULL;
 	const struct rule *rule = map_find(map, SIDE_LISTEN, address);
-	return rule && rule->host.kind != HOST_ANY && rule_leads_somewhere(rule) ? rule : NULL;
+	return rule && rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS) ? rule : NULL;
 }
 
 /* What becomes of an address that no rule sends anywhere. */
@@ -23,20 +23,22 @@ static void leave_to_ip(struct verdict *verdict, const struct map *map, enum sid
 	verdict->error = side == SIDE_LISTEN ? EADDRNOTAVAIL : EHOSTUNREACH;
 }
 
+static enum verdict_kind kind_of(const struct rule *rule)
+{
+	if (target_has(rule, TARGET_CARRIED))
+		return VERDICT_MAPPED;
+	if (target_has(rule, TARGET_LEADS))
+		return VERDICT_NAMES;
+	return rule->target.kind == TARGET_REFUSE ? VERDICT_REFUSED : VERDICT_IP;
+}
+
 static void judge_stream(struct verdict *verdict, const struct map *map, enum side side)
 {
-	static const enum verdict_kind kinds[] = {
-		[TARGET_CID] = VERDICT_MAPPED,
-		[TARGET_UNIX] = VERDICT_MAPPED,
-		[TARGET_NAMES] = VERDICT_NAMES,
-		[TARGET_REFUSE] = VERDICT_REFUSED,
-		[TARGET_DIRECT] = VERDICT_IP,
-	};
 	const struct rule *rule = map_find(map, side, &verdict->address);
 	if (!rule && side == SIDE_CONNECT)
 		rule = own_listener(map, &verdict->address);
 	verdict->rule = rule;
-	verdict->kind = rule ? kinds[rule->target.kind] : VERDICT_IP;
+	verdict->kind = rule ? kind_of(rule) : VERDICT_IP;
 	if (verdict->kind == VERDICT_IP)
 		leave_to_ip(verdict, map, side);
 	else if (verdict->kind == VERDICT_REFUSED)
