@@ -3,6 +3,7 @@
 #include "environment.h"
 #include "socket/stream.h"
 #include "state/fd.h"
+#include "system/cancel.h"
 #include "system/libc.h"
 #include "system/log.h"
 #include "transport/ports.h"
@@ -30,6 +31,7 @@ __attribute__((constructor)) static void start(void)
 	if (!settings_read(&settings, environ, message))
 		refuse(message);
 	libc_start();
+	cancel_start();
 	log_start(&settings);
 	if (settings.follow)
 		environment_start(environ);
