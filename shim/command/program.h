@@ -5,6 +5,8 @@
 #ifndef IP2VSOCK_PROGRAM_H
 #define IP2VSOCK_PROGRAM_H
 
+#include "core/settings.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +40,7 @@ void script_env_program(const char *argument, char program[256]);
 /* Reads a file's struct elf: 0, ENOEXEC if it is none, or another errno. */
 int elf_read_file(struct elf *elf, const char *path);
 
-enum { EXIT_REFUSED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 struct program {
 	char path[PATH_MAX];			  /* the file to execute, found by PATH as execvp does */

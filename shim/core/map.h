@@ -84,6 +84,17 @@ const struct map *map_build(const char *name, const char *text, size_t length, c
  * Returns its length; always ends in NUL, cut to `size`. */
 size_t map_error_format(const struct map_error *error, char *text, size_t size);
 
+/* What a map asks for, as a whole. A rule: one of that kind, NULL: there is none. */
+struct summary {
+	uint32_t listen_rules, names_rules, unix_rules; /* how many listen, have the target names, unix: */
+	bool cids;					/* a rule has a CID as its target */
+	const struct rule *to_local;			/* connects to CID 1, or listens there */
+	const struct rule *to_remote;			/* connects to another machine */
+	const struct rule *low_port;			/* listens on a vsock port below 1024 */
+	const struct rule *at_one_cid;			/* listens at the CID of one transport, not 1 */
+};
+const struct summary *map_summary(const struct map *map);
+
 uint32_t map_count(const struct map *map); /* rules */
 const struct rule *map_rule(const struct map *map, uint32_t index);
 
@@ -100,6 +111,9 @@ uint32_t rule_port(const struct rule *rule, uint16_t port);
 /* Fills in {port} and {host} ("*", if the host isn't known, never happens on a checked map). TARGET_UNIX
  * only. false: the path wouldn't fit a sockaddr_un, or {host} holds a slash. */
 bool rule_path(const struct rule *rule, const char *host, uint16_t port, char path[108]);
+/* The first listen rule with a CID that leads to this vsock port, among at most `most` of them; *own is the
+ * TCP port that it stands for. NULL: none. */
+const struct rule *map_listener(const struct map *map, uint32_t port, uint32_t most, uint16_t *own);
 /* The rule as it was understood, one line, in canonical form (what --check prints). */
 size_t rule_format(const struct rule *rule, char *text, size_t size);
 /* The earlier rule that takes all that this one matches, so that nothing can reach it; the rule itself where

@@ -71,7 +71,10 @@ struct map {
 	uint32_t *named; /* places of entries by their `named`; at 0 nothing */
 	uint32_t named_count;
 	struct side_index sides[2];
+	struct summary summary;
 };
+
+void summarize(struct map *map); /* fills in the summary of its rules */
 
 static inline struct entry *entry_at(const struct map *map, uint32_t place)
 {

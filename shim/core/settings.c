@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "settings.h"
 
+#include "errno.h"
 #include "text.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -269,13 +269,10 @@ static bool read_map(struct settings *settings, const char *text, char message[S
 
 bool settings_read(struct settings *settings, char *const *environ, char message[SETTINGS_MESSAGE])
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	const char *values[VARIABLES] = {NULL};
 	*settings = (struct settings){.map = NULL};
-	bool good = read_environment(environ, values, message) && read_ranges(settings, values, message) &&
-		    read_transport(settings, values, message) && read_log(settings, values[LOG], message) &&
-		    read_follow(settings, values[FOLLOW], message) &&
-		    read_map(settings, values[MAP], message);
-	errno = saved;
-	return good;
+	return read_environment(environ, values, message) && read_ranges(settings, values, message) &&
+	       read_transport(settings, values, message) && read_log(settings, values[LOG], message) &&
+	       read_follow(settings, values[FOLLOW], message) && read_map(settings, values[MAP], message);
 }

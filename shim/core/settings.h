@@ -21,6 +21,10 @@ struct settings {
 };
 
 enum { SETTINGS_MESSAGE = 2048 };
+enum {
+	EXIT_REFUSED = 125
+}; /* the status of a program that isn't run, or ended, as the settings or the command
+      refuse it: as of env(1) */
 
 /* Reads the environment `environ` (NULL-terminated "NAME=value" strings). Uses open, read, mmap: no malloc,
  * no stdio on the way that succeeds. The strings are copied, so the program may overwrite its environment

@@ -3,9 +3,8 @@
  * Programs that take it for the end before they read lose the rest (stunnel). So poll() leaves it out while
  * only the peer has closed; without Unix sockets as a carrier nothing is looked at. */
 #include "socket/stream.h"
+#include "system/clock.h"
 #include "system/libc.h"
-
-#include <time.h>
 
 /* Entries of the program's array for which an early POLLHUP was all: they are turned over, so that poll()
  * passes them by. */
@@ -41,13 +40,6 @@ static int strip(struct pollfd *fds, nfds_t count, int found, struct passed *pas
 		found--;
 	}
 	return found;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 __attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count, int timeout)

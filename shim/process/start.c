@@ -12,14 +12,12 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-enum { EXIT_MISTAKE = 125 };
-
 /* A program must not run with half a map, or none where there should be one. */
 static void refuse(const char *message)
 {
 	ssize_t written = write(STDERR_FILENO, message, strlen(message));
 	(void)written;
-	_exit(EXIT_MISTAKE);
+	_exit(EXIT_REFUSED);
 }
 
 __attribute__((constructor)) static void start(void)

@@ -34,9 +34,8 @@ static uint64_t mark_of(const struct sock *sock)
 void stream_mark(int fd, const struct sock *sock)
 {
 	uint64_t mark = mark_of(sock);
-	int saved = errno;
+	KEEP_ERRNO;
 	libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, sizeof mark);
-	errno = saved;
 }
 
 struct mark {
@@ -68,23 +67,6 @@ static struct mark read_mark(int fd)
 		mark.address.ip[15] = kind == MARK_IPV6_LOOPBACK;
 	}
 	return mark;
-}
-
-static const struct rule *listen_rule(const struct endpoint *local, uint16_t *port)
-{
-	for (uint32_t i = 0; i < map_count(shim.map); i++) {
-		const struct rule *rule = map_rule(shim.map, i);
-		if (rule->side != SIDE_LISTEN || rule->target.kind != TARGET_CID)
-			continue;
-		uint32_t first =
-			rule->target.keep_port ? rule->port_first : rule_port(rule, rule->port_first);
-		uint32_t offset = local->port - first;
-		if (offset > (uint32_t)(rule->port_last - rule->port_first))
-			continue;
-		*port = (uint16_t)(rule->port_first + offset);
-		return rule;
-	}
-	return NULL;
 }
 
 static struct endpoint endpoint_of(const struct transport *transport, int fd,
@@ -123,7 +105,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	uint16_t port = (uint16_t)sock->local.port;
 	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
 	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
-		rule = listen_rule(&sock->local, &port);
+		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
@@ -152,12 +134,10 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 
 bool stream_is_tcp(int fd)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	int domain = int_option(fd, SO_DOMAIN);
-	bool tcp = (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
-		   stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
-	errno = saved;
-	return tcp;
+	return (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
+	       stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
 }
 
 static struct sock *adopt_ip(int fd)
@@ -189,10 +169,9 @@ struct sock *stream_replaced(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock && !passive()) {
-		int saved = errno;
+		KEEP_ERRNO;
 		const struct transport *transport = transport_of_fd(fd);
 		sock = transport ? adopt_replaced(fd, transport) : NULL;
-		errno = saved;
 	}
 	return sock && is_replaced(sock) ? sock : NULL;
 }
@@ -217,11 +196,10 @@ struct sock *stream_of(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock) {
-		int saved = errno;
+		KEEP_ERRNO;
 		sock = stream_replaced(fd);
 		if (!sock)
 			sock = adopt_ip(fd);
-		errno = saved;
 	}
 	if (!sock || state_of(sock) == STATE_FOREIGN || (is_datagram(sock) && state_of(sock) == STATE_IP))
 		return NULL;
@@ -250,9 +228,8 @@ static void mark_inherited(int fd, void *context)
 
 void stream_mark_inherited(void)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	fd_each(NULL, mark_inherited, NULL);
-	errno = saved;
 }
 
 void stream_mark_sent(const struct msghdr *message)

@@ -24,9 +24,8 @@ struct sock *datagram_of(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock) {
-		int saved = errno;
+		KEEP_ERRNO;
 		sock = adopt(fd);
-		errno = saved;
 	}
 	return sock && is_datagram(sock) ? sock : NULL;
 }

@@ -463,11 +463,9 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 bool stream_closed_both_ways(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
-	int saved = errno;
-	bool closed = sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
-		      peer.revents & (POLLRDHUP | POLLHUP);
-	errno = saved;
-	return closed;
+	KEEP_ERRNO;
+	return sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
+	       peer.revents & (POLLRDHUP | POLLHUP);
 }
 
 uint8_t stream_tcp_state(int fd, const struct sock *sock)

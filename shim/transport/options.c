@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include "system/libc.h"
+#include "system/errno.h"
 #include "system/pool.h"
 
 #include <errno.h>
@@ -281,18 +281,16 @@ static void apply(const struct option *option, void *context)
 
 void options_apply(const struct options *options, int fd, uint32_t buffer)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	in_order(options, apply, &(struct carrier){fd, buffer});
-	errno = saved;
 }
 
 void options_apply_one(const struct options *options, int name, int fd, uint32_t buffer)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	const struct option *option = find(options, SOL_SOCKET, name);
 	if (option)
 		apply(option, &(struct carrier){fd, buffer});
-	errno = saved;
 }
 
 /* Options of type int that servers set on every connection, with the range that TCP takes: no need to ask it.
@@ -323,13 +321,6 @@ int options_scratch(const struct options *options, int family)
 	if (fd >= 0)
 		options_replay(options, fd);
 	return fd;
-}
-
-static void close_quietly(int fd)
-{
-	int saved = errno;
-	libc.close(fd);
-	errno = saved;
 }
 
 /* 0: TCP takes it, or can't be asked since this process has no fd left. It says what it made of a lingering

@@ -10,9 +10,7 @@ bool transport_unix_used;
 
 void transport_start(const struct settings *settings)
 {
-	transport_unix_used = settings->emulated != NULL;
-	for (uint32_t i = 0; !transport_unix_used && i < map_count(settings->map); i++)
-		transport_unix_used = map_rule(settings->map, i)->target.kind == TARGET_UNIX;
+	transport_unix_used = settings->emulated || map_summary(settings->map)->unix_rules;
 	if (!settings->emulated)
 		return;
 	transport_unix_start(settings);

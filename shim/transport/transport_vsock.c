@@ -2,7 +2,7 @@
 /* AF_VSOCK as the kernel has it. */
 #include "transport.h"
 
-#include "system/libc.h"
+#include "system/errno.h"
 #include "system/log.h"
 
 #include <errno.h>
@@ -25,10 +25,9 @@ static int vsock_open(int flags, uint32_t buffer)
 	}
 	/* The maximum first: a size above it is cut to it. Errors leave the kernel's default, which works. */
 	uint64_t size = buffer;
-	int saved = errno;
+	KEEP_ERRNO;
 	libc.setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
 	libc.setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
-	errno = saved;
 	return fd;
 }
 
@@ -68,7 +67,8 @@ static bool vsock_turn(uint32_t *turn)
 	struct place place;
 	struct sockaddr_vm address;
 	socklen_t length = sizeof address;
-	int saved = errno, fd = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	KEEP_ERRNO;
+	int fd = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool known = false;
 	if (fd >= 0) {
 		vsock_place(&(struct endpoint){CID_ANY, PORT_ANY}, &place);
@@ -78,7 +78,6 @@ static bool vsock_turn(uint32_t *turn)
 	}
 	if (known)
 		*turn = address.svm_port;
-	errno = saved;
 	return known;
 }
 
@@ -119,13 +118,12 @@ static uint32_t vsock_own_cid(uint32_t peer_cid)
 	if (peer_cid == CID_LOCAL)
 		return CID_LOCAL;
 	unsigned cid = CID_ANY;
-	int saved = errno;
+	KEEP_ERRNO;
 	int device = open("/dev/vsock", O_RDONLY | O_CLOEXEC); /* often absent in a container */
 	if (device >= 0) {
 		libc.ioctl(device, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid);
 		libc.close(device);
 	}
-	errno = saved;
 	return cid;
 }
 
