@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The ip2vsock command: checks the map, the library and the program, then becomes the program. */
-#include "core/settings.h"
-#include "outside/outside.h"
-#include "system/supervised.h"
 #include "doctor.h"
 #include "explain.h"
 #include "preload.h"
 #include "program.h"
 #include "sources.h"
+
+#include "core/settings.h"
+#include "outside/outside.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -170,9 +171,9 @@ static void set_log(const struct settings *settings)
 static bool find_library(char library[PATH_MAX], struct elf *own, char message[PRELOAD_MESSAGE])
 {
 	struct elf elf;
+	int error = elf_read_file(own, "/proc/self/exe");
 	if (!preload_library(library, message))
 		return false;
-	int error = elf_read_file(own, "/proc/self/exe");
 	if (!error && !(error = elf_read_file(&elf, library)) && elf_same_machine(&elf, own))
 		return true;
 	snprintf(message, PRELOAD_MESSAGE, "%s isn't a library for this command: %s; install both together",

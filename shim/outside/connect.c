@@ -603,7 +603,8 @@ static void connect_datagram(struct subject *subject, const struct sockaddr_stor
 			watched->stage = STAGE_CONNECTED;
 		fail(subject, error);
 	} else if (ranges_reserve(&shim.ranges, &asked)) {
-		report_unreachable(&asked, true);
+		if (asked.port && asked.port != 9) /* resolvers sort addresses by which of them could be reached */
+			report_unreachable(&asked, true);
 		fail(subject, EHOSTUNREACH);
 	} else {
 		int error = watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
