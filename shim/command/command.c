@@ -47,8 +47,10 @@ static const char usage[] =
 	"  --check    print the map as it was understood\n"
 	"  --explain  say which rule decides about an address, and what happens\n"
 	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
-	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by itself\n"
-	"             ip2vsock preloads where it can, and supervises static programs, Go's and other libcs')\n"
+	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by "
+	"itself\n"
+	"             ip2vsock preloads where it can, and supervises static programs, Go's and other "
+	"libcs')\n"
 	"  --version, --help\n"
 	"\n"
 	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
@@ -240,7 +242,8 @@ static void check_supervisor(const struct settings *settings)
 	if (!supervised(&of_outer))
 		return;
 	if (of_outer != supervised_identity(settings))
-		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the kernel allows one: "
+		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the "
+				   "kernel allows one: "
 				   "give that one all the rules");
 }
 

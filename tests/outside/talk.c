@@ -152,7 +152,8 @@ static int longer(const void *one, const void *other)
 	return (a > b) - (a < b);
 }
 
-/* head: what 95 % of 200 refused connections take at most while others wait, in microseconds; the rest is the machine's. */
+/* head: what 95 % of 200 refused connections take at most while others wait, in microseconds; the rest is the
+ * machine's. */
 static int head(void)
 {
 	enum { DIALS = 200 };
