@@ -50,8 +50,8 @@ static void write_rule(struct text *text, const struct rule *rule)
 	text_add(text, "]");
 }
 
-void report(const char *what, const struct address *address, const struct rule *rule, const struct endpoint *endpoint,
-	const char *outcome)
+void report(const char *what, const struct address *address, const struct rule *rule,
+	const struct endpoint *endpoint, const char *outcome)
 {
 	char line[512], host[NAME_TEXT] = "", where[ENDPOINT_TEXT] = "", ip[ADDRESS_PORT_TEXT];
 	struct text text = text_in(line, sizeof line);
@@ -63,8 +63,8 @@ void report(const char *what, const struct address *address, const struct rule *
 		endpoint_format(endpoint, where, sizeof where);
 	if (!rule || !names_host(shim.map, address, host, &pattern))
 		host[0] = '\0';
-	const char *const parts[] = {what, " ", ip, *host ? " (" : "", host, *host ? ")" : "", *where ? " = CID " : "",
-		where, ": ", outcome};
+	const char *const parts[] = {what, " ", ip, *host ? " (" : "", host, *host ? ")" : "",
+		*where ? " = CID " : "", where, ": ", outcome};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		text_add(&text, parts[i]);
 	if (rule)
