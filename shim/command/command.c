@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The ip2vsock command: checks the map, the library and the program, then becomes the program. */
 #include "core/settings.h"
+#include "outside/outside.h"
+#include "system/supervised.h"
 #include "doctor.h"
 #include "explain.h"
 #include "preload.h"
@@ -19,11 +21,14 @@
 extern char **environ;
 
 enum mode { MODE_RUN, MODE_CHECK = 256, MODE_EXPLAIN, MODE_DOCTOR, MODE_VERSION, MODE_HELP };
+enum { OPTION_INSIDE = MODE_HELP + 1, OPTION_OUTSIDE, OPTION_NAME };
 
 struct options {
 	enum mode mode;
 	const char **rules, **files; /* in the order given, each ends with NULL */
 	bool verbose;
+	bool inside, outside; /* chosen by hand */
+	char *name;	      /* the program's argv[0]; NULL: as it was given */
 	char **rest;
 	int rest_count;
 };
@@ -41,6 +46,8 @@ static const char usage[] =
 	"  --check    print the map as it was understood\n"
 	"  --explain  say which rule decides about an address, and what happens\n"
 	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
+	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by itself\n"
+	"             ip2vsock preloads where it can, and supervises static programs, Go's and other libcs')\n"
 	"  --version, --help\n"
 	"\n"
 	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
@@ -77,7 +84,9 @@ static void read_options(struct options *options, int count, char **arguments)
 {
 	static const struct option names[] = {{"check", no_argument, NULL, MODE_CHECK},
 		{"explain", no_argument, NULL, MODE_EXPLAIN}, {"doctor", no_argument, NULL, MODE_DOCTOR},
-		{"version", no_argument, NULL, MODE_VERSION}, {"help", no_argument, NULL, MODE_HELP}, {0}};
+		{"version", no_argument, NULL, MODE_VERSION}, {"help", no_argument, NULL, MODE_HELP},
+		{"inside", no_argument, NULL, OPTION_INSIDE}, {"outside", no_argument, NULL, OPTION_OUTSIDE},
+		{"name", required_argument, NULL, OPTION_NAME}, {0}};
 	static char name[] = "ip2vsock";
 	size_t rules = 0, files = 0;
 	options->rules = need(calloc((size_t)count + 1, sizeof(char *)));
@@ -90,6 +99,12 @@ static void read_options(struct options *options, int count, char **arguments)
 			options->files[files++] = optarg;
 		else if (option == 'v')
 			options->verbose = true;
+		else if (option == OPTION_INSIDE)
+			options->inside = true;
+		else if (option == OPTION_OUTSIDE)
+			options->outside = true;
+		else if (option == OPTION_NAME)
+			options->name = optarg;
 		else if (option == '?')
 			fail(EXIT_REFUSED, "see ip2vsock --help");
 		else if (options->mode && options->mode != (enum mode)option)
@@ -101,6 +116,8 @@ static void read_options(struct options *options, int count, char **arguments)
 	options->rest = arguments + optind;
 	options->rest_count = count - optind;
 	int most = options->mode == MODE_EXPLAIN ? 2 : 0;
+	if (options->inside && options->outside)
+		fail(EXIT_REFUSED, "--inside and --outside: only one of them can be; see ip2vsock --help");
 	if (options->mode && options->rest_count > most)
 		fail(EXIT_REFUSED, "unexpected “%s”; see ip2vsock --help", options->rest[most]);
 	if (!options->mode && !options->rest_count)
@@ -179,30 +196,104 @@ static void explain(
 			options->rest[0], options->rest[1]);
 }
 
+struct start {
+	const struct program *program;
+	char **arguments;
+	int count;
+};
+
 /* As execvp, which hands a file that the kernel doesn't know to the shell; program_check has judged that. */
-__attribute__((noreturn)) static void run(const struct program *program, char **arguments, int count)
+__attribute__((noreturn)) static void run(void *context)
 {
 	static char name[] = _PATH_BSHELL;
-	execv(program->path, arguments);
+	const struct start *start = context;
+	execv(start->program->path, start->arguments);
 	if (errno == ENOEXEC) {
-		char **shell = need(calloc((size_t)count + 2, sizeof(char *)));
+		char **shell = need(calloc((size_t)start->count + 2, sizeof(char *)));
 		shell[0] = name;
-		shell[1] = (char *)program->path;
-		memcpy(shell + 2, arguments + 1, (size_t)count * sizeof(char *));
+		shell[1] = (char *)start->program->path;
+		memcpy(shell + 2, start->arguments + 1, (size_t)start->count * sizeof(char *));
 		execv(name, shell);
 		free(shell);
 	}
 	fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s can't be executed: %s",
-		program->path, strerror(errno));
+		start->program->path, strerror(errno));
+}
+
+/* A supervised program and its children need no library: what the map takes is taken outside. */
+static void set_no_preload(void)
+{
+	const char *present = getenv("LD_PRELOAD");
+	char *rest = present ? need(preload_without(present)) : NULL;
+	if (rest && *rest)
+		set("LD_PRELOAD", rest);
+	else
+		unsetenv("LD_PRELOAD");
+	free(rest);
+}
+
+/* Below a supervisor another one isn't possible, nor needed. */
+static void check_supervisor(const struct settings *settings)
+{
+	uint64_t of_outer;
+	if (!supervised(&of_outer))
+		return;
+	if (of_outer != supervised_identity(settings))
+		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the kernel allows one: "
+				   "give that one all the rules");
+}
+
+static void check_program(struct program *program, const struct options *options, const struct elf *own)
+{
+	int status = program_check(program, options->rest[0], own);
+	if (status && (status != EXIT_REFUSED || !program->foreign || options->inside))
+		fail(status, "%s", program->message);
+}
+
+/* What can be preloaded is preloaded; what can't, and what is to be, is supervised. */
+static int run_program(const struct options *options, const struct settings *settings)
+{
+	static struct program program;
+	static struct elf own;
+	char library[PATH_MAX], message[PRELOAD_MESSAGE];
+	uint64_t identity;
+	bool found = find_library(library, &own, message);
+	check_supervisor(settings);
+	check_program(&program, options, &own);
+	struct start start = {&program, options->rest, options->rest_count};
+	if (options->name)
+		start.arguments[0] = options->name;
+	if (supervised(&identity)) {
+		set_no_preload();
+		run(&start);
+	}
+	if (program.foreign || options->outside) {
+		set_no_preload();
+		return outside_run(settings, run, &start);
+	}
+	if (!found)
+		fail(EXIT_REFUSED, "%s", message);
+	char *preload = need(preload_value(library, getenv("LD_PRELOAD")));
+	set("LD_PRELOAD", preload);
+	free(preload);
+	run(&start);
+}
+
+static int run_doctor(const struct settings *settings)
+{
+	static struct elf own;
+	char library[PATH_MAX], message[PRELOAD_MESSAGE];
+	bool found = find_library(library, &own, message);
+	char *preload = need(preload_value(found ? library : "", getenv("LD_PRELOAD")));
+	bool healthy = doctor(settings, preload, found ? NULL : message);
+	free(preload);
+	return !healthy;
 }
 
 int main(int count, char **arguments)
 {
-	static struct program program;
-	static struct elf own;
 	static struct options options;
 	struct settings settings;
-	char library[PATH_MAX], message[PRELOAD_MESSAGE];
 
 	read_options(&options, count, arguments);
 	if (options.mode == MODE_VERSION || options.mode == MODE_HELP) {
@@ -230,16 +321,5 @@ int main(int count, char **arguments)
 		return 0;
 	}
 
-	bool found = find_library(library, &own, message);
-	char *preload = need(preload_value(found ? library : "", getenv("LD_PRELOAD")));
-	if (options.mode == MODE_DOCTOR)
-		return !doctor(&settings, preload, found ? NULL : message);
-	if (!found)
-		fail(EXIT_REFUSED, "%s", message);
-
-	set("LD_PRELOAD", preload);
-	int status = program_check(&program, options.rest[0], &own);
-	if (status)
-		fail(status, "%s", program.message);
-	run(&program, options.rest, options.rest_count);
+	return options.mode == MODE_DOCTOR ? run_doctor(&settings) : run_program(&options, &settings);
 }

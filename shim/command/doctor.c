@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "doctor.h"
 
+#include "system/kernel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -33,47 +35,6 @@ __attribute__((format(printf, 3, 4))) static void say(
 #define note(...) say("note", __VA_ARGS__)
 #define bad(...) (healthy = false, say("BAD", __VA_ARGS__))
 #define remedy(...) say("", "", __VA_ARGS__)
-
-/* What the map in force asks of the kernel. */
-struct needs {
-	bool cids;	   /* a rule goes to a CID or listens at one; so it is taken to be without a map */
-	uint32_t local;	   /* a rule that connects to CID 1, by number */
-	uint32_t remote;   /* one that connects to another machine */
-	uint32_t low_port; /* one that listens on a port below 1024 */
-	uint32_t foreign;  /* one that listens at one CID, foreign_cid, that must be this machine's */
-	uint32_t foreign_cid;
-};
-
-static void need_listener(struct needs *needs, const struct rule *rule)
-{
-	bool all_ports = rule->port_first == 0 && rule->port_last == UINT16_MAX;
-	if (!all_ports && rule_port(rule, rule->port_first) < 1024)
-		needs->low_port = rule->number;
-	if (rule->target.cid == CID_LOCAL) {
-		needs->local = rule->number;
-	} else if (rule->target.cid != CID_ANY) {
-		needs->foreign = rule->number;
-		needs->foreign_cid = rule->target.cid;
-	}
-}
-
-static struct needs needs_of(const struct map *map)
-{
-	struct needs needs = {.cids = !map};
-	for (uint32_t i = 0; map && i < map_count(map); i++) {
-		const struct rule *rule = map_rule(map, i);
-		if (rule->target.kind != TARGET_CID)
-			continue;
-		needs.cids = true;
-		if (rule->side == SIDE_LISTEN)
-			need_listener(&needs, rule);
-		else if (rule->target.cid == CID_LOCAL)
-			needs.local = rule->number;
-		else if (rule->target.cid > CID_HOST)
-			needs.remote = rule->number;
-	}
-	return needs;
-}
 
 /* Runs this command again, with the library preloaded and a map that it must refuse: --version succeeds only
  * if it isn't loaded. What the loader says about that is on the pipe. */
@@ -197,40 +158,60 @@ static uint32_t own_cid(void)
 	return cid;
 }
 
-static void check_loopback(int fd, const struct needs *needs)
+/* See vsock_local.h: before Linux 5.6 a guest's own CID loops instead. */
+static void check_loopback(int fd, uint32_t own, const struct summary *needs)
 {
 	struct sockaddr_vm local = {
 		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
+	const struct rule *rule = needs->at_local ? needs->at_local : needs->to_local;
+	bool old = kernel_is_before(5, 6), by_own_cid = old && own != CID_ANY && own > CID_HOST;
 	if (!bind(fd, (const struct sockaddr *)&local, sizeof(local))) {
 		ok("loopback", "CID 1 is this machine");
-	} else if (needs->local) {
-		bad("loopback", "none, but rule %u needs CID 1: %s", needs->local, strerror(errno));
-		remedy("modprobe vsock_loopback (Linux 5.6 or newer), or let the rule go to another CID");
+	} else if (by_own_cid && !needs->at_local) {
+		ok("loopback", "before Linux 5.6 CID 1 is not this machine; local goes to its own CID, %u",
+			own);
+	} else if (rule) {
+		bad("loopback", "none, but rule %u needs CID 1: %s", rule->number, strerror(errno));
+		remedy("%s", by_own_cid ? "Linux 5.6 and newer can listen at local; here, listen at any with "
+					  "allow=local"
+			     : old	? "/dev/vsock is needed, which tells this machine's own CID"
+					: "modprobe vsock_loopback, or let the rule go to another CID");
 	} else {
-		note("loopback",
-			"none (modprobe vsock_loopback); a connection to CID 1 would leave this machine");
+		note("loopback", "none (modprobe vsock_loopback); what goes to local fails, and leaves this "
+				 "machine nowhere");
 	}
 }
 
-static void check_machines(uint32_t own, const struct needs *needs)
+/* Since Linux 7.0 a network namespace may have CIDs of its own. */
+static void check_namespace(void)
 {
-	if (own == NO_TRANSPORT && needs->remote) {
+	static const char path[] = "/proc/sys/net/vsock/ns_mode";
+	if (file_has(path, "local"))
+		note("CIDs", "of this network namespace alone (%s): other machines don't reach it", path);
+	else if (file_has(path, "global"))
+		ok("CIDs", "those of the whole machine (%s)", path);
+}
+
+static void check_machines(uint32_t own, const struct summary *needs)
+{
+	if (own == NO_TRANSPORT && needs->to_remote) {
 		bad("machines", "rule %u goes to another machine, but no transport to one is loaded",
-			needs->remote);
+			needs->to_remote->number);
 		remedy("in a virtual machine: modprobe vmw_vsock_virtio_transport (KVM, Nitro, Firecracker), "
 		       "vmw_vsock_vmci_transport, hv_sock; on a host: modprobe vhost_vsock");
 	}
-	if (needs->foreign && own != CID_ANY && own != needs->foreign_cid) {
-		bad("machines", "rule %u listens at CID %u, which is not this machine's", needs->foreign,
-			needs->foreign_cid);
+	const struct rule *listener = needs->at_one_cid;
+	if (listener && own != CID_ANY && own != listener->target.cid) {
+		bad("machines", "rule %u listens at CID %u, which is not this machine's", listener->number,
+			listener->target.cid);
 		remedy("listen at any, and say allow=%u if only that machine may connect",
-			needs->foreign_cid);
+			listener->target.cid);
 	}
 }
 
 /* capable() asks for the capability in the first user namespace, whose inode number is fixed
  * (PROC_USER_INIT_INO). */
-static void check_low_ports(const struct needs *needs)
+static void check_low_ports(const struct summary *needs)
 {
 	struct stat namespace;
 	unsigned long long effective = 0;
@@ -249,14 +230,14 @@ static void check_low_ports(const struct needs *needs)
 	const char *why = capable ? "in a user namespace, as in rootless containers, AF_VSOCK never grants it"
 				  : "this needs CAP_NET_BIND_SERVICE";
 	if (needs->low_port) {
-		bad("ports", "rule %u listens on a vsock port below 1024: %s", needs->low_port, why);
+		bad("ports", "rule %u listens on a vsock port below 1024: %s", needs->low_port->number, why);
 		remedy("map the port to a higher one: listen *:80=any:8080");
 	} else {
 		note("ports", "below 1024 can't be listened on: %s", why);
 	}
 }
 
-static void check_kernel(const struct needs *needs)
+static void check_kernel(const struct summary *needs)
 {
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
@@ -264,8 +245,10 @@ static void check_kernel(const struct needs *needs)
 		return;
 	}
 	ok("AF_VSOCK", "sockets can be made");
-	check_machines(own_cid(), needs);
-	check_loopback(fd, needs);
+	uint32_t own = own_cid();
+	check_namespace();
+	check_machines(own, needs);
+	check_loopback(fd, own, needs);
 	check_low_ports(needs);
 	close(fd);
 }
@@ -286,7 +269,8 @@ static void check_emulation(const struct settings *settings)
 
 bool doctor(const struct settings *settings, const char *preload, const char *missing)
 {
-	struct needs needs = needs_of(settings->map);
+	/* Without a map CIDs are taken to be wanted. */
+	struct summary needs = settings->map ? *map_summary(settings->map) : (struct summary){.cids = true};
 	healthy = true;
 	check_library(preload, missing);
 	check_settings(settings);

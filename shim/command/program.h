@@ -5,6 +5,8 @@
 #ifndef IP2VSOCK_PROGRAM_H
 #define IP2VSOCK_PROGRAM_H
 
+#include "core/settings.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,11 +40,12 @@ void script_env_program(const char *argument, char program[256]);
 /* Reads a file's struct elf: 0, ENOEXEC if it is none, or another errno. */
 int elf_read_file(struct elf *elf, const char *path);
 
-enum { EXIT_REFUSED = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 struct program {
 	char path[PATH_MAX];			  /* the file to execute, found by PATH as execvp does */
 	char message[2 * PATH_MAX + ELF_REFUSAL]; /* why not, a sentence without "ip2vsock: " and newline */
+	bool foreign; /* it could be executed; only the library can't be preloaded into it */
 };
 
 /* 0: run program->path. Else the exit status, with program->message. `own` is the command's own. */

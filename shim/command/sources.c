@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sources.h"
 
+#include "core/settings.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +17,7 @@ static void *need(void *memory)
 	if (memory)
 		return memory;
 	fputs("ip2vsock: out of memory\n", stderr);
-	exit(125);
+	exit(EXIT_REFUSED);
 }
 
 static void *map_memory(void *context, size_t size)

@@ -228,5 +228,6 @@ const struct map *map_build(const char *name, const char *text, size_t length, c
 	map->ranges = *ranges;
 	if (!rules_parse(map, name, text, length, source, error) || !build_index(&builder, name, error))
 		return NULL;
+	summarize(map);
 	return map;
 }

@@ -6,8 +6,7 @@
 #include "settings.h"
 
 extern struct settings shim;
-extern uint32_t shim_listen_rules; /* how many of the map's rules are listen rules */
-extern uint32_t shim_names_rules;  /* … and how many have the target names */
+extern struct summary shim_rules; /* of its map */
 
 /* Once, at start, with a map: from here on the hooks take part. */
 void shim_start(const struct settings *settings);

@@ -3,9 +3,8 @@
  * Programs that take it for the end before they read lose the rest (stunnel). So poll() leaves it out while
  * only the peer has closed; without Unix sockets as a carrier nothing is looked at. */
 #include "socket/stream.h"
+#include "system/clock.h"
 #include "system/libc.h"
-
-#include <time.h>
 
 /* Entries of the program's array for which an early POLLHUP was all: they are turned over, so that poll()
  * passes them by. */
@@ -19,7 +18,9 @@ static bool hung_up_early(const struct pollfd *one)
 	if (!(one->revents & POLLHUP) || one->revents & POLLERR)
 		return false;
 	const struct sock *sock = stream_known(one->fd);
-	if (!sock || sock->transport != &transport_unix || sock->shut_write)
+	const struct transport *transport =
+		sock ? sock->transport : NULL; /* another thread may be closing it */
+	if (!transport || !transport->hangs_up_early || sock->shut_write)
 		return false;
 	enum sock_state state = (enum sock_state)atomic_load(&sock->state);
 	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->refused);
@@ -43,13 +44,6 @@ static int strip(struct pollfd *fds, nfds_t count, int found, struct passed *pas
 	return found;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 __attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count, int timeout)
 {
 	struct passed passed = {.count = 0};
@@ -69,13 +63,13 @@ __attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count,
 
 int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-	return transport_unix_used ? poll_unix(fds, count, timeout) : libc.poll(fds, count, timeout);
+	return transport_hangs_up_early ? poll_unix(fds, count, timeout) : libc.poll(fds, count, timeout);
 }
 
 #ifdef __GLIBC__
 int hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 {
-	return transport_unix_used && count <= size / sizeof *fds
+	return transport_hangs_up_early && count <= size / sizeof *fds
 		       ? poll_unix(fds, count, timeout)
 		       : libc.__poll_chk(fds, count, timeout, size);
 }

@@ -3,9 +3,8 @@
 #include "core/shim.h"
 #include "socket/datagram.h"
 #include "system/cancel.h"
-#include "system/libc.h"
+#include "system/errno.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 
 static struct sock *held(int fd, struct sock *(*find)(int fd))
@@ -37,8 +36,7 @@ static int with_entry(int fd, int family)
 	if (fd_open(fd, family) || in_vfork_child)
 		return fd;
 	libc.close(fd);
-	errno = (unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE;
-	return -1;
+	return fail((unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE);
 }
 
 int hook_socket(int domain, int type, int protocol)
@@ -50,7 +48,7 @@ int hook_socket(int domain, int type, int protocol)
 	if ((domain == AF_INET || domain == AF_INET6) && stream &&
 		(protocol == 0 || stream_is_tcp_protocol(protocol)))
 		return with_entry(fd, domain);
-	if (shim_names_rules && (domain == AF_INET || domain == AF_INET6) &&
+	if (shim_rules.names_rules && (domain == AF_INET || domain == AF_INET6) &&
 		(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&
 		(protocol == 0 || protocol == IPPROTO_UDP))
 		fd_open_datagram(fd, domain);
@@ -126,10 +124,8 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 		struct sock *sock = held(fd, stream_of);
 		if (sock)
 			return WHOLE(sock, stream_bind(fd, sock, address, length));
-		if (concerns_us(SIDE_LISTEN, address, length, &wanted) && stream_is_tcp(fd)) {
-			errno = ENOBUFS;
-			return -1;
-		}
+		if (concerns_us(SIDE_LISTEN, address, length, &wanted) && stream_is_tcp(fd))
+			return fail(ENOBUFS);
 	}
 	return libc.bind(fd, address, length);
 }
@@ -139,10 +135,8 @@ int hook_listen(int fd, int backlog)
 	struct sock *sock = held(fd, stream_of);
 	if (sock)
 		return WHOLE(sock, stream_listen(fd, sock, backlog));
-	if (shim_active() && shim_listen_rules && stream_is_tcp(fd)) { /* as in bind() */
-		errno = ENOBUFS;
-		return -1;
-	}
+	if (shim_active() && shim_rules.listen_rules && stream_is_tcp(fd)) /* as in bind() */
+		return fail(ENOBUFS);
 	return libc.listen(fd, backlog);
 }
 
@@ -151,10 +145,9 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 	struct sock *sock = held(fd, stream_replaced);
 	if (sock)
 		return WHOLE(sock, stream_accept(fd, sock, address, length, flags));
-	if (shim_active() && fd_is_beyond_us(fd) && !fd_tracked(fd) && transport_of_fd(fd)) {
-		errno = (unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE; /* whom its rule allows can't be known */
-		return -1;
-	}
+	if (shim_active() && fd_is_beyond_us(fd) && !fd_tracked(fd) && transport_of_fd(fd))
+		return fail(
+			(unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE); /* whom its rule allows can't be known */
 	int accepted = flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
 					      : libc.accept4(fd, address, length, flags);
 	if (accepted < 0)

@@ -2,6 +2,7 @@
 #include "core/shim.h"
 #include "environment.h"
 #include "socket/stream.h"
+#include "socket/stream_end.h"
 #include "state/fd.h"
 #include "system/libc.h"
 #include "system/log.h"
@@ -12,14 +13,12 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-enum { EXIT_MISTAKE = 125 };
-
 /* A program must not run with half a map, or none where there should be one. */
 static void refuse(const char *message)
 {
 	ssize_t written = write(STDERR_FILENO, message, strlen(message));
 	(void)written;
-	_exit(EXIT_MISTAKE);
+	_exit(EXIT_REFUSED);
 }
 
 __attribute__((constructor)) static void start(void)
@@ -39,6 +38,7 @@ __attribute__((constructor)) static void start(void)
 		return;
 	fd_start();
 	stream_start();
+	stream_end_start();
 	transport_start(&settings);
 	ports_start();
 	if (!settings.log_path && (stream_is_tcp(STDERR_FILENO) || transport_of_fd(STDERR_FILENO)))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "res.h"
 
+#include "core/errno.h"
 #include "core/shim.h"
 #include "socket/nameserver.h"
 
-#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
@@ -54,11 +54,10 @@ static struct __res_state *own_state(void)
 
 bool res_is_ours(struct __res_state *state)
 {
-	if (!shim_names_rules)
+	if (!shim_rules.names_rules)
 		return false;
-	int saved = errno;
+	KEEP_ERRNO;
 	struct address server = first_server(state ? state : own_state());
-	errno = saved;
 	address_wildcard_to_loopback(&server);
 	return nameserver_at(&server);
 }

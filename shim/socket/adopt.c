@@ -7,12 +7,19 @@
 #include <string.h>
 #include <sys/uio.h>
 
-/* The mark stands in an option that has no effect on our transports, that no program uses on them and that
- * goes with the description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
+/* The mark stands in two options that have no effect on our transports, that no program uses on them and that
+ * go with the description through exec and over sockets. Each keeps 32 bits as they were set, on Linux 4.4
+ * and newer: SO_MAX_PACING_RATE, which has more only since 4.20 and with a 64-bit kernel, and
+ * SO_INCOMING_CPU. */
 enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
-static uint64_t mark_of(const struct sock *sock)
+/* kind: what it is of, and the port; number: an IPv4 address or a CID. */
+struct mark_words {
+	uint32_t kind, number;
+};
+
+static struct mark_words mark_of(const struct sock *sock)
 {
 	bool client = state_of(sock) == STATE_CONNECTED && !sock->accepted;
 	const struct address *address = client ? &sock->asked : &sock->name;
@@ -28,15 +35,15 @@ static uint64_t mark_of(const struct sock *sock)
 		number = sock->peer.cid;
 		port = (uint16_t)sock->peer.port;
 	}
-	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)number << 16 | port;
+	return (struct mark_words){(uint32_t)MARK << 24 | (uint32_t)(kind | flags) << 16 | port, number};
 }
 
 void stream_mark(int fd, const struct sock *sock)
 {
-	uint64_t mark = mark_of(sock);
-	int saved = errno;
-	libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, sizeof mark);
-	errno = saved;
+	struct mark_words mark = mark_of(sock);
+	KEEP_ERRNO;
+	if (libc.setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &mark.number, sizeof mark.number) == 0)
+		libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark.kind, sizeof mark.kind);
 }
 
 struct mark {
@@ -46,45 +53,34 @@ struct mark {
 	struct endpoint peer;
 };
 
+static bool read_word(int fd, int option, uint32_t *word)
+{
+	socklen_t length = sizeof *word;
+	return libc.getsockopt(fd, SOL_SOCKET, option, word, &length) == 0 && length == sizeof *word;
+}
+
 static struct mark read_mark(int fd)
 {
-	uint64_t bits = 0;
-	socklen_t length = sizeof bits;
-	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &bits, &length) < 0 ||
-		length != sizeof bits || bits >> 56 != MARK)
+	struct mark_words words;
+	if (!read_word(fd, SO_MAX_PACING_RATE, &words.kind) || words.kind >> 24 != MARK ||
+		!read_word(fd, SO_INCOMING_CPU, &words.number))
 		return (struct mark){.family = AF_INET, .address = address_ipv4(INADDR_ANY, 0)};
-	enum mark_kind kind = bits >> 48 & 0x3f;
-	uint32_t number = (uint32_t)(bits >> 16);
+	unsigned flags = words.kind >> 16 & 0xff;
+	enum mark_kind kind = flags & 0x3f;
+	uint16_t port = (uint16_t)words.kind;
 	struct mark mark = {
 		.there = true,
-		.accepted = bits >> 48 & MARK_ACCEPTED,
-		.shut = bits >> 48 & MARK_SHUT,
+		.accepted = flags & MARK_ACCEPTED,
+		.shut = flags & MARK_SHUT,
 		.family = kind == MARK_IPV4 ? AF_INET : AF_INET6,
-		.address = address_ipv4(number, (uint16_t)bits),
-		.peer = {number, (uint16_t)bits},
+		.address = address_ipv4(words.number, port),
+		.peer = {words.number, port},
 	};
 	if (kind == MARK_IPV6 || kind == MARK_IPV6_LOOPBACK) {
 		memset(mark.address.ip, 0, sizeof mark.address.ip);
 		mark.address.ip[15] = kind == MARK_IPV6_LOOPBACK;
 	}
 	return mark;
-}
-
-static const struct rule *listen_rule(const struct endpoint *local, uint16_t *port)
-{
-	for (uint32_t i = 0; i < map_count(shim.map); i++) {
-		const struct rule *rule = map_rule(shim.map, i);
-		if (rule->side != SIDE_LISTEN || rule->target.kind != TARGET_CID)
-			continue;
-		uint32_t first =
-			rule->target.keep_port ? rule->port_first : rule_port(rule, rule->port_first);
-		uint32_t offset = local->port - first;
-		if (offset > (uint32_t)(rule->port_last - rule->port_first))
-			continue;
-		*port = (uint16_t)(rule->port_first + offset);
-		return rule;
-	}
-	return NULL;
 }
 
 static struct endpoint endpoint_of(const struct transport *transport, int fd,
@@ -113,6 +109,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->transport = transport;
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
+	sock->peer.cid = transport_peer_cid(transport, sock->peer.cid);
 	if (mark.shut && !connected) { /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
 		connected = true;
 		if (mark.accepted)
@@ -123,7 +120,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	uint16_t port = (uint16_t)sock->local.port;
 	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
 	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
-		rule = listen_rule(&sock->local, &port);
+		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
 		memset(sock->name.ip, 0, sizeof sock->name.ip);
@@ -152,12 +149,10 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 
 bool stream_is_tcp(int fd)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	int domain = int_option(fd, SO_DOMAIN);
-	bool tcp = (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
-		   stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
-	errno = saved;
-	return tcp;
+	return (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
+	       stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
 }
 
 static struct sock *adopt_ip(int fd)
@@ -173,7 +168,7 @@ static struct sock *adopt_ip(int fd)
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
 		address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length))
 		sock->bound = sock->name.port != 0;
-	options_learn(&sock->options, fd);
+	options_learn(&sock->options, sock->family, fd);
 	sock->used = true;
 	sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
 	fd_enter(fd, sock);
@@ -189,10 +184,9 @@ struct sock *stream_replaced(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock && !passive()) {
-		int saved = errno;
+		KEEP_ERRNO;
 		const struct transport *transport = transport_of_fd(fd);
 		sock = transport ? adopt_replaced(fd, transport) : NULL;
-		errno = saved;
 	}
 	return sock && is_replaced(sock) ? sock : NULL;
 }
@@ -217,11 +211,10 @@ struct sock *stream_of(int fd)
 {
 	struct sock *sock = fd_sock(fd);
 	if (!sock) {
-		int saved = errno;
+		KEEP_ERRNO;
 		sock = stream_replaced(fd);
 		if (!sock)
 			sock = adopt_ip(fd);
-		errno = saved;
 	}
 	if (!sock || state_of(sock) == STATE_FOREIGN || (is_datagram(sock) && state_of(sock) == STATE_IP))
 		return NULL;
@@ -250,9 +243,8 @@ static void mark_inherited(int fd, void *context)
 
 void stream_mark_inherited(void)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	fd_each(NULL, mark_inherited, NULL);
-	errno = saved;
 }
 
 void stream_mark_sent(const struct msghdr *message)

@@ -5,6 +5,7 @@
 #include "stream_internal.h"
 
 #include "core/names.h"
+#include "system/clock.h"
 #include "transport/transport_unix.h"
 
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 struct attempt {
@@ -32,13 +32,6 @@ struct attempt {
 };
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
  */
@@ -259,7 +252,8 @@ static int pause_for(struct attempt *attempt, int64_t ms)
 	atomic_store(&attempt->sock->fresh, attempt->fresh);
 	ssize_t got = -1;
 	if (attempt->fresh >= 0 && timerfd_settime(attempt->fresh, 0, &once, NULL) == 0)
-		got = CANCEL_HERE(read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
+		got = CANCEL_HERE(
+			libc.read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
 	discard(attempt);
 	return got < 0 ? -1 : 0;
 }

@@ -3,7 +3,6 @@
 #include "stream_internal.h"
 
 #include "nameserver.h"
-#include "transport/transport_unix.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -282,12 +281,21 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	return 0;
 }
 
-static bool allowed(const struct rule *rule, uint32_t cid)
+static bool allows(const struct rule *rule, uint32_t cid)
 {
 	for (uint32_t i = 0; i < rule->allow_count; i++)
 		if (rule->allow[i] == cid)
 			return true;
 	return rule->allow_count == 0;
+}
+
+/* This machine's own CID in allow= is this machine. */
+static bool allowed(const struct rule *rule, uint32_t cid)
+{
+	if (allows(rule, cid))
+		return true;
+	uint32_t own = cid == CID_LOCAL ? transport_own_cid() : CID_ANY;
+	return own != CID_ANY && allows(rule, own);
 }
 
 /* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
@@ -362,7 +370,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
 	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
-		      sock->transport == &transport_vsock;
+		      sock->transport->address_size <= sizeof(struct sockaddr_in);
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
@@ -371,6 +379,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	if (accepted < 0)
 		return accepted;
 	sock->transport->endpoint(from, *size, peer);
+	peer->cid = transport_peer_cid(sock->transport, peer->cid);
 	if (from == address || !address || (int)*length < 0)
 		return accepted;
 	bool whole = *length >= sizeof(struct sockaddr_in);
@@ -426,7 +435,7 @@ static void knock(const struct sock *sock)
 	if (hand.fd < 0)
 		return;
 	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	if (sock->transport->connect(hand.fd, &door, 0) < 0)
+	if (sock->transport->connect(hand.fd, &door, 0) < 0 && errno == EINPROGRESS)
 		libc.poll(&hand, 1, PATIENCE_MS);
 	libc.close(hand.fd);
 }
@@ -442,7 +451,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut_listen = true;
-	int old = was.transport->family == AF_UNIX ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
+	int old = was.transport->shutdown_wakes_accept ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut_listen = done;
 	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
@@ -453,7 +462,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
-		if (was.transport->family == AF_VSOCK)
+		if (!was.transport->shutdown_wakes_accept)
 			knock(&was);
 		sched_yield();
 	}
@@ -463,11 +472,9 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 bool stream_closed_both_ways(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
-	int saved = errno;
-	bool closed = sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
-		      peer.revents & (POLLRDHUP | POLLHUP);
-	errno = saved;
-	return closed;
+	KEEP_ERRNO;
+	return sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
+	       peer.revents & (POLLRDHUP | POLLHUP);
 }
 
 uint8_t stream_tcp_state(int fd, const struct sock *sock)

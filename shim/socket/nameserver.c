@@ -13,7 +13,7 @@
 
 bool nameserver_at(const struct address *address)
 {
-	const struct rule *rule = shim_names_rules ? map_find(shim.map, SIDE_CONNECT, address) : NULL;
+	const struct rule *rule = shim_rules.names_rules ? map_find(shim.map, SIDE_CONNECT, address) : NULL;
 	return rule && rule->target.kind == TARGET_NAMES;
 }
 
@@ -29,12 +29,11 @@ size_t nameserver_answer(const uint8_t *query, size_t size, uint8_t answer[DNS_A
 {
 	enum { CODE = 3, CODE_BITS = 15, SERVFAIL = 2 };
 	char own[HOST_NAME_MAX + 1] = "";
-	int saved = errno;
+	KEEP_ERRNO;
 	gethostname(own, sizeof own - 1);
 	size_t length = dns_answer(shim.map, own, query, size, answer);
 	if (length && (answer[CODE] & CODE_BITS) == SERVFAIL)
 		nameserver_full();
-	errno = saved;
 	return length;
 }
 
@@ -162,7 +161,6 @@ ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message,
 
 void nameserver_end(int fd)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	put(fd, NULL, 0);
-	errno = saved;
 }

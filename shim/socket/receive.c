@@ -63,14 +63,14 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 	if (!(flags & STREAM_ODD_FLAGS) || !message->msg_iovlen) {
 		struct msghdr bare = *message;
 		bare.msg_name = NULL;
-		bool unix_socket = sock->transport->family == AF_UNIX;
-		if (unix_socket) { /* a peer could put fds into this process: they end with the message */
+		bool passes_fds = sock->transport->passes_fds;
+		if (passes_fds) { /* they end with the message */
 			bare.msg_control = NULL;
 			bare.msg_controllen = 0;
 		}
 		ssize_t got = libc.recvmsg(fd, &bare, flags);
 		message->msg_controllen = bare.msg_controllen;
-		message->msg_flags = unix_socket ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
+		message->msg_flags = passes_fds ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
 		return got;
 	}
 	message->msg_controllen = 0;

@@ -2,6 +2,7 @@
 #include "stream_internal.h"
 
 #include "core/names.h"
+#include "core/text.h"
 #include "transport/transport_unix.h"
 
 #include <netinet/in.h>
@@ -37,13 +38,12 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 {
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
-	int saved = errno;
+	KEEP_ERRNO;
 	if (state_of(sock) == STATE_CONNECTING && !sock->refused &&
 		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0) {
 		sock->report_once = true;
 		set_state(sock, STATE_CONNECTED);
 	}
-	errno = saved;
 	return state_of(sock);
 }
 
@@ -91,7 +91,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
 		sock->refused = stream_take_error(fd, sock);
 	log_debug("a mapped socket is IP's again");
-	options_replay(&sock->options, fresh);
+	options_replay(&sock->options, sock->family, fresh);
 	bool keeps_port = sock->bound && !(sock->any_port && state_of(sock) != STATE_BOUND);
 	if (keeps_port) {
 		struct sockaddr_storage name;
@@ -137,7 +137,7 @@ void stream_log(const char *what, const struct address *address, const struct ru
 {
 	if (log_limit < (rule ? LOG_CONNECT : LOG_DEBUG))
 		return;
-	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", number[11], quoted[160],
+	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", digits[11], quoted[160],
 				      where[ENDPOINT_TEXT] = "";
 	bool cid = rule && endpoint && rule->target.kind == TARGET_CID;
 	if (cid)
@@ -150,15 +150,13 @@ void stream_log(const char *what, const struct address *address, const struct ru
 		log_debug(what, " ", text, ": ", outcome);
 		return;
 	}
-	char *digit = number + sizeof number - 1;
-	*digit = '\0';
-	for (uint32_t rest = rule->number; rest; rest /= 10)
-		*--digit = (char)('0' + rest % 10);
+	struct text number = text_in(digits, sizeof digits);
+	text_add_number(&number, rule->number);
 	size_t size = rule->text_length < sizeof quoted ? rule->text_length : sizeof quoted - 1;
 	memcpy(quoted, rule->text, size);
 	quoted[size] = '\0';
 	log_connect(what, " ", text, *host ? " (" : "", host, *host ? ")" : "", cid ? " = CID " : "", where,
-		": ", outcome, " [", rule->source, ", rule ", digit, ": ", quoted, "]");
+		": ", outcome, " [", rule->source, ", rule ", digits, ": ", quoted, "]");
 }
 
 int stream_unreachable(const struct address *address)

@@ -7,18 +7,13 @@
 #include "state/swap.h"
 #include "stream.h"
 #include "system/cancel.h"
+#include "system/errno.h"
 #include "system/libc.h"
 #include "system/log.h"
 #include "transport/ports.h"
 
 #include <errno.h>
 #include <fcntl.h>
-
-static inline int fail(int error)
-{
-	errno = error;
-	return -1;
-}
 
 static inline enum sock_state state_of(const struct sock *sock)
 {
@@ -28,13 +23,6 @@ static inline enum sock_state state_of(const struct sock *sock)
 static inline void set_state(struct sock *sock, enum sock_state state)
 {
 	atomic_store(&sock->state, (uint8_t)state);
-}
-
-static inline void close_quietly(int fd)
-{
-	int saved = errno;
-	libc.close(fd);
-	errno = saved;
 }
 
 /* What the kernel says of a socket, at SOL_SOCKET; -1 and errno: it is none. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "registrations.h"
 
-#include "system/libc.h"
+#include "core/text.h"
+#include "system/errno.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -60,20 +63,16 @@ static void add(struct suspended *suspended, int epfd, int fd, const struct epol
 /* What the kernel has registered with one epoll instance: lines "tfd: 5 events: 19 data: 5 …". */
 static bool read_instance(struct sock *sock, int epfd, struct suspended *suspended)
 {
-	char path[48] = "/proc/self/fdinfo/", text[4096], digits[12];
-	int length = 0;
-	for (int rest = epfd; rest || !length; rest /= 10)
-		digits[length++] = (char)('0' + rest % 10);
-	char *at = path + strlen(path);
-	while (length)
-		*at++ = digits[--length];
-	*at = '\0';
-	int info = open(path, O_RDONLY | O_CLOEXEC);
+	char name[48], text[4096];
+	struct text path = text_in(name, sizeof name);
+	text_add(&path, "/proc/self/fdinfo/");
+	text_add_number(&path, (uint64_t)epfd);
+	int info = open(name, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
 		return false;
 	size_t have = 0;
 	ssize_t got;
-	while ((got = read(info, text + have, sizeof text - 1 - have)) > 0) {
+	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
 		have += (size_t)got;
 		text[have] = '\0';
 		char *line = text, *end;
@@ -166,17 +165,16 @@ bool registrations_suspend(struct sock *sock, struct suspended *suspended)
 
 void registrations_resume(const struct suspended *suspended)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	for (int i = 0; i < suspended->count; i++) {
 		struct epoll_event event = suspended->list[i].event;
 		libc.epoll_ctl(suspended->list[i].epfd, EPOLL_CTL_ADD, suspended->list[i].fd, &event);
 	}
-	errno = saved;
 }
 
 void registrations_drop(struct sock *sock, int fd)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	for (int i = 0; i < REGISTRATIONS; i++) {
 		struct registration *one = &sock->registrations[i];
 		if (is_ours(one) && one->fd == fd) {
@@ -184,7 +182,6 @@ void registrations_drop(struct sock *sock, int fd)
 			one->epfd = -1;
 		}
 	}
-	errno = saved;
 }
 
 void registrations_leave(int fd)
@@ -201,3 +198,15 @@ void registrations_leave_range(unsigned first, unsigned last)
 		if (fd_tracked((int)fd))
 			registrations_leave((int)fd);
 }
+
+#ifdef SYS_close_range
+bool registrations_leave_closed(unsigned first, unsigned last, int flags)
+{
+	if (flags & CLOSE_RANGE_CLOEXEC || first > last || (int64_t)first > fd_highest())
+		return true; /* nothing of ours will be closed */
+	if (libc.syscall(SYS_close_range, UINT_MAX, UINT_MAX, flags, 0, 0, 0) < 0) /* no fd has that number */
+		return false;
+	registrations_leave_range(first, last);
+	return true;
+}
+#endif

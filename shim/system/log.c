@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include "cancel.h"
+#include "core/errno.h"
 #include "libc.h"
 
 #include <errno.h>
@@ -20,10 +21,9 @@ void log_start(const struct settings *settings)
 {
 	log_limit = settings->log;
 	path = settings->log_path;
-	int saved = errno;
+	KEEP_ERRNO;
 	if (!path && log_limit > LOG_OFF)
 		fstat(STDERR_FILENO, &at_start);
-	errno = saved;
 }
 
 static bool stderr_is_as_it_was(void)
@@ -47,7 +47,8 @@ static void write_quietly(int fd, const char *line, size_t size)
 
 void log_write(const char *first, ...)
 {
-	int saved = errno, outer = cancel_later();
+	KEEP_ERRNO;
+	int outer = cancel_later();
 	char line[512] = "ip2vsock: ";
 	size_t used = strlen(line);
 	va_list list;
@@ -70,7 +71,6 @@ void log_write(const char *first, ...)
 		write_quietly(STDERR_FILENO, line, used);
 	}
 	cancel_as_before(outer);
-	errno = saved;
 }
 
 const char *log_errno(int error)

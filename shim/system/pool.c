@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool.h"
 
-#include <errno.h>
+#include "core/errno.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -13,14 +14,13 @@ static bool have_chunk(struct pool *pool, uint32_t which)
 	if (atomic_load_explicit(&pool->chunks[which], memory_order_acquire))
 		return true;
 	size_t size = (size_t)pool->chunk * pool->size;
-	int saved = errno;
+	KEEP_ERRNO;
 	void *fresh = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
 	     *none = NULL;
 	if (fresh == MAP_FAILED)
 		fresh = NULL;
 	else if (!atomic_compare_exchange_strong(&pool->chunks[which], &none, fresh))
 		munmap(fresh, size); /* another thread was first */
-	errno = saved;
 	return fresh != NULL;
 }
 

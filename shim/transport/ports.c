@@ -2,11 +2,11 @@
 #include "ports.h"
 
 #include "core/shim.h"
+#include "system/clock.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* No program starts and ends in less. */
 enum { APART_NS = 20000 };
@@ -23,13 +23,10 @@ static struct counts {
 
 void ports_start(void)
 {
-	struct timespec now;
 	void *shared = mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared != MAP_FAILED)
 		counts = shared;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	atomic_store(&counts->next, (uint32_t)(nanoseconds / APART_NS % RING) * STEP);
+	atomic_store(&counts->next, (uint32_t)(now_ns() / APART_NS % RING) * STEP);
 }
 
 void ports_place(bool (*turn)(uint32_t *turn))
@@ -42,19 +39,8 @@ void ports_place(bool (*turn)(uint32_t *turn))
 /* Listen rules name few ports or ranges, or all: those can't be kept free. */
 static bool named_by_listen_rule(uint32_t port)
 {
-	uint32_t count = shim_listen_rules;
-	for (uint32_t i = 0; count && i < map_count(shim.map); i++) {
-		const struct rule *rule = map_rule(shim.map, i);
-		if (rule->side != SIDE_LISTEN)
-			continue;
-		count--;
-		if (rule->target.kind != TARGET_CID || rule->port_last - rule->port_first >= RING)
-			continue;
-		uint32_t first = rule_port(rule, rule->port_first), last = rule_port(rule, rule->port_last);
-		if (port >= first && port <= last)
-			return true;
-	}
-	return false;
+	uint16_t tcp;
+	return shim.map && map_listener(shim.map, port, RING, &tcp);
 }
 
 uint16_t ports_next(enum port_kind kind)

@@ -5,7 +5,8 @@
  * one could unlink a successor's. */
 #include "transport_unix.h"
 
-#include "system/libc.h"
+#include "core/text.h"
+#include "system/errno.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,29 +35,11 @@ void transport_unix_start(const struct settings *settings)
 	own = settings->cid;
 }
 
-/* No stdio: these run where only async-signal-safe calls may. */
-static char *put_text(char *at, const char *text)
+static void add_endpoint(struct text *text, uint32_t cid, uint32_t port)
 {
-	while (*text)
-		*at++ = *text++;
-	return at;
-}
-
-static char *put_number(char *at, uint32_t number)
-{
-	char digits[10];
-	int count = 0;
-	do
-		digits[count++] = (char)('0' + number % 10);
-	while (number /= 10);
-	while (count)
-		*at++ = digits[--count];
-	return at;
-}
-
-static char *put_endpoint(char *at, uint32_t cid, uint32_t port)
-{
-	return put_number(put_text(put_number(at, cid), "."), port);
+	text_add_number(text, cid);
+	text_add(text, ".");
+	text_add_number(text, port);
 }
 
 static const char *get_number(const char *at, const char *end, uint32_t *number)
@@ -77,9 +60,9 @@ static bool get_endpoint(const char *at, const char *end, struct endpoint *endpo
 
 static void unix_size(int fd, uint32_t buffer)
 {
-	int size = (int)(buffer / 2), saved = errno; /* the kernel doubles it */
+	KEEP_ERRNO;
+	int size = (int)(buffer / 2); /* the kernel doubles it */
 	libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	errno = saved;
 }
 
 static int unix_open(int flags, uint32_t buffer)
@@ -101,11 +84,13 @@ void transport_unix_path(const char *path, struct place *place)
 
 static void unix_place(const struct endpoint *endpoint, struct place *place)
 {
-	char path[sizeof((struct sockaddr_un *)0)->sun_path], *at = path;
+	char path[sizeof((struct sockaddr_un *)0)->sun_path];
+	struct text text = text_in(path, sizeof path);
 	/* To itself an end is local, whatever its number. */
 	uint32_t cid = endpoint->cid == CID_LOCAL || endpoint->cid == CID_ANY ? own : endpoint->cid;
-	at = put_text(put_text(at, directory), "/");
-	*put_endpoint(at, cid, endpoint->port) = '\0';
+	text_add(&text, directory);
+	text_add(&text, "/");
+	add_endpoint(&text, cid, endpoint->port);
 	transport_unix_path(path, place);
 }
 
@@ -160,18 +145,19 @@ static bool stale(const struct place *place)
  * could hit any file. */
 static void open_to_all(const struct place *place)
 {
-	int saved = errno;
+	KEEP_ERRNO;
 	char link[32];
+	struct text text = text_in(link, sizeof link);
 	struct stat file;
 	int fd = open(
 		((const struct sockaddr_un *)&place->sockaddr)->sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode)) {
-		*put_number(put_text(link, "/proc/self/fd/"), (uint32_t)fd) = '\0';
+		text_add(&text, "/proc/self/fd/");
+		text_add_number(&text, (uint64_t)fd);
 		chmod(link, 0666);
 	}
 	if (fd >= 0)
 		libc.close(fd);
-	errno = saved;
 }
 
 /* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The
@@ -179,13 +165,15 @@ static void open_to_all(const struct place *place)
 static int bind_over(int fd, const struct place *place)
 {
 	const struct sockaddr_un *wanted = (const struct sockaddr_un *)&place->sockaddr;
-	char unique[sizeof wanted->sun_path + 16];
+	char unique[sizeof wanted->sun_path];
+	struct text text = text_in(unique, sizeof unique);
 	const char *name = strrchr(wanted->sun_path, '/') + 1;
-	size_t parent = (size_t)(name - wanted->sun_path);
-	memcpy(unique, wanted->sun_path, parent);
-	char *end = put_text(put_text(unique + parent, "."), name);
-	*put_number(put_text(end, "."), (uint32_t)getpid()) = '\0';
-	if (strlen(unique) >= sizeof wanted->sun_path) { /* no room for that */
+	text_add_bytes(&text, wanted->sun_path, (size_t)(name - wanted->sun_path));
+	text_add(&text, ".");
+	text_add(&text, name);
+	text_add(&text, ".");
+	text_add_number(&text, (uint64_t)getpid());
+	if (text.cut) { /* no room for that */
 		if (unlink(wanted->sun_path) < 0)
 			return -1;
 		if (libc.bind(fd, (const struct sockaddr *)wanted, place->length) < 0)
@@ -201,9 +189,8 @@ static int bind_over(int fd, const struct place *place)
 	open_to_all(&beside);
 	if (rename(unique, wanted->sun_path) == 0)
 		return 0;
-	int error = errno;
+	KEEP_ERRNO;
 	unlink(unique);
-	errno = error;
 	return -1;
 }
 
@@ -222,8 +209,7 @@ static int take_turn(const struct place *place)
 	for (int i = 0; flock(directory_fd, LOCK_EX | LOCK_NB) < 0; i++) {
 		if (i == TURNS_MS || errno != EWOULDBLOCK) {
 			libc.close(directory_fd);
-			errno = EADDRINUSE;
-			return -1;
+			return fail(EADDRINUSE);
 		}
 		libc.poll(NULL, 0, 1);
 	}
@@ -239,13 +225,13 @@ static int replace_stale(int fd, const struct place *place)
 		result = bind_over(fd, place);
 	else
 		errno = EADDRINUSE;
-	int error =
-		errno == EPERM ? EACCES : errno; /* the directory is sticky, and the file another user's */
+	if (errno == EPERM) /* the directory is sticky, and the file another user's */
+		errno = EACCES;
+	KEEP_ERRNO;
 	if (turn >= 0) {
 		flock(turn, LOCK_UN); /* a child of fork() may hold it too */
 		libc.close(turn);
 	}
-	errno = error;
 	return result;
 }
 
@@ -263,7 +249,7 @@ static bool may_bind(uint32_t port)
 	char text[12] = "1024";
 	int setting = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
 	if (setting >= 0) {
-		ssize_t got = read(setting, text, sizeof text - 1);
+		ssize_t got = libc.read(setting, text, sizeof text - 1);
 		text[got > 0 ? got : 0] = '\0';
 		libc.close(setting);
 	}
@@ -274,10 +260,8 @@ static int unix_bind(int fd, const struct place *place)
 {
 	struct endpoint endpoint;
 	unix_endpoint((const struct sockaddr *)&place->sockaddr, place->length, &endpoint);
-	if (!may_bind(endpoint.port)) {
-		errno = EACCES;
-		return -1;
-	}
+	if (!may_bind(endpoint.port))
+		return fail(EACCES);
 	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0) {
 		open_to_all(place);
 		return 0;
@@ -286,10 +270,8 @@ static int unix_bind(int fd, const struct place *place)
 		errno = EADDRNOTAVAIL; /* no such directory */
 	if (errno != EADDRINUSE)
 		return -1;
-	if (!stale(place)) {
-		errno = EADDRINUSE;
-		return -1;
-	}
+	if (!stale(place))
+		return fail(EADDRINUSE);
 	return replace_stale(fd, place);
 }
 
@@ -314,15 +296,18 @@ static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 		return bind_client_above(fd, peer);
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	bool local = peer->cid == CID_LOCAL || peer->cid == own;
-	char *at = put_text(address.sun_path + 1, CLIENT);
-	at = put_endpoint(at, local ? CID_LOCAL : own, port);
+	struct text name = text_in(address.sun_path + 1, sizeof address.sun_path - 1);
+	text_add(&name, CLIENT);
+	add_endpoint(&name, local ? CID_LOCAL : own, port);
 	/* Names are the whole network namespace's, and CIDs a directory's: the directory's name tells them
 	 * apart. */
 	uint32_t hash = 2166136261u;
 	for (const char *c = directory ? directory : ""; *c; c++)
 		hash = (hash ^ (uint8_t)*c) * 16777619u;
-	at = put_endpoint(put_text(at, "/"), hash, own);
-	return libc.bind(fd, (struct sockaddr *)&address, (socklen_t)(at - (char *)&address));
+	text_add(&name, "/");
+	add_endpoint(&name, hash, own);
+	return libc.bind(fd, (struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length));
 }
 
 static int unix_connect_error(int error)
@@ -352,12 +337,11 @@ static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 	if (limited)
 		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	int result = libc.connect(fd, (const struct sockaddr *)&place->sockaddr, place->length);
-	int error = errno;
-	if (limited)
-		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, sizeof of_program);
-	errno = error;
 	if (result < 0)
 		errno = unix_connect_error(errno);
+	KEEP_ERRNO;
+	if (limited)
+		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, sizeof of_program);
 	return result;
 }
 
@@ -382,6 +366,10 @@ int transport_unix_refused(int flags)
 const struct transport transport_unix = {
 	.name = "unix",
 	.family = AF_UNIX,
+	.address_size = sizeof(struct sockaddr_un),
+	.hangs_up_early = true,
+	.passes_fds = true,
+	.shutdown_wakes_accept = true,
 	.open = unix_open,
 	.size = unix_size,
 	.place = unix_place,

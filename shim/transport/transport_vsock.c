@@ -2,12 +2,14 @@
 /* AF_VSOCK as the kernel has it. */
 #include "transport.h"
 
-#include "system/libc.h"
+#include "system/errno.h"
 #include "system/log.h"
+#include "vsock_local.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
@@ -25,10 +27,9 @@ static int vsock_open(int flags, uint32_t buffer)
 	}
 	/* The maximum first: a size above it is cut to it. Errors leave the kernel's default, which works. */
 	uint64_t size = buffer;
-	int saved = errno;
+	KEEP_ERRNO;
 	libc.setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof size);
 	libc.setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size);
-	errno = saved;
 	return fd;
 }
 
@@ -68,7 +69,8 @@ static bool vsock_turn(uint32_t *turn)
 	struct place place;
 	struct sockaddr_vm address;
 	socklen_t length = sizeof address;
-	int saved = errno, fd = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	KEEP_ERRNO;
+	int fd = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool known = false;
 	if (fd >= 0) {
 		vsock_place(&(struct endpoint){CID_ANY, PORT_ANY}, &place);
@@ -78,7 +80,6 @@ static bool vsock_turn(uint32_t *turn)
 	}
 	if (known)
 		*turn = address.svm_port;
-	errno = saved;
 	return known;
 }
 
@@ -95,13 +96,34 @@ static int vsock_connect_error(int error)
 	}
 }
 
+/* A connection to CID 1 goes where this machine is, or nowhere: where nothing loops it, it would reach
+ * whoever runs this machine. */
+static bool find_local(struct sockaddr_vm *address)
+{
+	static _Atomic bool told;
+	if (address->svm_cid != CID_LOCAL)
+		return true;
+	address->svm_cid = vsock_local_cid();
+	if (address->svm_cid != CID_ANY)
+		return true;
+	if (!atomic_exchange(&told, true))
+		log_error("CID 1 (local) isn't this machine, and a connection would leave it: it needs the "
+			  "module "
+			  "vsock_loopback (Linux 5.6 and newer), or /dev/vsock on an older kernel");
+	return false;
+}
+
 static int vsock_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
+	struct sockaddr_vm address;
+	memcpy(&address, &place->sockaddr, sizeof address);
+	if (!find_local(&address))
+		return fail(EHOSTUNREACH);
 	if (timeout_ms) {
 		struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 		libc.setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof limit);
 	}
-	int result = libc.connect(fd, (const struct sockaddr *)&place->sockaddr, place->length);
+	int result = libc.connect(fd, (const struct sockaddr *)&address, sizeof address);
 	if (result < 0)
 		errno = vsock_connect_error(errno);
 	return result;
@@ -119,19 +141,19 @@ static uint32_t vsock_own_cid(uint32_t peer_cid)
 	if (peer_cid == CID_LOCAL)
 		return CID_LOCAL;
 	unsigned cid = CID_ANY;
-	int saved = errno;
+	KEEP_ERRNO;
 	int device = open("/dev/vsock", O_RDONLY | O_CLOEXEC); /* often absent in a container */
 	if (device >= 0) {
 		libc.ioctl(device, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid);
 		libc.close(device);
 	}
-	errno = saved;
 	return cid;
 }
 
 const struct transport transport_vsock = {
 	.name = "vsock",
 	.family = AF_VSOCK,
+	.address_size = sizeof(struct sockaddr_vm),
 	.open = vsock_open,
 	.size = vsock_size,
 	.place = vsock_place,
@@ -141,5 +163,6 @@ const struct transport transport_vsock = {
 	.connect = vsock_connect,
 	.connect_error = vsock_connect_error,
 	.endpoint = vsock_endpoint,
+	.is_local = vsock_is_local,
 	.own_cid = vsock_own_cid,
 };

@@ -6,16 +6,18 @@
 older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
 
 # listed[CASE TRANSPORT]: the names of the differences that apply; pattern[CASE TRANSPORT NAME]: the lines of each.
-declare -A listed=() pattern=()
+# unsteady[CASE TRANSPORT]: it needn't differ.
+declare -A listed=() pattern=() unsteady=()
 read_differences() {
-	local line key='' name='' on='' lines='' instead='' others case transport
+	local line key='' name='' on='' lines='' instead='' steady=yes others case transport
 	while IFS= read -r line; do
 		[[ $line != '#'* ]] || continue
 		[[ ! $line =~ ^[a-z]+: ]] || key=${line%%:*}
 		line=${line#"$key":}
 		line=${line# }
 		case $key in
-		difference) name=$line instead='' ;;
+		difference) name=$line instead='' steady=yes ;;
+		steady) steady=$line ;;
 		instead) instead=$line ;; # a difference that can't be seen where this one is
 		on)
 			on=${line%%, *}
@@ -28,6 +30,7 @@ read_differences() {
 				for transport in $on; do
 					others=${listed["$case $transport"]-}
 					listed["$case $transport"]="${others/"${instead:+ $instead}"/} $name"
+					[ "$steady" = yes ] || unsteady["$case $transport"]=yes
 					pattern["$case $transport $name"]=$lines
 				done
 			done

@@ -586,6 +586,60 @@ static void a_hundred_thousand_rules_are_found(void **state)
 	free(text);
 }
 
+static void a_map_says_what_it_asks_for(void **state)
+{
+	(void)state;
+	const struct summary *summary = map_summary(map_of("a:1=direct"));
+	assert_false(summary->cids);
+	assert_int_equal(summary->listen_rules + summary->names_rules + summary->unix_rules, 0);
+	assert_null(summary->to_local);
+	assert_null(summary->low_port);
+	summary = map_summary(map_of("a:1=unix:/a,*:53=names,b:1=1:1,c:1=9:1,d:1=parent:1,listen *:*=any:*,"
+				     "listen *:80=any:80,listen *:443=7:8443,listen e:1=refuse"));
+	assert_true(summary->cids);
+	assert_int_equal(summary->listen_rules, 4);
+	assert_int_equal(summary->names_rules, 1);
+	assert_int_equal(summary->unix_rules, 1);
+	assert_int_equal(summary->to_local->number, 3);
+	assert_int_equal(summary->to_remote->number, 5);
+	assert_int_equal(summary->low_port->number, 7);
+	assert_int_equal(summary->at_one_cid->number, 8);
+	summary = map_summary(map_of("listen *:8080=1:8080"));
+	assert_int_equal(summary->at_local->number, 1);
+	assert_null(summary->to_local);
+	assert_null(summary->low_port);
+}
+
+static void a_listener_is_found_by_its_vsock_port(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t port, most, rule;
+		uint16_t own;
+	} rows[] = {
+		{99, 65536, 0, 0},
+		{100, 65536, 2, 8080},
+		{110, 65536, 2, 8090},
+		{111, 65536, 0, 0},
+		{9000, 65536, 3, 81},
+		{9001, 65536, 0, 0},
+		{70005, 65536, 5, 505},
+		{443, 65536, 4, 443},
+		{105, 10, 0, 0},
+		{105, 11, 2, 8085},
+		{9000, 1, 3, 81},
+	};
+	const struct map *map =
+		map_of("h:100=3:100,listen *:8080-8090=any:100-110,listen *:81-89=any:9000,"
+		       "listen *:443=any:*,listen *:500-510=any:70000-70010,listen *:7=refuse");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint16_t own = 0;
+		const struct rule *rule = map_listener(map, rows[i].port, rows[i].most, &own);
+		assert_int_equal(rule ? rule->number : 0, rows[i].rule);
+		assert_int_equal(own, rows[i].own);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, free_maps)
 
 int main(void)
@@ -608,6 +662,8 @@ int main(void)
 		TEST(random_maps_match_as_a_linear_search_does),
 		TEST(one_host_may_have_every_port),
 		TEST(a_hundred_thousand_rules_are_found),
+		TEST(a_map_says_what_it_asks_for),
+		TEST(a_listener_is_found_by_its_vsock_port),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

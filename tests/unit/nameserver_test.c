@@ -34,7 +34,7 @@ static int use_map(void **state)
 	shim = (struct settings){.ranges = ranges_default};
 	shim.map = map_of("api.test:443=3:1,*.glob.test:*=3:1,10.99.0.1:443=3:1,localhost:443=3:1,127.0.0.9:"
 			  "53=direct,*:53=names");
-	shim_names_rules = 1;
+	shim_rules = *map_summary(shim.map);
 	log_limit = LOG_OFF;
 	return 0;
 }
