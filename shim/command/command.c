@@ -148,11 +148,10 @@ static void collect(struct sources *sources, const struct options *options)
 		good = sources_add_file(sources, *file);
 	if (good && environment && *environment)
 		sources_add_environment(sources, environment);
-	char *map = good ? sources_join(sources) : NULL;
+	const char *map = good ? sources_map(sources) : NULL;
 	if (!map)
 		fail_message(sources->message);
 	set("IP2VSOCK_MAP", map);
-	free(map);
 }
 
 static void set_log(const struct settings *settings)
@@ -180,8 +179,7 @@ static bool find_library(char library[PATH_MAX], struct elf *own, char message[P
 	return false;
 }
 
-static void explain(
-	const struct options *options, const struct settings *settings, const struct sources *sources)
+static void explain(const struct options *options, const struct settings *settings)
 {
 	static const char sides[] = "--explain: expected connect HOST:PORT or listen HOST:PORT";
 	if (options->rest_count != 2)
@@ -189,7 +187,7 @@ static void explain(
 	bool listens = !strcmp(options->rest[0], "listen");
 	if (!listens && strcmp(options->rest[0], "connect") != 0)
 		fail(EXIT_REFUSED, "%s, found “%s”", sides, options->rest[0]);
-	if (!explain_address(settings, sources, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
+	if (!explain_address(settings, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
 		fail(EXIT_REFUSED,
 			"--explain %s: expected HOST:PORT with a port from 0 to 65535, an IPv6 address in "
 			"brackets; found “%s”",
@@ -201,6 +199,25 @@ struct start {
 	char **arguments;
 	int count;
 };
+
+/* A rule that stands where the program should: its -m is missing. */
+static bool looks_like_a_rule(const char *word)
+{
+	size_t pattern = strcspn(word, "=");
+	if (!word[pattern] || !pattern)
+		return false;
+	return memchr(word, ':', pattern) || !strncmp(word, "listen ", 7) || !strncmp(word, "connect ", 8) ||
+	       strspn(word, "0123456789-* ") == pattern;
+}
+
+__attribute__((noreturn)) static void fail_without_map(const char *program)
+{
+	if (program && looks_like_a_rule(program))
+		fail(EXIT_REFUSED, "there is no map, and “%s” looks like a rule: did you mean -m '%s'?",
+			program, program);
+	fail(EXIT_REFUSED, "there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
+			   "IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+}
 
 /* As execvp, which hands a file that the kernel doesn't know to the shell; program_check has judged that. */
 __attribute__((noreturn)) static void run(void *context)
@@ -246,6 +263,9 @@ static void check_supervisor(const struct settings *settings)
 static void check_program(struct program *program, const struct options *options, const struct elf *own)
 {
 	int status = program_check(program, options->rest[0], own);
+	if (status == EXIT_NOT_FOUND && looks_like_a_rule(options->rest[0]))
+		fail(EXIT_REFUSED, "there is no program “%s”, which looks like a rule: did you mean -m '%s'?",
+			options->rest[0], options->rest[0]);
 	if (status && (status != EXIT_REFUSED || !program->foreign || options->inside))
 		fail(status, "%s", program->message);
 }
@@ -308,16 +328,14 @@ int main(int count, char **arguments)
 		set_log(&settings);
 	read_settings(&settings); /* and now as the library will */
 	if (!settings.map && options.mode != MODE_DOCTOR)
-		fail(EXIT_REFUSED,
-			"there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
-			"IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+		fail_without_map(options.mode ? NULL : options.rest[0]);
 
 	if (options.mode == MODE_CHECK) {
-		explain_map(settings.map, &sources);
+		explain_map(settings.map);
 		return 0;
 	}
 	if (options.mode == MODE_EXPLAIN) {
-		explain(&options, &settings, &sources);
+		explain(&options, &settings);
 		return 0;
 	}
 

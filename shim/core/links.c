@@ -2,6 +2,7 @@
 #include "links.h"
 
 #include "endpoint.h"
+#include "text.h"
 
 #include <string.h>
 
