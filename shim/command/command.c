@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The ip2vsock command: checks the map, the library and the program, then becomes the program. */
-#include "core/settings.h"
-#include "outside/outside.h"
-#include "system/supervised.h"
 #include "doctor.h"
 #include "explain.h"
 #include "preload.h"
 #include "program.h"
 #include "sources.h"
+
+#include "core/settings.h"
+#include "outside/outside.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -46,8 +47,10 @@ static const char usage[] =
 	"  --check    print the map as it was understood\n"
 	"  --explain  say which rule decides about an address, and what happens\n"
 	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
-	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by itself\n"
-	"             ip2vsock preloads where it can, and supervises static programs, Go's and other libcs')\n"
+	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by "
+	"itself\n"
+	"             ip2vsock preloads where it can, and supervises static programs, Go's and other "
+	"libcs')\n"
 	"  --version, --help\n"
 	"\n"
 	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
@@ -148,11 +151,10 @@ static void collect(struct sources *sources, const struct options *options)
 		good = sources_add_file(sources, *file);
 	if (good && environment && *environment)
 		sources_add_environment(sources, environment);
-	char *map = good ? sources_join(sources) : NULL;
+	const char *map = good ? sources_map(sources) : NULL;
 	if (!map)
 		fail_message(sources->message);
 	set("IP2VSOCK_MAP", map);
-	free(map);
 }
 
 static void set_log(const struct settings *settings)
@@ -170,9 +172,9 @@ static void set_log(const struct settings *settings)
 static bool find_library(char library[PATH_MAX], struct elf *own, char message[PRELOAD_MESSAGE])
 {
 	struct elf elf;
+	int error = elf_read_file(own, "/proc/self/exe");
 	if (!preload_library(library, message))
 		return false;
-	int error = elf_read_file(own, "/proc/self/exe");
 	if (!error && !(error = elf_read_file(&elf, library)) && elf_same_machine(&elf, own))
 		return true;
 	snprintf(message, PRELOAD_MESSAGE, "%s isn't a library for this command: %s; install both together",
@@ -180,8 +182,7 @@ static bool find_library(char library[PATH_MAX], struct elf *own, char message[P
 	return false;
 }
 
-static void explain(
-	const struct options *options, const struct settings *settings, const struct sources *sources)
+static void explain(const struct options *options, const struct settings *settings)
 {
 	static const char sides[] = "--explain: expected connect HOST:PORT or listen HOST:PORT";
 	if (options->rest_count != 2)
@@ -189,7 +190,7 @@ static void explain(
 	bool listens = !strcmp(options->rest[0], "listen");
 	if (!listens && strcmp(options->rest[0], "connect") != 0)
 		fail(EXIT_REFUSED, "%s, found “%s”", sides, options->rest[0]);
-	if (!explain_address(settings, sources, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
+	if (!explain_address(settings, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
 		fail(EXIT_REFUSED,
 			"--explain %s: expected HOST:PORT with a port from 0 to 65535, an IPv6 address in "
 			"brackets; found “%s”",
@@ -201,6 +202,25 @@ struct start {
 	char **arguments;
 	int count;
 };
+
+/* A rule that stands where the program should: its -m is missing. */
+static bool looks_like_a_rule(const char *word)
+{
+	size_t pattern = strcspn(word, "=");
+	if (!word[pattern] || !pattern)
+		return false;
+	return memchr(word, ':', pattern) || !strncmp(word, "listen ", 7) || !strncmp(word, "connect ", 8) ||
+	       strspn(word, "0123456789-* ") == pattern;
+}
+
+__attribute__((noreturn)) static void fail_without_map(const char *program)
+{
+	if (program && looks_like_a_rule(program))
+		fail(EXIT_REFUSED, "there is no map, and “%s” looks like a rule: did you mean -m '%s'?",
+			program, program);
+	fail(EXIT_REFUSED, "there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
+			   "IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+}
 
 /* As execvp, which hands a file that the kernel doesn't know to the shell; program_check has judged that. */
 __attribute__((noreturn)) static void run(void *context)
@@ -239,13 +259,17 @@ static void check_supervisor(const struct settings *settings)
 	if (!supervised(&of_outer))
 		return;
 	if (of_outer != supervised_identity(settings))
-		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the kernel allows one: "
+		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the "
+				   "kernel allows one: "
 				   "give that one all the rules");
 }
 
 static void check_program(struct program *program, const struct options *options, const struct elf *own)
 {
 	int status = program_check(program, options->rest[0], own);
+	if (status == EXIT_NOT_FOUND && looks_like_a_rule(options->rest[0]))
+		fail(EXIT_REFUSED, "there is no program “%s”, which looks like a rule: did you mean -m '%s'?",
+			options->rest[0], options->rest[0]);
 	if (status && (status != EXIT_REFUSED || !program->foreign || options->inside))
 		fail(status, "%s", program->message);
 }
@@ -308,16 +332,14 @@ int main(int count, char **arguments)
 		set_log(&settings);
 	read_settings(&settings); /* and now as the library will */
 	if (!settings.map && options.mode != MODE_DOCTOR)
-		fail(EXIT_REFUSED,
-			"there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
-			"IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+		fail_without_map(options.mode ? NULL : options.rest[0]);
 
 	if (options.mode == MODE_CHECK) {
-		explain_map(settings.map, &sources);
+		explain_map(settings.map);
 		return 0;
 	}
 	if (options.mode == MODE_EXPLAIN) {
-		explain(&options, &settings, &sources);
+		explain(&options, &settings);
 		return 0;
 	}
 

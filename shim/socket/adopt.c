@@ -3,6 +3,8 @@
  * are, the map what the program would have called them, and a mark which address it did. */
 #include "stream_internal.h"
 
+#include "core/verdict.h"
+
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -83,6 +85,12 @@ static struct mark read_mark(int fd)
 	return mark;
 }
 
+static const struct rule *rule_of_listener(const struct address *name)
+{
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, name);
+	return verdict.kind == VERDICT_MAPPED ? verdict.rule : NULL;
+}
+
 static struct endpoint endpoint_of(const struct transport *transport, int fd,
 	int (*name)(int fd, struct sockaddr *address, socklen_t *length), bool *there)
 {
@@ -118,7 +126,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	bool has_name = mark.there && (mark.accepted ? !mark.shut : !connected);
 	sock->shut_write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
+	const struct rule *rule = has_name ? rule_of_listener(&mark.address) : NULL;
 	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
 		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
 	sock->name = address_ipv4(INADDR_ANY, port);

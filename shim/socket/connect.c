@@ -4,7 +4,7 @@
  * leaves no trace. */
 #include "stream_internal.h"
 
-#include "core/names.h"
+#include "core/verdict.h"
 #include "system/clock.h"
 #include "transport/transport_unix.h"
 
@@ -514,31 +514,29 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	address_from_sockaddr(&asked, address, length);
 	if (address_is_wildcard(&asked) && sock->bound && address_is_ipv4(&sock->name))
 		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() */
-	address_wildcard_to_loopback(&asked);
-	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
-	if (!rule)
-		rule = names_listener(shim.map, &asked);
+	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_STREAM, &asked);
+	asked = verdict.address;
 	if (state == STATE_IP && sock->used &&
 		stream_connect_itself(fd, sock, is_open_in_tcp, address, length, &result))
 		return result; /* EISCONN, EALREADY, or what came of it */
-	if (!rule || rule->target.kind == TARGET_DIRECT) {
-		if (ranges_reserve(&shim.ranges, &asked))
-			return stream_unreachable(&asked);
+	if (verdict.kind == VERDICT_RESERVED)
+		return stream_unreachable(&asked);
+	if (verdict.kind == VERDICT_IP) {
 		if (state != STATE_IP && stream_to_ip(fd, sock) < 0)
 			return -1;
-		stream_log(
-			"connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
+		stream_log("connect", &asked, NULL, NULL,
+			verdict.rule ? "direct, left to IP" : "no rule, left to IP");
 		return stream_leave_to_ip(fd, sock, address, length);
 	}
 	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(ENETUNREACH);
-	if (rule->target.kind == TARGET_REFUSE) {
-		stream_log("connect", &asked, rule, NULL, "refused");
-		return fail(rule->target.error);
+	if (verdict.kind == VERDICT_REFUSED) {
+		stream_log("connect", &asked, verdict.rule, NULL, "refused");
+		return fail(verdict.error);
 	}
 	uint32_t scope = sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
 				 ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
 				 : 0;
-	return connect_mapped(fd, sock, rule, &asked, scope);
+	return connect_mapped(fd, sock, verdict.rule, &asked, scope);
 }

@@ -2,6 +2,7 @@
 /* bind(), listen(), accept(): a server's side. */
 #include "stream_internal.h"
 
+#include "core/verdict.h"
 #include "nameserver.h"
 
 #include <netinet/in.h>
@@ -10,9 +11,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-#include <sys/single_threaded.h>
-#endif
 
 static bool both_set(const struct sock *first, const struct sock *second, int name)
 {
@@ -150,14 +148,15 @@ static bool chooses_port(const struct sock *sock)
 	       !options_int(&sock->options, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0);
 }
 
-static int bind_to_ip(int fd, struct sock *sock, const struct address *wanted, const struct sockaddr *address,
-	socklen_t length)
+static int bind_to_ip(int fd, struct sock *sock, const struct verdict *verdict,
+	const struct sockaddr *address, socklen_t length)
 {
+	const struct address *wanted = &verdict->address;
 	struct sockaddr_storage name;
 	if (state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
 		return -1;
 	memcpy(&name, address, length);
-	if (ranges_reserve(&shim.ranges, wanted)) { /* IP has no such address */
+	if (verdict->kind == VERDICT_RESERVED) { /* IP has no such address */
 		struct address any = {.port = wanted->port};
 		if (address_is_ipv4(wanted))
 			any = address_ipv4(INADDR_ANY, wanted->port);
@@ -198,23 +197,24 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 	if (!address || address->sa_family != sock->family ||
 		!address_from_sockaddr(&wanted, address, length))
 		return libc.bind(fd, address, length);
-	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
-	if (!rule || rule->target.kind == TARGET_DIRECT) {
-		if (ranges_reserve(&shim.ranges, &wanted) && !is_own(&wanted))
-			return fail(EADDRNOTAVAIL);
-		stream_log("bind", &wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
-		return bind_to_ip(fd, sock, &wanted, address, length);
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, &wanted);
+	if (verdict.kind == VERDICT_RESERVED && !is_own(&wanted))
+		return fail(verdict.error);
+	if (verdict.kind == VERDICT_RESERVED || verdict.kind == VERDICT_IP) {
+		stream_log("bind", &wanted, NULL, NULL,
+			verdict.rule ? "direct, left to IP" : "no rule, left to IP");
+		return bind_to_ip(fd, sock, &verdict, address, length);
 	}
 	if (sock->bound && !(sock->any_port && state == STATE_FAILED))
 		return fail(EINVAL);
 	if (sock->family == AF_INET6 && address_is_ipv4(&wanted) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(EINVAL);
-	if (rule->target.kind == TARGET_REFUSE) {
-		stream_log("bind", &wanted, rule, NULL, "refused");
-		return fail(rule->target.error);
+	if (verdict.kind == VERDICT_REFUSED) {
+		stream_log("bind", &wanted, verdict.rule, NULL, "refused");
+		return fail(verdict.error);
 	}
-	return bind_mapped(fd, sock, rule, &wanted);
+	return bind_mapped(fd, sock, verdict.rule, &wanted);
 }
 
 /* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
@@ -224,15 +224,15 @@ static int bind_by_map(int fd, struct sock *sock)
 	struct address wanted;
 	if (!stream_bound_to(fd, sock, &wanted))
 		return -1;
-	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
-	if ((!rule || rule->target.kind == TARGET_DIRECT) && ranges_reserve(&shim.ranges, &wanted))
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, &wanted);
+	if (verdict.kind == VERDICT_RESERVED)
 		return fail(EADDRINUSE); /* IP would let in everybody */
-	if (!rule || rule->target.kind == TARGET_DIRECT)
+	if (verdict.kind == VERDICT_IP)
 		return 0;
-	if (rule->target.kind == TARGET_REFUSE)
-		return fail(rule->target.error);
+	if (verdict.kind == VERDICT_REFUSED)
+		return fail(verdict.error);
 	bool any_port = sock->bound && sock->any_port;
-	int result = bind_mapped(fd, sock, rule, &wanted);
+	int result = bind_mapped(fd, sock, verdict.rule, &wanted);
 	sock->any_port |= any_port;
 	return result;
 }
@@ -494,12 +494,10 @@ static bool readable(int fd)
 
 static bool single_threaded(void)
 {
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-	return __libc_single_threaded;
-#else
 	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	if (libc.single_threaded)
+		return *libc.single_threaded;
 	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
-#endif
 }
 
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,

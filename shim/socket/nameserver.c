@@ -11,12 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-bool nameserver_at(const struct address *address)
-{
-	const struct rule *rule = shim_rules.names_rules ? map_find(shim.map, SIDE_CONNECT, address) : NULL;
-	return rule && rule->target.kind == TARGET_NAMES;
-}
-
 void nameserver_full(void)
 {
 	static atomic_bool said;

@@ -68,9 +68,7 @@ bool stream_place(const struct rule *rule, const struct address *address, uint16
 		return true;
 	}
 	char host[NAME_TEXT], path[108];
-	bool pattern;
-	if (!names_host(shim.map, address, host, &pattern))
-		address_format(address, host, sizeof host);
+	names_host_text(shim.map, address, host);
 	if (!rule_path(rule, host, port, path)) {
 		errno = ENAMETOOLONG;
 		return false;
