@@ -172,7 +172,7 @@ int subject_to_ip(struct subject *subject)
 		return errno;
 	if (watched->stage == STAGE_CONNECTING) /* what it came to is still to be told */
 		watched->refused = subject_take_error(subject);
-	options_replay(&watched->options, fresh);
+	options_replay(&watched->options, watched->family, fresh);
 	bool keeps_port = watched->bound && !(watched->any_port && watched->stage != STAGE_BOUND);
 	if (keeps_port) {
 		struct sockaddr_storage name;
