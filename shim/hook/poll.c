@@ -18,10 +18,10 @@ static bool hung_up_early(const struct pollfd *one)
 	if (!(one->revents & POLLHUP) || one->revents & POLLERR)
 		return false;
 	const struct sock *sock = stream_known(one->fd);
-	if (!sock || sock->transport != &transport_unix || sock->shut_write)
+	if (!sock || sock->transport != &transport_unix || sock->shut.write)
 		return false;
 	enum sock_state state = (enum sock_state)atomic_load(&sock->state);
-	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->refused);
+	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->report.error);
 }
 
 /* Returns how many entries have something left to tell. */
