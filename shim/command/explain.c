@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 
 enum { RULE_TEXT = 1 << 17 };
 
@@ -93,73 +92,16 @@ static void print_rule(const struct sources *sources, const struct rule *rule)
 		rule->text);
 }
 
-static void print_port(uint32_t port)
-{
-	if (port == PORT_ANY)
-		printf("any free port");
-	else
-		printf("port %u", port);
-}
-
-static void print_cid_target(const struct question *question, const struct rule *rule)
-{
-	const struct settings *settings = question->settings;
-	uint32_t port = rule_port(rule, question->address.port), cid = rule->target.cid;
-	printf(question->side == SIDE_LISTEN ? "  listens on " : "  goes to ");
-	if (cid == CID_ANY)
-		printf("any CID of this machine, ");
-	else
-		printf("CID %u, ", cid);
-	print_port(port);
-	if (!settings->emulated)
-		printf(", over AF_VSOCK\n");
-	else if (port == PORT_ANY)
-		printf(", emulated: a Unix socket in %s\n", settings->emulated);
-	else
-		printf(", emulated: the Unix socket %s/%u.%u\n", settings->emulated,
-			cid == CID_ANY || cid == CID_LOCAL ? settings->cid : cid, port);
-}
-
-static void print_options(const struct rule *rule)
-{
-	if (rule->retry_ms)
-		printf("  keeps trying for %u ms while nobody listens (blocking connects)\n", rule->retry_ms);
-	if (rule->timeout_ms)
-		printf("  gives one attempt %u ms\n", rule->timeout_ms);
-	if (rule->allow_count) {
-		printf("  lets in");
-		for (uint32_t i = 0; i < rule->allow_count; i++)
-			printf("%s CID %u", i ? "," : "", rule->allow[i]);
-		printf(" and no other\n");
-	}
-}
-
 static void print_target(const struct question *question, const struct rule *rule)
 {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	switch (rule->target.kind) {
-	case TARGET_CID:
-		print_cid_target(question, rule);
-		break;
-	case TARGET_UNIX:
-		if (rule_path(rule, question->host, question->address.port, path))
-			printf("  %s the Unix socket %s\n",
-				question->side == SIDE_LISTEN ? "listens on" : "goes to", path);
-		else
-			puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a "
-			     "slash");
-		break;
-	case TARGET_NAMES:
-		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
-		break;
-	case TARGET_REFUSE:
-		printf("  fails: %s\n", strerror(rule->target.error));
-		break;
-	case TARGET_DIRECT:
-		printf("  left to IP\n");
-		break;
-	}
-	print_options(rule);
+	const struct settings *settings = question->settings;
+	static char text[RULE_TEXT];
+	const struct asked asked = {.host = question->host,
+		.port = question->address.port,
+		.emulated = settings->emulated,
+		.own_cid = settings->cid};
+	rule_explain(rule, &asked, text, sizeof(text));
+	fputs(text, stdout);
 }
 
 static void print_decision(

@@ -81,7 +81,7 @@ static bool parse_rule(struct parser *p)
 	}
 	text = trim((struct span){equals + 1, text.end});
 	if (size(text) == 0)
-		return expected(p, expected_targets(rule), text);
+		return expected_target(p, rule, text);
 	if (!parse_target(p, rule, &text) || !parse_options(p, rule, text))
 		return false;
 	p->map->count++;

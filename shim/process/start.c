@@ -2,6 +2,7 @@
 #include "core/shim.h"
 #include "environment.h"
 #include "socket/stream.h"
+#include "socket/stream_end.h"
 #include "state/fd.h"
 #include "system/libc.h"
 #include "system/log.h"
@@ -37,6 +38,7 @@ __attribute__((constructor)) static void start(void)
 		return;
 	fd_start();
 	stream_start();
+	stream_end_start();
 	transport_start(&settings);
 	ports_start();
 	if (!settings.log_path && (stream_is_tcp(STDERR_FILENO) || transport_of_fd(STDERR_FILENO)))

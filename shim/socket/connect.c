@@ -257,7 +257,8 @@ static int pause_for(struct attempt *attempt, int64_t ms)
 	atomic_store(&attempt->sock->fresh, attempt->fresh);
 	ssize_t got = -1;
 	if (attempt->fresh >= 0 && timerfd_settime(attempt->fresh, 0, &once, NULL) == 0)
-		got = CANCEL_HERE(read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
+		got = CANCEL_HERE(
+			libc.read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
 	discard(attempt);
 	return got < 0 ? -1 : 0;
 }

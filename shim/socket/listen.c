@@ -3,7 +3,6 @@
 #include "stream_internal.h"
 
 #include "nameserver.h"
-#include "transport/transport_unix.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -285,12 +284,21 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	return 0;
 }
 
-static bool allowed(const struct rule *rule, uint32_t cid)
+static bool allows(const struct rule *rule, uint32_t cid)
 {
 	for (uint32_t i = 0; i < rule->allow_count; i++)
 		if (rule->allow[i] == cid)
 			return true;
 	return rule->allow_count == 0;
+}
+
+/* This machine's own CID in allow= is this machine. */
+static bool allowed(const struct rule *rule, uint32_t cid)
+{
+	if (allows(rule, cid))
+		return true;
+	uint32_t own = cid == CID_LOCAL ? transport_own_cid() : CID_ANY;
+	return own != CID_ANY && allows(rule, own);
 }
 
 /* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
@@ -366,7 +374,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
 	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
-		      sock->transport == &transport_vsock;
+		      sock->transport->address_size <= sizeof(struct sockaddr_in);
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
@@ -375,6 +383,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	if (accepted < 0)
 		return accepted;
 	sock->transport->endpoint(from, *size, peer);
+	peer->cid = transport_peer_cid(sock->transport, peer->cid);
 	if (from == address || !address || (int)*length < 0)
 		return accepted;
 	bool whole = *length >= sizeof(struct sockaddr_in);
@@ -430,7 +439,7 @@ static void knock(const struct sock *sock)
 	if (hand.fd < 0)
 		return;
 	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	if (sock->transport->connect(hand.fd, &door, 0) < 0)
+	if (sock->transport->connect(hand.fd, &door, 0) < 0 && errno == EINPROGRESS)
 		libc.poll(&hand, 1, PATIENCE_MS);
 	libc.close(hand.fd);
 }
@@ -446,7 +455,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut.listener = true;
-	int old = was.transport->family == AF_UNIX ? fd_dup(fd, sock) : -1;
+	int old = was.transport->shutdown_wakes_accept ? fd_dup(fd, sock) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut.listener = done;
 	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
@@ -457,7 +466,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
-		if (was.transport->family == AF_VSOCK)
+		if (!was.transport->shutdown_wakes_accept)
 			knock(&was);
 		sched_yield();
 	}

@@ -65,14 +65,14 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 		struct msghdr bare = *message;
 		bare.msg_name = NULL;
 		const struct transport *transport = sock->transport; /* another thread may be closing it */
-		bool unix_socket = transport && transport->family == AF_UNIX;
-		if (unix_socket) { /* a peer could put fds into this process: they end with the message */
+		bool passes_fds = transport && transport->passes_fds;
+		if (passes_fds) { /* they end with the message */
 			bare.msg_control = NULL;
 			bare.msg_controllen = 0;
 		}
 		ssize_t got = libc.recvmsg(fd, &bare, flags);
 		message->msg_controllen = bare.msg_controllen;
-		message->msg_flags = unix_socket ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
+		message->msg_flags = passes_fds ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
 		return got;
 	}
 	message->msg_controllen = 0;

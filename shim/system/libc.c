@@ -21,7 +21,7 @@ static void *find_in_libresolv(const char *name)
 	return library ? dlsym(library, strcat(old, name)) : NULL;
 }
 
-static void resolve(void *entry, const char *name)
+void libc_find(void *entry, const char *name)
 {
 	void *found = dlsym(RTLD_NEXT, name);
 	if (!found)
@@ -34,7 +34,7 @@ static void resolve(void *entry, const char *name)
 #define HOOK(result, name, parameters, arguments)                                                            \
 	static result first_##name parameters                                                                \
 	{                                                                                                    \
-		resolve(&libc.name, #name);                                                                  \
+		libc_find(&libc.name, #name);                                                                \
 		return libc.name arguments;                                                                  \
 	}
 #include "symbols.h"
@@ -44,7 +44,7 @@ struct libc libc = {
 #include "symbols.h"
 };
 
-#define SIGNAL_SAFE(name) resolve(&libc.name, #name)
+#define SIGNAL_SAFE(name) libc_find(&libc.name, #name)
 void libc_start(void)
 {
 #ifdef HAVE_THREAD_POINTER
@@ -61,6 +61,7 @@ void libc_start(void)
 	SIGNAL_SAFE(getsockopt);
 	SIGNAL_SAFE(setsockopt);
 	SIGNAL_SAFE(shutdown);
+	SIGNAL_SAFE(read);
 	SIGNAL_SAFE(write);
 	SIGNAL_SAFE(send);
 	SIGNAL_SAFE(sendto);

@@ -63,4 +63,7 @@ static inline int *libc_errno(void)
  * start. */
 void libc_start(void);
 
+/* Puts the next function of that name into an entry of the table. Not async-signal-safe. */
+void libc_find(void *entry, const char *name);
+
 #endif

@@ -605,7 +605,8 @@ static void a_map_says_what_it_asks_for(void **state)
 	assert_int_equal(summary->low_port->number, 7);
 	assert_int_equal(summary->at_one_cid->number, 8);
 	summary = map_summary(map_of("listen *:8080=1:8080"));
-	assert_int_equal(summary->to_local->number, 1);
+	assert_int_equal(summary->at_local->number, 1);
+	assert_null(summary->to_local);
 	assert_null(summary->low_port);
 }
 
