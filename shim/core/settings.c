@@ -97,7 +97,7 @@ static int read_file(void *context, const char *path, const char **text, size_t 
 /* ---- variables ---- */
 
 enum variable { MAP, TRANSPORT, CID, PEERS, NAMES, LOG, FOLLOW, VARIABLES };
-_Static_assert(VARIABLES == SETTINGS, "all of them");
+_Static_assert((int)VARIABLES == SETTINGS, "all of them");
 
 static const char *const variable_names[VARIABLES] = {
 	[MAP] = "IP2VSOCK_MAP",

@@ -4,6 +4,7 @@
 #include "socket/stream.h"
 #include "socket/stream_end.h"
 #include "state/fd.h"
+#include "system/cancel.h"
 #include "system/libc.h"
 #include "system/log.h"
 #include "transport/ports.h"
@@ -31,6 +32,7 @@ __attribute__((constructor)) static void start(void)
 	if (!settings_read(&settings, environ, message))
 		refuse(message);
 	libc_start();
+	cancel_start();
 	log_start(&settings);
 	if (settings.follow)
 		environment_start(environ);

@@ -10,9 +10,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-#include <sys/single_threaded.h>
-#endif
 
 static bool both_set(const struct sock *first, const struct sock *second, int name)
 {
@@ -498,12 +495,10 @@ static bool readable(int fd)
 
 static bool single_threaded(void)
 {
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-	return __libc_single_threaded;
-#else
 	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	if (libc.single_threaded)
+		return *libc.single_threaded;
 	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
-#endif
 }
 
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,

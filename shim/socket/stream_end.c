@@ -120,7 +120,7 @@ static ssize_t judged___recvfrom_chk(
 
 #define JUDGE(name)                                                                                          \
 	do {                                                                                                 \
-		libc_find(&libc.name, #name);                                                                \
+		libc_fill(&libc.name, #name);                                                                \
 		kernels.name = libc.name;                                                                    \
 		libc.name = judged_##name;                                                                   \
 	} while (0)
