@@ -47,15 +47,16 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 		close_quietly(fresh);
 		return -1;
 	}
-	address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
-	sock->bound = sock->name.port != 0;
-	if (!sock->bound)
-		sock->name.port = (uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+	address_from_sockaddr(&sock->claim.name, (struct sockaddr *)&name, length);
+	sock->claim.bound = sock->claim.name.port != 0;
+	if (!sock->claim.bound)
+		sock->claim.name.port =
+			(uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 	options_learn(&sock->options, sock->family, fd);
 	options_apply(&sock->options, fresh, 0);
 	sock->transport = &transport_names;
 	sock->peer = (struct endpoint){CID_LOCAL, asked->port};
-	sock->local = (struct endpoint){CID_LOCAL, sock->name.port};
+	sock->local = (struct endpoint){CID_LOCAL, sock->claim.name.port};
 	sock->asked = *asked;
 	set_state(sock, STATE_BOUND);
 	if (swap_in(fd, sock, fresh) == 0)

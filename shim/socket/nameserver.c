@@ -140,7 +140,7 @@ static ssize_t send_datagram(int fd, const struct msghdr *message)
 ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	int saved = errno;
-	if (sock->shut_write) {
+	if (sock->shut.write) {
 		if (!(flags & MSG_NOSIGNAL) && !is_datagram(sock))
 			raise(SIGPIPE);
 		return fail(EPIPE);
