@@ -49,10 +49,6 @@ static const struct trap traps[] = {
 	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
 	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)}, {SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
 	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN}, {SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
-	{SYS_epoll_create1, ALWAYS, 0, 0, SEEN}, /* who has epoll instances: move.h */
-#ifdef SYS_epoll_create
-	{SYS_epoll_create, ALWAYS, 0, 0, SEEN},
-#endif
 	{SYS_io_uring_setup, ALWAYS, 0, 0,
 		FAILS(ENOSYS)},		    /* its connect() and accept() would go past all this */
 	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* the last: only with `datagrams` */

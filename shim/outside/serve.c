@@ -2,7 +2,6 @@
 /* One call after the other: none of them waits for anything here. */
 #include "serve.h"
 
-#include "move.h"
 
 #include "core/text.h"
 #include "system/supervised.h"
@@ -77,9 +76,8 @@ static void serve_one(struct call *call)
 	void (*server)(struct subject * subject) = server_of(call->number);
 	struct subject subject;
 	held_superseded(call->thread);
-	if (!server) { /* epoll_create() */
-		move_note_instance(call);
-		call_pass(call);
+	if (!server) { /* the filter sends no such call */
+		call_answer(call, 0, EACCES);
 		return;
 	}
 	if (subject_open(&subject, call)) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What all calls have in common: the socket behind the program's number, its memory, and the one replacement.
  */
-#include "move.h"
 #include "serve.h"
 #include "task.h"
 
@@ -150,7 +149,7 @@ int subject_replace(struct subject *subject, int fresh, bool close_on_exec)
 	struct stat status;
 	if (fstat(fresh, &status) < 0)
 		return errno;
-	int error = move_registrations(subject, fresh, close_on_exec);
+	int error = call_put(subject->call, subject->number, fresh, close_on_exec);
 	if (error)
 		return error;
 	subject->inode = status.st_ino;
