@@ -154,18 +154,18 @@ static void explain_allow(struct text *text, const struct rule *rule)
 /* A time limit is for attempts that take time, and a list of CIDs for peers that have one. */
 static const struct option {
 	const char *name; /* with its = */
-	bool sides[2];	  /* enum side: the rules that may have it */
 	unsigned needs;	  /* of a target: enum target_property */
+	bool sides[2];	  /* enum side: the rules that may have it */
 	bool repeats;
 	bool (*parse)(struct parser *p, struct rule *rule, struct span text);
 	void (*format)(struct text *text, const struct rule *rule);
 	void (*explain)(struct text *text, const struct rule *rule); /* NULL: there is nothing to say */
 } options[] = {
-	{"retry=", {true, false}, TARGET_CARRIED, false, parse_retry, format_retry, explain_retry},
-	{"timeout=", {true, false}, TARGET_CARRIED | TARGET_TAKES_TIME, false, parse_timeout, format_timeout,
+	{"retry=", TARGET_CARRIED, {true, false}, false, parse_retry, format_retry, explain_retry},
+	{"timeout=", TARGET_CARRIED | TARGET_TAKES_TIME, {true, false}, false, parse_timeout, format_timeout,
 		explain_timeout},
-	{"buffer=", {true, true}, TARGET_CARRIED, false, parse_buffer, format_buffer, NULL},
-	{"allow=", {false, true}, TARGET_CARRIED | TARGET_KNOWS_PEERS, true, parse_allow, format_allow,
+	{"buffer=", TARGET_CARRIED, {true, true}, false, parse_buffer, format_buffer, NULL},
+	{"allow=", TARGET_CARRIED | TARGET_KNOWS_PEERS, {false, true}, true, parse_allow, format_allow,
 		explain_allow},
 };
 enum { OPTIONS = sizeof options / sizeof *options };

@@ -67,18 +67,11 @@ static void inherit(
 	watched->stage = STAGE_CONNECTED;
 }
 
-/* Nobody could be given this connection: the next accept() gets it. */
+/* Nobody could be given this connection: the next accept() gets it. There is no other, as accept() takes the
+ * unclaimed one first. */
 static void keep(struct watched *listener, int fd, const struct endpoint *peer)
 {
-	struct unclaimed *one = malloc(sizeof *one), **last = &listener->unclaimed;
-	if (!one) {
-		close(fd);
-		return;
-	}
-	*one = (struct unclaimed){NULL, fd, *peer};
-	while (*last)
-		last = &(*last)->next;
-	*last = one;
+	listener->unclaimed = (struct unclaimed){true, fd, *peer};
 }
 
 static int accept_flags(const struct call *call)
@@ -134,14 +127,12 @@ static int accept_now(const struct subject *subject, bool *nonblocking, struct e
 
 static int take_unclaimed(struct watched *listener, struct endpoint *peer)
 {
-	struct unclaimed *one = listener->unclaimed;
-	if (!one)
+	struct unclaimed *one = &listener->unclaimed;
+	if (!one->present)
 		return -1;
-	int fd = one->fd;
 	*peer = one->peer;
-	listener->unclaimed = one->next;
-	free(one);
-	return fd;
+	one->present = false;
+	return one->fd;
 }
 
 /* The next connection that may come in: answered. false: there is none, and the listener blocks. */

@@ -240,7 +240,9 @@ static bool receive(struct subject *subject)
 	ssize_t got = libc.recv(subject->fd, reply, sizeof reply, MSG_DONTWAIT | flags);
 	if (got < 0 && errno == EAGAIN)
 		return false;
-	int error = got < 0 || !watched ? errno : 0;
+	int error = got < 0 ? errno : 0;
+	if (!watched) /* closed while this call waited */
+		error = EBADF;
 	uint64_t room = argument(subject, 2);
 	size_t size = got > 0 && (size_t)got < sizeof reply ? (size_t)got : 0;
 	if (size > room)

@@ -335,13 +335,11 @@ void serve_shutdown(struct subject *subject)
 {
 	struct watched *watched = subject->watched;
 	int how = (int)argument(subject, 1);
-	if (!watched)
-		call_pass(subject->call);
-	else if (how < SHUT_RD || how > SHUT_RDWR)
+	if (watched && (how < SHUT_RD || how > SHUT_RDWR))
 		fail(subject, EINVAL);
-	else if (how != SHUT_RD && attempt_cancel(watched))
+	else if (watched && how != SHUT_RD && attempt_cancel(watched))
 		answer(subject, 0, 0);
-	else if (watched->stage == STAGE_IP)
+	else if (!watched || watched->stage == STAGE_IP)
 		call_pass(subject->call);
 	else if (watched->stage == STAGE_LISTENING)
 		fail(subject, shutdown_listener(subject));

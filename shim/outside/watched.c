@@ -66,12 +66,8 @@ struct watched *watched_first(
 
 static void let_go(struct watched *one)
 {
-	while (one->unclaimed) {
-		struct unclaimed *connection = one->unclaimed;
-		one->unclaimed = connection->next;
-		close(connection->fd);
-		free(connection);
-	}
+	if (one->unclaimed.present)
+		close(one->unclaimed.fd);
 	options_forget(&one->options);
 	free(one);
 	count--;

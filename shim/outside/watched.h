@@ -25,7 +25,7 @@ struct attempt;
 
 /* A connection that accept() took, and whose thread went away before it could be given. */
 struct unclaimed {
-	struct unclaimed *next;
+	bool present;
 	int fd;
 	struct endpoint peer;
 };
@@ -55,7 +55,7 @@ struct watched {
 	uint32_t scope;		 /* sin6_scope_id of it */
 	uint16_t tried;		 /* the port of the last attempt to connect: TCP goes on showing it */
 	struct attempt *attempt; /* under way, and not in the socket's place yet; NULL: none */
-	struct unclaimed *unclaimed;
+	struct unclaimed unclaimed;
 };
 
 struct watched *watched_find(uint64_t inode);

@@ -143,8 +143,9 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(list, request);
 	void *argument = va_arg(list, void *);
 	va_end(list);
-	if (request == IOCTL_VM_SOCKETS_GET_LOCAL_CID && getenv("OLD_CID")) {
-		*(unsigned *)argument = (unsigned)atoi(getenv("OLD_CID"));
+	const char *cid = request == IOCTL_VM_SOCKETS_GET_LOCAL_CID ? getenv("OLD_CID") : NULL;
+	if (cid) {
+		*(unsigned *)argument = (unsigned)atoi(cid);
 		return 0;
 	}
 	if (request == FIONREAD && stands_for_vsock(fd))

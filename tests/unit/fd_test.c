@@ -149,7 +149,8 @@ static void a_range_that_is_closed_is_forgotten_and_no_more(void **state)
 			assert_true(fd_tracked(BASE + i));
 		return;
 	}
-	assert_int_equal(close_range(BASE + 3, BASE + 5, 4242), -1); /* flags that no kernel knows: nothing is closed */
+	/* No kernel knows these flags: nothing is closed. */
+	assert_int_equal(close_range(BASE + 3, BASE + 5, 4242), -1);
 	assert_true(fd_tracked(BASE + 3));
 	assert_int_equal(close_range(BASE + 3, BASE + 5, 0), 0);
 	for (int i = 0; i < 10; i++)
