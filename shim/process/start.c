@@ -76,7 +76,6 @@ __attribute__((constructor)) static void start(void)
 	if (!settings_read(&settings, environ, message))
 		refuse(message);
 	libc_start();
-	cancel_start();
 	uint64_t identity;
 	if (settings.map && supervised(&identity))
 		return; /* what the map takes is taken outside, for all children too */
@@ -87,6 +86,7 @@ __attribute__((constructor)) static void start(void)
 		environment_start(environ);
 	if (!settings.map)
 		return;
+	cancel_start();
 	fd_start();
 	stream_start();
 	stream_end_start();
