@@ -5,6 +5,7 @@
 #include "stream_internal.h"
 
 #include "core/names.h"
+#include "greeter.h"
 #include "system/clock.h"
 #include "transport/transport_unix.h"
 
@@ -21,14 +22,20 @@ struct attempt {
 	int fd;
 	struct sock *sock;
 	const struct rule *rule;
-	const struct transport *transport;
-	struct place place;
-	struct endpoint local, peer;
+	struct destination to;
+	struct endpoint local;
 	struct address asked;
 	pid_t process; /* that makes it */
-	int fresh;     /* the socket that is to take the place of the program's; -1: none */
-	int refused;   /* how it ended at once, to be told later */
-	bool in_place; /* the fresh socket is a dup of the program's */
+	int fresh;     /* the socket that connects; -1: none */
+	int held; /* what is to be closed if the call is left: the fresh socket, or a timer; -1: nothing */
+	bool in_place; /* it is a dup of the program's */
+	int stand_in;  /* a socket that shows how it ended at once (refused), in the fresh one's stead; -1:
+			  none */
+	int refused;
+	struct greeting
+		greeting; /* how far it has got on the fresh socket, which must be over by the deadline */
+	bool greeted;
+	int64_t deadline;
 };
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
@@ -39,21 +46,21 @@ static bool choose_port(struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
 	int saved = errno, result = -1;
-	if (attempt->transport->turn)
-		ports_place(attempt->transport->turn);
+	if (attempt->to.transport->turn)
+		ports_place(attempt->to.transport->turn);
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port =
 			i == 0 && sock->bound && sock->name.port
 				? sock->name.port
 				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
-		result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
+		result = attempt->to.transport->bind_client(attempt->fresh, port, &attempt->to.endpoint);
 		if (result == 0)
 			attempt->local.port = port;
 		if (result == 0 || errno != EADDRINUSE)
 			break;
 	}
 	if (result < 0)
-		result = attempt->transport->bind_client(attempt->fresh, PORT_ANY, &attempt->peer);
+		result = attempt->to.transport->bind_client(attempt->fresh, PORT_ANY, &attempt->to.endpoint);
 	errno = result < 0 ? EADDRNOTAVAIL : saved;
 	return result == 0;
 }
@@ -68,9 +75,14 @@ static void from_its_place(struct attempt *attempt, int flags)
 	attempt->in_place = true;
 }
 
+static bool must_greet(const struct attempt *attempt)
+{
+	return attempt->to.greeting && !attempt->greeted;
+}
+
 static void from_a_new_one(struct attempt *attempt, int flags)
 {
-	attempt->fresh = attempt->transport->open(flags, attempt->rule->buffer);
+	attempt->fresh = attempt->to.transport->open(flags, attempt->rule->buffer);
 	if (attempt->fresh < 0)
 		return;
 	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
@@ -81,24 +93,31 @@ static void from_a_new_one(struct attempt *attempt, int flags)
 	}
 }
 
+/* A fork() in a signal handler is to find it, too. */
+static int hold(struct attempt *attempt, int fd)
+{
+	attempt->held = fd;
+	atomic_store(&attempt->sock->fresh, fd);
+	return fd;
+}
+
 static bool open_client(struct attempt *attempt, int flags)
 {
-	if (state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->transport)
+	if (state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->to.transport)
 		from_its_place(attempt, flags);
 	else
 		from_a_new_one(attempt, flags);
-	atomic_store(&attempt->sock->fresh, attempt->fresh);
-	return attempt->fresh >= 0;
+	return hold(attempt, attempt->fresh) >= 0;
 }
 
 /* The child of a fork() in a signal handler has closed it already, and its number may be another file's. */
 static void discard(struct attempt *attempt)
 {
-	int fresh = attempt->fresh;
+	int held = attempt->held;
 	attempt->fresh = -1;
-	atomic_store(&attempt->sock->fresh, -1);
-	if (fresh >= 0 && attempt->process == fd_process())
-		close_quietly(fresh);
+	hold(attempt, -1);
+	if (held >= 0 && attempt->process == fd_process())
+		close_quietly(held);
 }
 
 /* The thread is cancelled while it waits, or jumps out. A second jump may come on the way. */
@@ -162,16 +181,62 @@ static bool handlers_restart(void)
 	return true;
 }
 
+static void begin_greeting(struct attempt *attempt)
+{
+	uint32_t limit = attempt->rule->timeout_ms;
+	attempt->greeting = (struct greeting){.sent = false};
+	attempt->deadline = now_ms() + (limit ? limit : KERNEL_TIMEOUT_MS);
+}
+
+static int greet(struct attempt *attempt, int64_t deadline)
+{
+	int result = CANCEL_HERE(
+		dial_greet(attempt->fresh, &attempt->to, &attempt->greeting, deadline, -1), abandon, attempt);
+	attempt->greeted = result == 0;
+	return result;
+}
+
+/* The whole greeting, as a part of a connect() that blocks: it goes on after a signal, or is left to itself.
+ */
+static int greet_blocking(struct attempt *attempt)
+{
+	int result;
+	begin_greeting(attempt);
+	do
+		result = greet(attempt, attempt->deadline);
+	while (result < 0 && errno == EINTR && handlers_restart());
+	return result;
+}
+
 /* Starts an attempt on a non-blocking socket. 0: connected already; EINPROGRESS; anything else: no socket is
  * left. */
 static int start(struct attempt *attempt)
 {
 	if (!open_client(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK))
 		return -1;
-	int result = attempt->transport->connect(attempt->fresh, &attempt->place, attempt->rule->timeout_ms);
+	int result =
+		attempt->to.transport->connect(attempt->fresh, &attempt->to.place, attempt->rule->timeout_ms);
 	if (result < 0 && errno != EINPROGRESS)
 		discard(attempt);
+	if (result == 0 && attempt->to.greeting) {
+		begin_greeting(attempt);
+		return fail(EINPROGRESS);
+	}
 	return result;
+}
+
+/* What became of it within limit_ms: 0, or -1 with its errno; EINPROGRESS: nothing yet. */
+static int await(struct attempt *attempt, int limit_ms)
+{
+	if (!attempt->to.greeting) {
+		struct pollfd wait = {.fd = attempt->fresh, .events = POLLOUT};
+		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit_ms), abandon, attempt);
+		return ended(attempt->fresh, attempt->to.transport, ready);
+	}
+	int64_t until = now_ms() + limit_ms;
+	bool last = until >= attempt->deadline;
+	int result = greet(attempt, last ? attempt->deadline : until);
+	return result < 0 && errno == ETIMEDOUT && !last ? fail(EINPROGRESS) : result;
 }
 
 /* Waits limit_ms for a program that blocks, and then lets the attempt go on without it, as TCP does:
@@ -182,9 +247,7 @@ static int start_and_wait(struct attempt *attempt, int limit_ms)
 	if (attempt->fresh < 0)
 		return -1;
 	while (result < 0 && errno == EINPROGRESS && limit_ms) {
-		struct pollfd wait = {.fd = attempt->fresh, .events = POLLOUT};
-		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit_ms), abandon, attempt);
-		result = ended(attempt->fresh, attempt->transport, ready);
+		result = await(attempt, limit_ms);
 		if (result == 0 || errno != EINTR || !handlers_restart())
 			break;
 		errno = EINPROGRESS;
@@ -199,10 +262,10 @@ static int start_and_wait(struct attempt *attempt, int limit_ms)
 static int fail_later(struct attempt *attempt, int flags)
 {
 	attempt->refused = errno;
-	attempt->fresh = transport_unix_refused(flags);
-	if (attempt->fresh >= 0)
-		options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
-	return fail(attempt->fresh < 0 ? attempt->refused : EINPROGRESS);
+	attempt->stand_in = transport_unix_refused(flags);
+	if (attempt->stand_in >= 0)
+		options_apply(&attempt->sock->options, attempt->stand_in, attempt->rule->buffer);
+	return fail(attempt->stand_in < 0 ? attempt->refused : EINPROGRESS);
 }
 
 /* The program waits no longer; a last attempt goes on without it. */
@@ -225,8 +288,12 @@ static int attempt_once(struct attempt *attempt, int flags)
 	for (;;) {
 		if (!open_client(attempt, flags))
 			return -1;
-		if (CANCEL_HERE(attempt->transport->connect(attempt->fresh, &attempt->place, limit), abandon,
-			    attempt) == 0)
+		int result =
+			CANCEL_HERE(attempt->to.transport->connect(attempt->fresh, &attempt->to.place, limit),
+				abandon, attempt);
+		if (result == 0 && attempt->to.greeting)
+			result = greet_blocking(attempt);
+		if (result == 0)
 			return 0;
 		discard(attempt);
 		if (errno != EINTR)
@@ -248,11 +315,10 @@ static int pause_for(struct attempt *attempt, int64_t ms)
 {
 	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
 	uint64_t expirations;
-	attempt->fresh = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC); /* in its stead until then */
-	atomic_store(&attempt->sock->fresh, attempt->fresh);
+	int timer = hold(attempt, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
 	ssize_t got = -1;
-	if (attempt->fresh >= 0 && timerfd_settime(attempt->fresh, 0, &once, NULL) == 0)
-		got = CANCEL_HERE(read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
+	if (timer >= 0 && timerfd_settime(timer, 0, &once, NULL) == 0)
+		got = CANCEL_HERE(read(timer, &expirations, sizeof expirations), abandon, attempt);
 	discard(attempt);
 	return got < 0 ? -1 : 0;
 }
@@ -272,8 +338,8 @@ static int attempt_blocking(struct attempt *attempt, int flags)
 	int64_t began = retry ? now_ms() : 0, until = began + retry, pause = 10;
 	for (;;) {
 		int result = attempt_once(attempt, flags);
-		if (result == 0 || attempt->fresh >= 0 || !retry || !nobody_there(errno) ||
-			now_ms() + pause > until)
+		if (result == 0 || attempt->fresh >= 0 || attempt->stand_in >= 0 || !retry ||
+			!nobody_there(errno) || now_ms() + pause > until)
 			return result;
 		if (sock->cancelled)
 			return fail(ECONNRESET);
@@ -308,22 +374,64 @@ static int start_over(int fd, struct sock *sock, int error)
 	return fail(error);
 }
 
+/* The program goes on, and a task greets on the fresh socket. */
+static int greet_beside(struct attempt *attempt, int flags)
+{
+	struct greeter greeter = {.sock = attempt->sock,
+		.fd = attempt->fd,
+		.fresh = attempt->fresh,
+		.to = attempt->to,
+		.greeting = attempt->greeting,
+		.deadline = attempt->deadline};
+	int stand_in = dial_stand_in(flags & SOCK_NONBLOCK, &greeter.gate);
+	if (stand_in < 0 || !fd_hold(attempt->fd, attempt->sock)) {
+		close_quietly(stand_in);
+		discard(attempt);
+		return -1;
+	}
+	options_apply(&attempt->sock->options, stand_in, attempt->rule->buffer);
+	if (swap_in(attempt->fd, attempt->sock, stand_in) < 0) {
+		fd_release(attempt->sock);
+		close_quietly(greeter.gate);
+		discard(attempt);
+		return -1;
+	}
+	attempt->sock->stood_in = true;
+	greeter_start(&greeter);
+	return 0;
+}
+
+/* What the attempt has come to takes the place of the program's socket. */
+static int hand_over(struct attempt *attempt, int flags)
+{
+	if (attempt->stand_in >= 0)
+		return swap_in(attempt->fd, attempt->sock, attempt->stand_in);
+	if (attempt->in_place) {
+		discard(attempt);
+		return 0;
+	}
+	if (must_greet(attempt))
+		return greet_beside(attempt, flags);
+	return swap_in(attempt->fd, attempt->sock, attempt->fresh);
+}
+
 static int connect_mapped(
 	int fd, struct sock *sock, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
 	struct attempt attempt = {.fd = fd,
 		.sock = sock,
 		.rule = rule,
-		.transport = transport_of(rule),
 		.asked = *asked,
 		.process = fd_process(),
-		.fresh = -1};
+		.fresh = -1,
+		.held = -1,
+		.stand_in = -1};
 	int flags = swap_flags(fd);
-	if (flags < 0 || !stream_place(rule, asked, asked->port, &attempt.place, &attempt.peer))
+	if (flags < 0 || !destination_of(rule, asked, asked->port, &attempt.to))
 		return -1;
-	if (attempt.peer.cid == CID_ANY) { /* a listener of this machine, by its name */
-		attempt.peer.cid = CID_LOCAL;
-		attempt.transport->place(&attempt.peer, &attempt.place);
+	if (attempt.to.endpoint.cid == CID_ANY) { /* a listener of this machine, by its name */
+		attempt.to.endpoint.cid = CID_LOCAL;
+		attempt.to.transport->place(&attempt.to.endpoint, &attempt.to.place);
 	}
 	if (sock->bound && state_of(sock) == STATE_IP &&
 		!sock->name.port) { /* bound to port 0: the kernel chose one */
@@ -339,33 +447,31 @@ static int connect_mapped(
 	int outcome = result < 0 ? errno : 0;
 	if (attempt.local.port != PORT_ANY)
 		sock->tried = (uint16_t)attempt.local.port;
-	stream_log("connect", asked, rule, &attempt.peer,
+	stream_log("connect", asked, rule, &attempt.to.endpoint,
 		outcome == EINPROGRESS ? "under way"
 		: outcome	       ? log_errno(outcome)
 				       : "connected");
-	if (attempt.fresh < 0) {
+	if (attempt.fresh < 0 && attempt.stand_in < 0) {
 		if (attempt.in_place)
 			take_error(fd); /* AF_VSOCK keeps it (Linux 6.1), accept() would tell it */
 		if (!sock->any_port)
 			return fail(outcome);
-		sock->peer = attempt.peer;
+		sock->peer = attempt.to.endpoint;
 		sock->asked = *asked;
 		return start_over(fd, sock, outcome);
 	}
 
 	enum sock_state before = state_of(sock);
 	sock->rule = rule;
-	sock->transport = attempt.transport;
+	sock->transport = attempt.to.transport;
 	sock->local = attempt.local;
-	sock->peer = attempt.peer;
+	sock->peer = attempt.to.endpoint;
 	sock->asked = *asked;
 	sock->scope = scope;
 	sock->refused = attempt.refused;
 	sock->report_once = sock->abort_once = sock->told_closed = false;
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
-	if (attempt.in_place && !attempt.refused) {
-		discard(&attempt);
-	} else if (swap_in(fd, sock, attempt.fresh) < 0) {
+	if (hand_over(&attempt, flags) < 0) {
 		set_state(sock, before);
 		return -1;
 	}
@@ -391,7 +497,9 @@ static int connect_again(int fd, struct sock *sock)
 	int result;
 	do {
 		int ready = CANCEL_HERE(stream_await_writable(fd, sock, limit), let_go, sock);
-		result = ended(fd, sock->transport, ready);
+		if (ready > 0)
+			error = stream_take_error(fd, sock);
+		result = ready > 0 ? (error ? fail(error) : 0) : ready < 0 ? -1 : fail(EINPROGRESS);
 	} while (result < 0 && errno == EINTR && handlers_restart());
 	if (result == 0)
 		set_state(sock, STATE_CONNECTED);

@@ -6,6 +6,7 @@
 #include "system/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,12 +47,54 @@ void fd_release(struct sock *sock)
 	release(sock->number);
 }
 
+void fd_greeting_begin(struct sock *sock)
+{
+	atomic_store(&sock->greeting, GREETING);
+}
+
+void fd_greeting_end(struct sock *sock)
+{
+	atomic_store(&sock->greeting, GREETED);
+}
+
+/* It is held for some system calls; a signal handler of the thread that holds it would wait in vain. */
+bool fd_greeting_lock(struct sock *sock)
+{
+	enum { TURNS = 10000 };
+	for (int i = 0; i < TURNS; i++) {
+		uint8_t free = GREETING;
+		if (atomic_compare_exchange_strong(&sock->greeting, &free, GREETING_LOCKED))
+			return true;
+		if (free == GREETED)
+			return false;
+		sched_yield();
+	}
+	return false;
+}
+
+void fd_greeting_unlock(struct sock *sock)
+{
+	atomic_store(&sock->greeting, GREETING);
+}
+
+/* The number's entry changes, so that a task that greets for the old one leaves the number alone. */
+static uint32_t exchange(int fd, uint32_t index)
+{
+	uint32_t stale = atomic_load(&fd_index[fd]);
+	bool greeting = stale && atomic_load_explicit(&at(stale)->greeting, memory_order_relaxed);
+	bool locked = greeting && fd_greeting_lock(at(stale));
+	uint32_t found = atomic_exchange(&fd_index[fd], index);
+	if (locked)
+		fd_greeting_unlock(at(stale));
+	return found;
+}
+
 static void enter(int fd, uint32_t index)
 {
 	uint32_t seen = atomic_load_explicit(&highest, memory_order_relaxed);
 	while (seen < (uint32_t)fd && !atomic_compare_exchange_weak(&highest, &seen, (uint32_t)fd))
 		;
-	uint32_t stale = atomic_exchange(&fd_index[fd], index);
+	uint32_t stale = exchange(fd, index);
 	if (stale)
 		release(stale);
 }
@@ -141,7 +184,7 @@ void fd_forget(int fd)
 {
 	if (!fd_tracked(fd) || in_vfork_child)
 		return;
-	uint32_t index = atomic_exchange(&fd_index[fd], 0);
+	uint32_t index = exchange(fd, 0);
 	if (index)
 		release(index);
 }

@@ -64,6 +64,8 @@ struct sock {
 	bool overflowed;     /* it has more epoll registrations than are kept here */
 	bool owner;	     /* F_SETOWN or its kin was used */
 	_Atomic uint32_t partial; /* a query to a name server that came in part: nameserver.h's */
+	_Atomic bool stood_in;	  /* a stand-in was on its number, in whose send() a thread may sleep */
+	_Atomic uint8_t greeting; /* a task greets for it: enum greeting_state */
 	struct options options;
 	const struct rule *rule;
 	const struct transport *transport;
@@ -90,6 +92,16 @@ static inline bool is_datagram(const struct sock *sock) /* a UDP socket */
 {
 	return sock->options.datagram;
 }
+
+/* While a task (socket/greeter.h) is to put another socket in this one's place, the program's own calls that
+ * close it, put something on its number or register it with epoll wait for the moment that this takes, and
+ * the task for them. */
+enum greeting_state { GREETED, GREETING, GREETING_LOCKED };
+void fd_greeting_begin(struct sock *sock);
+void fd_greeting_end(struct sock *sock);
+/* false: there is no task, and nothing to unlock. */
+bool fd_greeting_lock(struct sock *sock);
+void fd_greeting_unlock(struct sock *sock);
 
 struct sock *fd_sock(int fd); /* NULL: not tracked */
 struct sock *fd_open(
