@@ -10,24 +10,19 @@
 
 enum { RULE_TEXT = 1 << 17 };
 
-static void warn_unreachable(
-	const struct sources *sources, const struct rule *rule, const struct rule *shadow)
+static void warn_unreachable(const struct rule *rule, const struct rule *shadow)
 {
-	const char *name, *shadow_name;
-	uint32_t line, shadow_line;
-	sources_origin(sources, rule, &name, &line);
-	sources_origin(sources, shadow, &shadow_name, &shadow_line);
 	fflush(stdout);
-	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", name, line,
-		rule->number);
+	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", rule->source,
+		rule->line, rule->number);
 	if (shadow == rule)
 		fprintf(stderr, "a connection to a wildcard address goes to localhost; name that\n");
 	else
 		fprintf(stderr, "rule %u (%s, line %u) takes all that it matches: %.*s\n", shadow->number,
-			shadow_name, shadow_line, (int)shadow->text_length, shadow->text);
+			shadow->source, shadow->line, (int)shadow->text_length, shadow->text);
 }
 
-void explain_map(const struct map *map, const struct sources *sources)
+void explain_map(const struct map *map)
 {
 	uint32_t count = map_count(map), unreachable = 0;
 	static char text[RULE_TEXT];
@@ -36,7 +31,7 @@ void explain_map(const struct map *map, const struct sources *sources)
 		rule_format(rule, text, sizeof(text));
 		puts(text);
 		if (shadow)
-			warn_unreachable(sources, rule, shadow);
+			warn_unreachable(rule, shadow);
 		unreachable += shadow != NULL;
 	}
 	printf("# %u rule%s", count, count == 1 ? "" : "s");
@@ -83,13 +78,10 @@ static bool read_question(struct question *question, const char *text)
 	return question->numeric || !brackets;
 }
 
-static void print_rule(const struct sources *sources, const struct rule *rule)
+static void print_rule(const struct rule *rule)
 {
-	const char *name;
-	uint32_t line;
-	sources_origin(sources, rule, &name, &line);
-	printf("  rule %u (%s, line %u): %.*s\n", rule->number, name, line, (int)rule->text_length,
-		rule->text);
+	printf("  rule %u (%s, line %u): %.*s\n", rule->number, rule->source, rule->line,
+		(int)rule->text_length, rule->text);
 }
 
 static void print_target(const struct question *question, const struct rule *rule)
@@ -104,11 +96,10 @@ static void print_target(const struct question *question, const struct rule *rul
 	fputs(text, stdout);
 }
 
-static void print_decision(
-	const struct question *question, const struct sources *sources, const struct rule *rule)
+static void print_decision(const struct question *question, const struct rule *rule)
 {
 	if (rule) {
-		print_rule(sources, rule);
+		print_rule(rule);
 		print_target(question, rule);
 	} else if (ranges_reserve(&question->settings->ranges, &question->address)) {
 		puts("  no rule takes it, and the address is in a reserved range: fails: No route to host");
@@ -118,7 +109,7 @@ static void print_decision(
 }
 
 /* A program asks for a name's address first, and then connects to that. */
-static void explain_name(struct question *question, const struct sources *sources)
+static void explain_name(struct question *question)
 {
 	const struct map *map = question->settings->map;
 	struct address ipv4, ipv6;
@@ -129,7 +120,7 @@ static void explain_name(struct question *question, const struct sources *source
 	bool with_port = names_address(map, question->host, port, &ipv4, &ipv6) == NAMES_TAKEN;
 	if (!with_port && names_address(map, question->host, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
 		if (rule)
-			print_rule(sources, rule);
+			print_rule(rule);
 		printf("  the map takes no such name: the system's resolver is asked, and then the rules for "
 		       "its\n"
 		       "  address decide (--explain %s ADDRESS:%u)\n",
@@ -143,11 +134,10 @@ static void explain_name(struct question *question, const struct sources *source
 		printf("  (if no port is asked for with it; with port %u the system's resolver is asked)\n",
 			port);
 	memcpy(question->address.ip, ipv4.ip, sizeof(ipv4.ip));
-	print_decision(question, sources, rule);
+	print_decision(question, rule);
 }
 
-bool explain_address(
-	const struct settings *settings, const struct sources *sources, enum side side, const char *text)
+bool explain_address(const struct settings *settings, enum side side, const char *text)
 {
 	struct question question = {.settings = settings, .side = side};
 	char name[NAME_TEXT];
@@ -158,12 +148,11 @@ bool explain_address(
 	if (question.numeric && names_host(settings->map, &question.address, name, &is_pattern))
 		printf("  the address stands for %s\n", name);
 	if (question.numeric)
-		print_decision(&question, sources, map_find(settings->map, side, &question.address));
+		print_decision(&question, map_find(settings->map, side, &question.address));
 	else if (!strcasecmp(question.host, "localhost"))
-		print_decision(&question, sources,
-			map_find_host(settings->map, side, question.host, strlen(question.host),
-				question.address.port));
+		print_decision(&question, map_find_host(settings->map, side, question.host,
+						  strlen(question.host), question.address.port));
 	else
-		explain_name(&question, sources);
+		explain_name(&question);
 	return true;
 }

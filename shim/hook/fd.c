@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -60,8 +59,8 @@ void hook_closefrom(int first)
 #if defined __GLIBC__ || defined HAVE_CLOSE_RANGE
 int hook_close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (!(flags & CLOSE_RANGE_CLOEXEC))
-		registrations_leave_range(first, last);
+	if (!registrations_leave_closed(first, last, flags))
+		return -1;
 	return libc.close_range(first, last, flags);
 }
 #endif

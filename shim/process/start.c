@@ -2,7 +2,9 @@
 #include "core/shim.h"
 #include "environment.h"
 #include "socket/stream.h"
+#include "socket/stream_end.h"
 #include "state/fd.h"
+#include "system/cancel.h"
 #include "system/libc.h"
 #include "system/log.h"
 #include "transport/ports.h"
@@ -30,6 +32,7 @@ __attribute__((constructor)) static void start(void)
 	if (!settings_read(&settings, environ, message))
 		refuse(message);
 	libc_start();
+	cancel_start();
 	log_start(&settings);
 	if (settings.follow)
 		environment_start(environ);
@@ -37,6 +40,7 @@ __attribute__((constructor)) static void start(void)
 		return;
 	fd_start();
 	stream_start();
+	stream_end_start();
 	transport_start(&settings);
 	ports_start();
 	if (!settings.log_path && (stream_is_tcp(STDERR_FILENO) || transport_of_fd(STDERR_FILENO)))

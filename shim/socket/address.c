@@ -60,6 +60,8 @@ struct address stream_own_address(int fd, struct sock *sock)
 		own.cid = CID_LOCAL;
 	else if (own.cid == CID_ANY)
 		own.cid = sock->transport->own_cid(sock->peer.cid);
+	if (own.cid == sock->peer.cid) /* from this machine to itself */
+		own.cid = CID_LOCAL;
 	struct address shown = endpoint_shown(&own, family, &shim.ranges);
 	if (sock->name.port)
 		shown.port = sock->name.port; /* the map may have made another of it */

@@ -318,7 +318,7 @@ static int pause_for(struct attempt *attempt, int64_t ms)
 	int timer = hold(attempt, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
 	ssize_t got = -1;
 	if (timer >= 0 && timerfd_settime(timer, 0, &once, NULL) == 0)
-		got = CANCEL_HERE(read(timer, &expirations, sizeof expirations), abandon, attempt);
+		got = CANCEL_HERE(libc.read(timer, &expirations, sizeof expirations), abandon, attempt);
 	discard(attempt);
 	return got < 0 ? -1 : 0;
 }

@@ -50,7 +50,7 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 	sock->bound = sock->name.port != 0;
 	if (!sock->bound)
 		sock->name.port = (uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
-	options_learn(&sock->options, fd);
+	options_learn(&sock->options, sock->family, fd);
 	options_apply(&sock->options, fresh, 0);
 	sock->transport = &transport_names;
 	sock->peer = (struct endpoint){CID_LOCAL, asked->port};

@@ -10,9 +10,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-#include <sys/single_threaded.h>
-#endif
 
 static bool both_set(const struct sock *first, const struct sock *second, int name)
 {
@@ -282,12 +279,21 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	return 0;
 }
 
-static bool allowed(const struct rule *rule, uint32_t cid)
+static bool allows(const struct rule *rule, uint32_t cid)
 {
 	for (uint32_t i = 0; i < rule->allow_count; i++)
 		if (rule->allow[i] == cid)
 			return true;
 	return rule->allow_count == 0;
+}
+
+/* This machine's own CID in allow= is this machine. */
+static bool allowed(const struct rule *rule, uint32_t cid)
+{
+	if (allows(rule, cid))
+		return true;
+	uint32_t own = cid == CID_LOCAL ? transport_own_cid() : CID_ANY;
+	return own != CID_ANY && allows(rule, own);
 }
 
 /* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
@@ -371,6 +377,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	if (accepted < 0)
 		return accepted;
 	sock->transport->endpoint(from, *size, peer);
+	peer->cid = transport_peer_cid(sock->transport, peer->cid);
 	if (from == address || !address || (int)*length < 0)
 		return accepted;
 	bool whole = *length >= sizeof(struct sockaddr_in);
@@ -428,7 +435,7 @@ static void knock(const struct sock *sock)
 	if (hand.fd < 0)
 		return;
 	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	if (sock->transport->connect(hand.fd, &door, 0) < 0)
+	if (sock->transport->connect(hand.fd, &door, 0) < 0 && errno == EINPROGRESS)
 		libc.poll(&hand, 1, PATIENCE_MS);
 	libc.close(hand.fd);
 }
@@ -487,12 +494,10 @@ static bool readable(int fd)
 
 static bool single_threaded(void)
 {
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-	return __libc_single_threaded;
-#else
 	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	if (libc.single_threaded)
+		return *libc.single_threaded;
 	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
-#endif
 }
 
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,

@@ -71,7 +71,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
 		sock->refused = stream_take_error(fd, sock);
 	log_debug("a mapped socket is IP's again");
-	options_replay(&sock->options, fresh);
+	options_replay(&sock->options, sock->family, fresh);
 	bool keeps_port = sock->bound && !(sock->any_port && state_of(sock) != STATE_BOUND);
 	if (keeps_port) {
 		struct sockaddr_storage name;

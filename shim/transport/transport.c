@@ -29,6 +29,11 @@ uint32_t transport_own_cid(void)
 	return cid_transport->own_cid(CID_ANY);
 }
 
+uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown)
+{
+	return transport->is_local && transport->is_local(shown) ? CID_LOCAL : shown;
+}
+
 const struct transport *transport_of_fd(int fd)
 {
 	struct sockaddr_storage name;

@@ -46,6 +46,8 @@ struct transport {
 	/* The endpoint that a sockaddr of this carrier tells. A peer that doesn't say is local, with a
 	 * made-up port. */
 	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);
+	/* Is a peer with that CID this machine? NULL: only CID_LOCAL is. */
+	bool (*is_local)(uint32_t cid);
 	/* This end's own CID, as `peer` sees it. CID_ANY if it can't be known. */
 	uint32_t (*own_cid)(uint32_t peer_cid);
 };
@@ -59,6 +61,8 @@ void transport_start(const struct settings *settings);
 /* The carrier of a rule whose target is a CID, unix: or names. */
 const struct transport *transport_of(const struct rule *rule);
 uint32_t transport_own_cid(void); /* as remote peers see this end; CID_ANY if it can't be known */
+/* The CID of a peer: this machine is CID_LOCAL, by whatever CID the kernel shows it. */
+uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown);
 /* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
 const struct transport *transport_of_fd(int fd);
 

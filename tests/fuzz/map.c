@@ -9,7 +9,7 @@
  *
  * The first byte of the input says which allocation fails (0: none) and how large the range of names is, the
  * others are the map. */
-// sources: shim/core/endpoint.c shim/core/map.c shim/core/map_build.c shim/core/map_format.c shim/core/map_message.c
+// sources: shim/core/endpoint.c shim/core/map*.c shim/core/text.c
 // length: 300
 // executions: 300000
 #include "../../shim/core/names.c" /* included, so that its table can be emptied */

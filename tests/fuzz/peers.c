@@ -9,7 +9,8 @@
  *
  * The input: flags, the room for an address, the mark that an inherited socket has, and the peers' addresses,
  * each with its length before it. */
-// sources: shim/socket/address.c shim/socket/adopt.c shim/socket/connect.c shim/core/endpoint.c shim/state/fd.c shim/system/libc.c
+// sources: shim/core/*.c shim/system/*.c shim/transport/*.c shim/state/*.c
+// sources: shim/socket/*.c shim/resolver/resolve.c
 // length: 160
 // executions: 300000
 #include "core/shim.h"

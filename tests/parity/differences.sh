@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154
-# Reads the file `differences`, and the one named by $more. Sourced with $here set.
+# Reads the file `differences`, and then those of the array $more. Sourced with $here set.
 
 # Is this kernel VERSION or older?
 older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
 
 # listed[CASE TRANSPORT]: the names of the differences that apply; pattern[CASE TRANSPORT NAME]: the lines of each.
-declare -A listed=() pattern=()
+# unsteady[CASE TRANSPORT]: it needn't differ.
+declare -A listed=() pattern=() unsteady=()
 read_differences() {
-	local line key='' name='' on='' lines='' case transport
+	local line key='' name='' on='' lines='' instead='' steady=yes others case transport
 	while IFS= read -r line; do
 		[[ $line != '#'* ]] || continue
 		[[ ! $line =~ ^[a-z]+: ]] || key=${line%%:*}
 		line=${line#"$key":}
 		line=${line# }
 		case $key in
-		difference) name=$line ;;
+		difference) name=$line instead='' steady=yes ;;
+		steady) steady=$line ;;
+		instead) instead=$line ;; # a difference that can't be seen where this one is
 		on)
 			on=${line%%, *}
 			[[ $line != *', until '* ]] || older_than "${line##* }" || on=''
@@ -25,19 +28,21 @@ read_differences() {
 		cases)
 			for case in $line; do
 				for transport in $on; do
-					listed["$case $transport"]+=" $name"
+					others=${listed["$case $transport"]-}
+					listed["$case $transport"]="${others/"${instead:+ $instead}"/} $name"
+					[ "$steady" = yes ] || unsteady["$case $transport"]=yes
 					pattern["$case $transport $name"]=$lines
 				done
 			done
 			;;
 		esac
-	done < <(cat "$here/differences" ${more:+"$more"})
+	done < <(cat "$here/differences" ${more[@]+"${more[@]}"})
 }
 
 # Names in `traps` and `differences` that are no case any more would cover nothing. $known: " CASE CASE … "
 check_names() {
 	local name
-	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences" ${more:+"$more"}); do
+	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences" ${more[@]+"${more[@]}"}); do
 		[[ $known == *" $name "* ]] || fail "traps or differences: no case is called $name"
 	done
 }
