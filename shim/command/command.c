@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The ip2vsock command: checks the map, the library and the program, then becomes the program. */
-#include "core/settings.h"
-#include "outside/outside.h"
-#include "system/supervised.h"
 #include "doctor.h"
 #include "explain.h"
 #include "preload.h"
 #include "program.h"
 #include "sources.h"
+
+#include "core/settings.h"
+#include "outside/outside.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -46,8 +47,10 @@ static const char usage[] =
 	"  --check    print the map as it was understood\n"
 	"  --explain  say which rule decides about an address, and what happens\n"
 	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
-	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by itself\n"
-	"             ip2vsock preloads where it can, and supervises static programs, Go's and other libcs')\n"
+	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by "
+	"itself\n"
+	"             ip2vsock preloads where it can, and supervises static programs, Go's and other "
+	"libcs')\n"
 	"  --version, --help\n"
 	"\n"
 	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
@@ -169,9 +172,9 @@ static void set_log(const struct settings *settings)
 static bool find_library(char library[PATH_MAX], struct elf *own, char message[PRELOAD_MESSAGE])
 {
 	struct elf elf;
+	int error = elf_read_file(own, "/proc/self/exe");
 	if (!preload_library(library, message))
 		return false;
-	int error = elf_read_file(own, "/proc/self/exe");
 	if (!error && !(error = elf_read_file(&elf, library)) && elf_same_machine(&elf, own))
 		return true;
 	snprintf(message, PRELOAD_MESSAGE, "%s isn't a library for this command: %s; install both together",
@@ -256,7 +259,8 @@ static void check_supervisor(const struct settings *settings)
 	if (!supervised(&of_outer))
 		return;
 	if (of_outer != supervised_identity(settings))
-		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the kernel allows one: "
+		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the "
+				   "kernel allows one: "
 				   "give that one all the rules");
 }
 

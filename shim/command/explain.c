@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain.h"
 #include "core/names.h"
+#include "core/verdict.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -88,7 +89,10 @@ static void print_target(const struct question *question, const struct rule *rul
 {
 	const struct settings *settings = question->settings;
 	static char text[RULE_TEXT];
-	const struct asked asked = {.host = question->host,
+	char host[NAME_TEXT];
+	names_host_text(settings->map, &question->address, host);
+	const struct asked asked = {.side = question->side,
+		.host = host,
 		.port = question->address.port,
 		.emulated = settings->emulated,
 		.own_cid = settings->cid};
@@ -96,16 +100,58 @@ static void print_target(const struct question *question, const struct rule *rul
 	fputs(text, stdout);
 }
 
-static void print_decision(const struct question *question, const struct rule *rule)
+/* Why no rule sends the address anywhere. */
+static const char *no_target(const struct verdict *verdict)
 {
-	if (rule) {
-		print_rule(rule);
-		print_target(question, rule);
-	} else if (ranges_reserve(&question->settings->ranges, &question->address)) {
-		puts("  no rule takes it, and the address is in a reserved range: fails: No route to host");
-	} else {
-		printf("  no rule takes it: left to IP\n");
+	return verdict->rule ? "the rule leaves it to IP" : "no rule takes it";
+}
+
+static bool stands_for_a_peer(const struct question *question)
+{
+	const struct ranges *ranges = &question->settings->ranges;
+	return prefix_contains(&ranges->peers, question->address.ip) ||
+	       prefix_contains(&ranges->peers6, question->address.ip);
+}
+
+static void print_reserved(const struct question *question, const struct verdict *verdict)
+{
+	printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
+		strerror(verdict->error));
+	if (question->side == SIDE_LISTEN && stands_for_a_peer(question))
+		puts("  (a client may bind to this machine's own address, and connect from there)");
+}
+
+/* Said only where UDP's way is another than TCP's. */
+static void print_udp(const struct question *question, const struct verdict *tcp)
+{
+	const struct verdict udp =
+		verdict_of(question->settings->map, question->side, SOCKET_DATAGRAM, &question->address);
+	if (question->side == SIDE_LISTEN || (udp.kind == tcp->kind && udp.error == tcp->error))
+		return;
+	if (udp.kind == VERDICT_RESERVED)
+		printf("  UDP isn't carried: fails: %s\n", strerror(udp.error));
+	else
+		puts("  UDP isn't carried: left to IP");
+}
+
+static void print_decision(const struct question *question)
+{
+	const struct verdict verdict =
+		verdict_of(question->settings->map, question->side, SOCKET_STREAM, &question->address);
+	char meant[ADDRESS_TEXT];
+	if (memcmp(&verdict.address, &question->address, sizeof(verdict.address)) != 0) {
+		address_format(&verdict.address, meant, sizeof(meant));
+		printf("  means %s, as in TCP\n", meant);
 	}
+	if (verdict.rule)
+		print_rule(verdict.rule);
+	if (verdict.kind == VERDICT_RESERVED)
+		print_reserved(question, &verdict);
+	else if (verdict.rule)
+		print_target(question, verdict.rule);
+	else
+		puts("  no rule takes it: left to IP");
+	print_udp(question, &verdict);
 }
 
 /* A program asks for a name's address first, and then connects to that. */
@@ -115,10 +161,10 @@ static void explain_name(struct question *question)
 	struct address ipv4, ipv6;
 	char text4[ADDRESS_TEXT], text6[ADDRESS_TEXT];
 	uint16_t port = question->address.port;
-	const struct rule *rule =
-		map_find_host(map, question->side, question->host, strlen(question->host), port);
 	bool with_port = names_address(map, question->host, port, &ipv4, &ipv6) == NAMES_TAKEN;
 	if (!with_port && names_address(map, question->host, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
+		const struct rule *rule =
+			map_find_host(map, question->side, question->host, strlen(question->host), port);
 		if (rule)
 			print_rule(rule);
 		printf("  the map takes no such name: the system's resolver is asked, and then the rules for "
@@ -134,7 +180,28 @@ static void explain_name(struct question *question)
 		printf("  (if no port is asked for with it; with port %u the system's resolver is asked)\n",
 			port);
 	memcpy(question->address.ip, ipv4.ip, sizeof(ipv4.ip));
-	print_decision(question, rule);
+	print_decision(question);
+}
+
+/* A program may take either address. */
+static void explain_localhost(struct question *question)
+{
+	const struct address loopbacks[] = {
+		address_ipv4(0x7f000001, question->address.port),
+		{.ip = {[15] = 1}, .port = question->address.port},
+	};
+	const struct map *map = question->settings->map;
+	struct verdict verdicts[2];
+	for (int i = 0; i < 2; i++)
+		verdicts[i] = verdict_of(map, question->side, SOCKET_STREAM, &loopbacks[i]);
+	bool same = verdicts[0].rule == verdicts[1].rule &&
+		    !(verdicts[0].rule && verdicts[0].rule->target.host_in_path);
+	for (int i = 0; i < (same ? 1 : 2); i++) {
+		question->address = loopbacks[i];
+		if (!same)
+			printf("  as %s:\n", i ? "::1" : "127.0.0.1");
+		print_decision(question);
+	}
 }
 
 bool explain_address(const struct settings *settings, enum side side, const char *text)
@@ -148,10 +215,9 @@ bool explain_address(const struct settings *settings, enum side side, const char
 	if (question.numeric && names_host(settings->map, &question.address, name, &is_pattern))
 		printf("  the address stands for %s\n", name);
 	if (question.numeric)
-		print_decision(&question, map_find(settings->map, side, &question.address));
+		print_decision(&question);
 	else if (!strcasecmp(question.host, "localhost"))
-		print_decision(&question, map_find_host(settings->map, side, question.host,
-						  strlen(question.host), question.address.port));
+		explain_localhost(&question);
 	else
 		explain_name(&question);
 	return true;

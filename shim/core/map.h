@@ -143,6 +143,7 @@ const char *target_word(const struct rule *rule);	       /* of its kind: "unix";
 
 /* What --explain says of a rule, in whole lines: where this address goes, and what the options do. */
 struct asked {
+	enum side side; /* what the program does: a connection may end at a listen rule */
 	const char *host;
 	uint16_t port;
 	const char *emulated; /* the directory of emulated CIDs; NULL: none */

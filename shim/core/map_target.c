@@ -123,6 +123,15 @@ static void format_unix(struct text *text, const struct rule *rule)
 	add_quoted(text, "unix:", rule->target.path);
 }
 
+/* Where a program gets by the rule: a listen rule that a connection ends at is this machine's own listener.
+ */
+static const char *way(const struct rule *rule, const struct asked *asked)
+{
+	if (asked->side == SIDE_LISTEN)
+		return "  listens on ";
+	return rule->side == SIDE_LISTEN ? "  goes to this machine's own listener, " : "  goes to ";
+}
+
 static void explain_unix(struct text *text, const struct rule *rule, const struct asked *asked)
 {
 	char path[PATH_LIMIT + 1];
@@ -131,8 +140,8 @@ static void explain_unix(struct text *text, const struct rule *rule, const struc
 			       "a slash\n");
 		return;
 	}
-	text_add(text,
-		rule->side == SIDE_LISTEN ? "  listens on the Unix socket " : "  goes to the Unix socket ");
+	text_add(text, way(rule, asked));
+	text_add(text, "the Unix socket ");
 	text_add(text, path);
 	text_add(text, "\n");
 }
@@ -313,7 +322,9 @@ static void add_emulated(struct text *text, uint32_t cid, uint32_t port, const s
 static void explain_cid(struct text *text, const struct rule *rule, const struct asked *asked)
 {
 	uint32_t port = rule_port(rule, asked->port), cid = rule->target.cid;
-	text_add(text, rule->side == SIDE_LISTEN ? "  listens on " : "  goes to ");
+	if (cid == CID_ANY && asked->side == SIDE_CONNECT)
+		cid = CID_LOCAL;
+	text_add(text, way(rule, asked));
 	text_add(text, cid == CID_ANY ? "any CID of this machine, " : "CID ");
 	if (cid != CID_ANY) {
 		text_add_number(text, cid);

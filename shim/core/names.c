@@ -213,12 +213,11 @@ bool names_host(const struct map *map, const struct address *address, char name[
 	return true;
 }
 
-const struct rule *names_listener(const struct map *map, const struct address *address)
+void names_host_text(const struct map *map, const struct address *address, char host[NAME_TEXT])
 {
-	if (names_number(map, address) == 0)
-		return NULL;
-	const struct rule *rule = map_find(map, SIDE_LISTEN, address);
-	return rule && rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS) ? rule : NULL;
+	bool is_pattern;
+	if (!names_host(map, address, host, &is_pattern))
+		address_format(address, host, NAME_TEXT);
 }
 
 bool names_numeric(const struct map *map, const char *host)

@@ -20,10 +20,10 @@ static bool hung_up_early(const struct pollfd *one)
 	const struct sock *sock = stream_known(one->fd);
 	const struct transport *transport =
 		sock ? sock->transport : NULL; /* another thread may be closing it */
-	if (!transport || !transport->hangs_up_early || sock->shut_write)
+	if (!transport || !transport->hangs_up_early || sock->shut.write)
 		return false;
 	enum sock_state state = (enum sock_state)atomic_load(&sock->state);
-	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->refused);
+	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->report.error);
 }
 
 /* Returns how many entries have something left to tell. */

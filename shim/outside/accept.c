@@ -32,20 +32,24 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 	return rule->allow_count == 0;
 }
 
-/* What a client's address is shown in: an IPv6 listener for both families has IPv6 sockets with IPv4 addresses. */
+/* What a client's address is shown in: an IPv6 listener for both families has IPv6 sockets with IPv4
+ * addresses. */
 static int shown_in(const struct watched *listener, const struct endpoint *peer)
 {
 	bool only_six = options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	if (listener->family == AF_INET)
 		return AF_INET;
-	return address_is_ipv4(&listener->name) || (!only_six && ports_of_ipv4(peer->port)) ? AF_INET : AF_INET6;
+	return address_is_ipv4(&listener->name) || (!only_six && ports_of_ipv4(peer->port)) ? AF_INET
+											    : AF_INET6;
 }
 
 /* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
-static void inherit(int fd, const struct watched *listener, const struct endpoint *peer, const struct address *shown)
+static void inherit(
+	int fd, const struct watched *listener, const struct endpoint *peer, const struct address *shown)
 {
 	struct stat status;
-	struct watched *watched = fstat(fd, &status) == 0 ? watched_open(status.st_ino, listener->family) : NULL;
+	struct watched *watched =
+		fstat(fd, &status) == 0 ? watched_open(status.st_ino, listener->family) : NULL;
 	if (!watched)
 		return; /* its addresses will be those of its transport, and IP has nothing to do with it */
 	watched->rule = listener->rule;
@@ -88,7 +92,8 @@ static void deliver(struct subject *subject, int fd, const struct endpoint *peer
 	struct call *call = subject->call;
 	struct watched *listener = subject->watched;
 	if (call->arguments[1]) {
-		int error = subject_tell_address(subject, listener->family, shown, 0, call->arguments[1], call->arguments[2]);
+		int error = subject_tell_address(
+			subject, listener->family, shown, 0, call->arguments[1], call->arguments[2]);
 		if (error) {
 			close(fd);
 			fail(subject, error);
@@ -107,8 +112,8 @@ static void deliver(struct subject *subject, int fd, const struct endpoint *peer
 	close(fd);
 }
 
-/* A connection of the kernel's; -1 and errno. The listener's own O_NONBLOCK belongs to the program, too, so it is set for
- * this moment only. */
+/* A connection of the kernel's; -1 and errno. The listener's own O_NONBLOCK belongs to the program, too, so
+ * it is set for this moment only. */
 static int accept_now(const struct subject *subject, bool *nonblocking, struct endpoint *peer)
 {
 	struct sockaddr_storage from;
@@ -156,6 +161,8 @@ static bool try_accept(struct subject *subject)
 			fail(subject, errno);
 			return true;
 		}
+		if (target_has(listener->rule, TARGET_FROM_AFAR))
+			peer.cid = CID_ANY;
 		struct address shown = endpoint_shown(&peer, shown_in(listener, &peer), &shim.ranges);
 		bool let_in = allowed(listener->rule, peer.cid);
 		if (!kept) {

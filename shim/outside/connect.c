@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* connect(): an attempt is made on a fresh socket of ours, which takes the place of the program's when it has come far
- * enough: connected, if the program waits, under way, if it doesn't. A blocking connect() that fails leaves no trace. */
+/* connect(): an attempt is made on a fresh socket of ours, which takes the place of the program's when it has
+ * come far enough: connected, if the program waits, under way, if it doesn't. A blocking connect() that fails
+ * leaves no trace. */
 #include "serve.h"
 #include "task.h"
 
@@ -21,8 +22,9 @@ struct attempt {
 	struct timer timer;
 	struct watched *watched;
 	int number;
-	int fresh;	  /* -1: none */
-	int own;	  /* the program's own socket, which bind() has given a place and which connects from there; -1 */
+	int fresh; /* -1: none */
+	int own; /* the program's own socket, which bind() has given a place and which connects from there; -1
+		  */
 	bool nonblocking; /* the program's socket */
 	const struct rule *rule;
 	const struct transport *transport;
@@ -30,8 +32,8 @@ struct attempt {
 	struct endpoint local, peer;
 	struct address asked;
 	uint32_t scope;
-	int64_t deadline;  /* until the peer's backlog has room; 0: for ever */
-	int64_t until;	   /* that it is tried again; 0: it isn't */
+	int64_t deadline;   /* until the peer's backlog has room; 0: for ever */
+	int64_t until;	    /* that it is tried again; 0: it isn't */
 	int64_t send_limit; /* the program waits; 0: for ever */
 	int pause;
 	bool done;
@@ -72,7 +74,8 @@ static void drop(struct attempt *attempt)
 	free(attempt);
 }
 
-/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits. */
+/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
+ */
 static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
@@ -80,7 +83,8 @@ static int choose_port(struct attempt *attempt)
 	if (attempt->transport->turn)
 		ports_place(attempt->transport->turn);
 	for (int i = 0; i < PORT_TRIES; i++) {
-		uint32_t port = i == 0 && watched->bound && watched->name.port ? watched->name.port : ports_next(kind);
+		uint32_t port = i == 0 && watched->bound && watched->name.port ? watched->name.port
+									       : ports_next(kind);
 		int result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
 		if (result == 0)
 			attempt->local.port = port;
@@ -89,15 +93,17 @@ static int choose_port(struct attempt *attempt)
 		if (errno != EADDRINUSE)
 			break;
 	}
-	return attempt->transport->bind_client(attempt->fresh, PORT_ANY, &attempt->peer) < 0 ? EADDRNOTAVAIL : 0;
+	return attempt->transport->bind_client(attempt->fresh, PORT_ANY, &attempt->peer) < 0 ? EADDRNOTAVAIL
+											     : 0;
 }
 
 /* A socket of ours that may connect. 0 or an errno. */
 static int open_fresh(struct attempt *attempt)
 {
 	const struct transport *transport = attempt->transport;
-	attempt->fresh = attempt->own >= 0 ? libc.fcntl(attempt->own, F_DUPFD_CLOEXEC, NULL)
-					   : transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, attempt->rule->buffer);
+	attempt->fresh = attempt->own >= 0
+				 ? libc.fcntl(attempt->own, F_DUPFD_CLOEXEC, NULL)
+				 : transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, attempt->rule->buffer);
 	if (attempt->fresh < 0)
 		return errno;
 	if (attempt->own >= 0) {
@@ -119,7 +125,8 @@ static int start(struct attempt *attempt)
 		return attempt->fresh < 0 ? errno : 0;
 	}
 	int error = open_fresh(attempt);
-	if (!error && attempt->transport->connect(attempt->fresh, &attempt->place, attempt->rule->timeout_ms) < 0)
+	if (!error &&
+		attempt->transport->connect(attempt->fresh, &attempt->place, attempt->rule->timeout_ms) < 0)
 		error = errno;
 	if (error && error != EINPROGRESS)
 		close_fresh(attempt);
@@ -136,7 +143,8 @@ static void tell_log(const struct attempt *attempt, int outcome)
 				       : "connected");
 }
 
-/* Puts the fresh socket in the place of the program's: from here on that is connected, or connecting. 0, or an errno. */
+/* Puts the fresh socket in the place of the program's: from here on that is connected, or connecting. 0, or
+ * an errno. */
 static int take_place(struct subject *subject, struct attempt *attempt, int outcome, int refused)
 {
 	struct watched *watched = attempt->watched;
@@ -154,7 +162,9 @@ static int take_place(struct subject *subject, struct attempt *attempt, int outc
 	watched->refused = refused;
 	watched->report_once = watched->abort_once = false;
 	watched->stage = outcome ? STAGE_CONNECTING : STAGE_CONNECTED;
-	int error = attempt->own >= 0 && !refused ? 0 : subject_replace(subject, attempt->fresh, flags & O_CLOEXEC);
+	int error = attempt->own >= 0 && !refused
+			    ? 0
+			    : subject_replace(subject, attempt->fresh, flags & O_CLOEXEC);
 	if (error)
 		*watched = before;
 	return error;
@@ -191,8 +201,8 @@ static void connect_nonblocking(struct subject *subject, struct attempt *attempt
 
 static void proceed(struct attempt *attempt);
 
-/* The program's thread has gone: the attempt goes on, and what it comes to is for its next call on this socket. If there
- * is none, because the socket was closed, the peer must see an end. */
+/* The program's thread has gone: the attempt goes on, and what it comes to is for its next call on this
+ * socket. If there is none, because the socket was closed, the peer must see an end. */
 static void look_again(struct timer *timer)
 {
 	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
@@ -363,7 +373,8 @@ bool attempt_cancel(struct watched *watched)
 	return true;
 }
 
-/* The same connect() again: the thread was away for a signal's handler. true: it waits again, or is answered. */
+/* The same connect() again: the thread was away for a signal's handler. true: it waits again, or is answered.
+ */
 static bool resume(struct subject *subject, const struct address *asked)
 {
 	struct attempt *attempt = subject->watched->attempt;
@@ -379,7 +390,8 @@ static bool resume(struct subject *subject, const struct address *asked)
 	return true;
 }
 
-/* A connect() that tells how an attempt has failed leaves the socket as new, but for a port of the program's choice. */
+/* A connect() that tells how an attempt has failed leaves the socket as new, but for a port of the program's
+ * choice. */
 static void start_over(struct subject *subject, int error)
 {
 	subject->watched->stage = STAGE_FAILED;
@@ -474,12 +486,14 @@ static bool is_open_in_tcp(const struct subject *subject)
 	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
 	socklen_t length = sizeof info.tcpi_state;
 	return subject->watched->used &&
-	       libc.getsockopt(subject->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state != TCP_CLOSE;
+	       libc.getsockopt(subject->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	       info.tcpi_state != TCP_CLOSE;
 }
 
 /* ---- the system call ---- */
 
-static int wrong_address(const struct watched *watched, const struct sockaddr_storage *address, socklen_t length)
+static int wrong_address(
+	const struct watched *watched, const struct sockaddr_storage *address, socklen_t length)
 {
 	socklen_t least = watched->family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_scope_id)
 						      : sizeof(struct sockaddr_in);
@@ -488,7 +502,8 @@ static int wrong_address(const struct watched *watched, const struct sockaddr_st
 	return address->ss_family == watched->family ? 0 : EAFNOSUPPORT;
 }
 
-static uint32_t scope_of(const struct watched *watched, const struct sockaddr_storage *address, socklen_t length)
+static uint32_t scope_of(
+	const struct watched *watched, const struct sockaddr_storage *address, socklen_t length)
 {
 	return watched->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
 		       ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
@@ -509,7 +524,8 @@ static void learn(struct subject *subject)
 		watched->name = name;
 }
 
-static void connect_mapped(struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope)
+static void connect_mapped(
+	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
 	int flags = subject_flags(subject);
 	if (flags < 0)
@@ -519,7 +535,8 @@ static void connect_mapped(struct subject *subject, const struct rule *rule, con
 		fail(subject, ENOBUFS);
 		return;
 	}
-	*attempt = (struct attempt){.watched = subject->watched, .number = subject->number, .fresh = -1, .own = -1};
+	*attempt = (struct attempt){
+		.watched = subject->watched, .number = subject->number, .fresh = -1, .own = -1};
 	attempt->rule = rule;
 	attempt->transport = transport_of(rule);
 	attempt->nonblocking = flags & O_NONBLOCK;
@@ -589,8 +606,10 @@ static void connect_stream(struct subject *subject, const struct sockaddr_storag
 	}
 }
 
-/* UDP is IP's, but for what goes to a name server that the map stands in for; nothing of it goes to the reserved ranges. */
-static void connect_datagram(struct subject *subject, const struct sockaddr_storage *address, socklen_t length)
+/* UDP is IP's, but for what goes to a name server that the map stands in for; nothing of it goes to the
+ * reserved ranges. */
+static void connect_datagram(
+	struct subject *subject, const struct sockaddr_storage *address, socklen_t length)
 {
 	struct watched *watched = subject->watched;
 	struct address asked;
@@ -598,12 +617,15 @@ static void connect_datagram(struct subject *subject, const struct sockaddr_stor
 	address_wildcard_to_loopback(&asked);
 	struct decision decision = decide(SIDE_CONNECT, &asked);
 	if (decision.way == WAY_NAMES) {
-		int error = nameserver_replace(subject, decision.rule, &asked, scope_of(watched, address, length));
+		int error = nameserver_replace(
+			subject, decision.rule, &asked, scope_of(watched, address, length));
 		if (!error)
 			watched->stage = STAGE_CONNECTED;
 		fail(subject, error);
 	} else if (ranges_reserve(&shim.ranges, &asked)) {
-		report_unreachable(&asked, true);
+		if (asked.port &&
+			asked.port != 9) /* resolvers sort addresses by which of them could be reached */
+			report_unreachable(&asked, true);
 		fail(subject, EHOSTUNREACH);
 	} else {
 		int error = watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);

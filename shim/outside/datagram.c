@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The map's name server at the other end of a program's socket, and UDP: what goes to a name server that the map stands in
- * for is answered, what goes to the reserved ranges isn't sent, and all else is IP's. */
+/* The map's name server at the other end of a program's socket, and UDP: what goes to a name server that the
+ * map stands in for is answered, what goes to the reserved ranges isn't sent, and all else is IP's. */
 #include "serve.h"
 
 #include "core/dns.h"
@@ -58,7 +58,8 @@ static void serve(struct watch *watch, uint32_t events)
 	struct server *server = (struct server *)((char *)watch - offsetof(struct server, watch));
 	uint8_t reply[DNS_ANSWER];
 	(void)events;
-	ssize_t got = libc.recv(watch->fd, server->bytes + server->have, sizeof server->bytes - server->have, MSG_DONTWAIT);
+	ssize_t got = libc.recv(
+		watch->fd, server->bytes + server->have, sizeof server->bytes - server->have, MSG_DONTWAIT);
 	if (got < 0 && errno == EAGAIN)
 		return;
 	if (got <= 0) { /* the program has closed it */
@@ -128,7 +129,8 @@ static int replace(struct subject *subject, const struct rule *rule, const struc
 	return 0;
 }
 
-int nameserver_replace(struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope)
+int nameserver_replace(
+	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
 	struct watched *watched = subject->watched;
 	bool fresh = watched->stage == STAGE_IP;
@@ -148,7 +150,8 @@ int nameserver_replace(struct subject *subject, const struct rule *rule, const s
 /* ---- sendto() and recvfrom() with an address ---- */
 
 /* What the program sends to the name server goes in at its own end. */
-static void ask(struct subject *subject, const struct rule *rule, const struct address *server, uint32_t scope)
+static void ask(
+	struct subject *subject, const struct rule *rule, const struct address *server, uint32_t scope)
 {
 	static uint8_t query[QUERY];
 	uint64_t size = argument(subject, 2);
@@ -164,12 +167,14 @@ static void ask(struct subject *subject, const struct rule *rule, const struct a
 		answer(subject, (int64_t)size, error);
 }
 
-static void send_datagram(struct subject *subject, const struct sockaddr_storage *address, const struct address *to)
+static void send_datagram(
+	struct subject *subject, const struct sockaddr_storage *address, const struct address *to)
 {
 	struct decision decision = decide(SIDE_CONNECT, to);
 	if (decision.way == WAY_NAMES) {
 		bool six = address->ss_family == AF_INET6;
-		ask(subject, decision.rule, to, six ? ((const struct sockaddr_in6 *)address)->sin6_scope_id : 0);
+		ask(subject, decision.rule, to,
+			six ? ((const struct sockaddr_in6 *)address)->sin6_scope_id : 0);
 	} else if (ranges_reserve(&shim.ranges, to)) {
 		report_unreachable(to, true);
 		fail(subject, EHOSTUNREACH);
@@ -198,7 +203,8 @@ void serve_sendto(struct subject *subject)
 			fail(subject, EOPNOTSUPP); /* filter.c */
 		else
 			call_pass(subject->call); /* TCP ignores the address */
-	} else if (subject_read_address(subject, argument(subject, 4), argument(subject, 5), &address, &length)) {
+	} else if (subject_read_address(
+			   subject, argument(subject, 4), argument(subject, 5), &address, &length)) {
 		if (address_from_sockaddr(&to, (struct sockaddr *)&address, length)) {
 			address_wildcard_to_loopback(&to);
 			send_datagram(subject, &address, &to);
@@ -242,8 +248,8 @@ static bool receive(struct subject *subject)
 	if (!error)
 		error = call_write(subject->call, argument(subject, 1), reply, size);
 	if (!error)
-		error = subject_tell_address(subject, watched->family, &watched->asked, watched->scope, argument(subject, 4),
-			argument(subject, 5));
+		error = subject_tell_address(subject, watched->family, &watched->asked, watched->scope,
+			argument(subject, 4), argument(subject, 5));
 	answer(subject, flags & MSG_TRUNC ? got : (int64_t)size, error);
 	return true;
 }
@@ -295,7 +301,8 @@ void serve_recvfrom(struct subject *subject)
 	if (!watched || !is_nameserver(watched) || !watched->options.datagram || watched->stage == STAGE_IP) {
 		call_pass(subject->call);
 	} else if (!receive(subject)) {
-		bool waits = !(argument(subject, 3) & MSG_DONTWAIT) && !(libc.fcntl(subject->fd, F_GETFL, NULL) & O_NONBLOCK);
+		bool waits = !(argument(subject, 3) & MSG_DONTWAIT) &&
+			     !(libc.fcntl(subject->fd, F_GETFL, NULL) & O_NONBLOCK);
 		if (waits)
 			wait_for_answer(subject);
 		else

@@ -4,39 +4,37 @@
 
 #include "core/names.h"
 #include "core/text.h"
-#include "transport/transport_unix.h"
+#include "core/verdict.h"
+#include "transport/dial.h"
 
+#include <errno.h>
 #include <string.h>
 
 struct decision decide(enum side side, const struct address *address)
 {
-	const struct rule *rule = map_find(shim.map, side, address);
-	if (!rule && side == SIDE_CONNECT)
-		rule = names_listener(shim.map, address);
-	if (!rule || rule->target.kind == TARGET_DIRECT)
-		return (struct decision){ranges_reserve(&shim.ranges, address) ? WAY_RESERVED : WAY_IP, rule};
-	if (rule->target.kind == TARGET_REFUSE)
-		return (struct decision){WAY_REFUSED, rule};
-	return (struct decision){rule->target.kind == TARGET_NAMES ? WAY_NAMES : WAY_MAPPED, rule};
+	static const enum way ways[] = {[VERDICT_IP] = WAY_IP,
+		[VERDICT_RESERVED] = WAY_RESERVED,
+		[VERDICT_REFUSED] = WAY_REFUSED,
+		[VERDICT_NAMES] = WAY_NAMES,
+		[VERDICT_MAPPED] = WAY_MAPPED};
+	const struct verdict verdict = verdict_of(shim.map, side, SOCKET_STREAM, address);
+	return (struct decision){ways[verdict.kind], verdict.rule};
 }
 
+/* A greeting would need a stand-in for the socket, as socket/greeter.h has it: there is none here. */
 int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint)
 {
-	char host[NAME_TEXT], path[108];
-	bool pattern;
-	if (rule->target.kind != TARGET_UNIX) {
-		*endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
-		transport_of(rule)->place(endpoint, place);
+	struct destination to;
+	if (!destination_of(rule, address, port, &to))
+		return errno;
+	*place = to.place;
+	*endpoint = to.endpoint;
+	if (!to.greeting)
 		return 0;
-	}
-	if (!names_host(shim.map, address, host, &pattern))
-		address_format(address, host, sizeof host);
-	if (!rule_path(rule, host, port, path))
-		return ENAMETOOLONG;
-	*endpoint = (struct endpoint){CID_LOCAL, port};
-	transport_unix_path(path, place);
-	return 0;
+	log_error("firecracker: targets are only for programs that load the library: a supervised one can't "
+		  "connect to them; use its dynamic build, or unix: with a proxy");
+	return EHOSTUNREACH;
 }
 
 static void write_rule(struct text *text, const struct rule *rule)
@@ -50,8 +48,8 @@ static void write_rule(struct text *text, const struct rule *rule)
 	text_add(text, "]");
 }
 
-void report(const char *what, const struct address *address, const struct rule *rule, const struct endpoint *endpoint,
-	const char *outcome)
+void report(const char *what, const struct address *address, const struct rule *rule,
+	const struct endpoint *endpoint, const char *outcome)
 {
 	char line[512], host[NAME_TEXT] = "", where[ENDPOINT_TEXT] = "", ip[ADDRESS_PORT_TEXT];
 	struct text text = text_in(line, sizeof line);
@@ -63,8 +61,8 @@ void report(const char *what, const struct address *address, const struct rule *
 		endpoint_format(endpoint, where, sizeof where);
 	if (!rule || !names_host(shim.map, address, host, &pattern))
 		host[0] = '\0';
-	const char *const parts[] = {what, " ", ip, *host ? " (" : "", host, *host ? ")" : "", *where ? " = CID " : "",
-		where, ": ", outcome};
+	const char *const parts[] = {what, " ", ip, *host ? " (" : "", host, *host ? ")" : "",
+		*where ? " = CID " : "", where, ": ", outcome};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		text_add(&text, parts[i]);
 	if (rule)

@@ -11,7 +11,7 @@
 
 enum test {
 	ALWAYS,
-	IS,	/* the argument is this value */
+	IS, /* the argument is this value */
 	IS_NOT,
 	HAS,	/* it has one of these bits */
 	POINTS, /* it isn't NULL */
@@ -28,48 +28,34 @@ struct trap {
 #define SEEN SECCOMP_RET_USER_NOTIF
 #define FAILS(error) (SECCOMP_RET_ERRNO | (error))
 
-/* Rows of one number stand together; the first one whose test holds decides, and where none holds the call goes on.
- * SOL_SOCKET's options that aren't named mean the same on every kind of socket. */
+/* Rows of one number stand together; the first one whose test holds decides, and where none holds the call
+ * goes on. SOL_SOCKET's options that aren't named mean the same on every kind of socket. */
 static const struct trap traps[] = {
-	{SYS_connect, ALWAYS, 0, 0, SEEN},
-	{SYS_bind, ALWAYS, 0, 0, SEEN},
-	{SYS_listen, ALWAYS, 0, 0, SEEN},
-	{SYS_accept, ALWAYS, 0, 0, SEEN},
-	{SYS_accept4, ALWAYS, 0, 0, SEEN},
-	{SYS_getsockname, ALWAYS, 0, 0, SEEN},
-	{SYS_getpeername, ALWAYS, 0, 0, SEEN},
-	{SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
-	{SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN},
-	{SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN},
-	{SYS_setsockopt, IS, 2, SO_LINGER, SEEN},
-	{SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN},
-	{SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN},
-	{SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN},
-	{SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN},
-	{SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
-	{SYS_getsockopt, IS, 2, SO_ERROR, SEEN},
-	{SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN},
-	{SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN},
-	{SYS_getsockopt, IS, 2, SO_TYPE, SEEN},
-	{SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN},
-	{SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN},
-	{SYS_getsockopt, IS, 2, SO_LINGER, SEEN},
-	{SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN},
-	{SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
+	{SYS_connect, ALWAYS, 0, 0, SEEN}, {SYS_bind, ALWAYS, 0, 0, SEEN}, {SYS_listen, ALWAYS, 0, 0, SEEN},
+	{SYS_accept, ALWAYS, 0, 0, SEEN}, {SYS_accept4, ALWAYS, 0, 0, SEEN},
+	{SYS_getsockname, ALWAYS, 0, 0, SEEN}, {SYS_getpeername, ALWAYS, 0, 0, SEEN},
+	{SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN}, {SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN},
+	{SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN}, {SYS_setsockopt, IS, 2, SO_LINGER, SEEN},
+	{SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN},
+	{SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN}, {SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN},
+	{SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN}, {SYS_getsockopt, IS, 2, SO_ERROR, SEEN},
+	{SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN}, {SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN},
+	{SYS_getsockopt, IS, 2, SO_TYPE, SEEN}, {SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN},
+	{SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_getsockopt, IS, 2, SO_LINGER, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN}, {SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
 	{SYS_sendto, POINTS, 4, 0, SEEN},
-	/* As where net.ipv4.tcp_fastopen is off: what uses it then calls connect(). The address of these two is in memory,
-	 * which a filter can't read. */
+	/* As where net.ipv4.tcp_fastopen is off: what uses it then calls connect(). The address of these two
+	 * is in memory, which a filter can't read. */
 	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
-	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
-	{SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
-	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN},
-	{SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
+	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)}, {SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
+	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN}, {SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
 	{SYS_epoll_create1, ALWAYS, 0, 0, SEEN}, /* who has epoll instances: move.h */
 #ifdef SYS_epoll_create
 	{SYS_epoll_create, ALWAYS, 0, 0, SEEN},
 #endif
-	{SYS_io_uring_setup, ALWAYS, 0, 0, FAILS(ENOSYS)}, /* its connect() and accept() would go past all this */
-	{SYS_recvfrom, POINTS, 4, 0, SEEN},		    /* the last: only with `datagrams` */
+	{SYS_io_uring_setup, ALWAYS, 0, 0,
+		FAILS(ENOSYS)},		    /* its connect() and accept() would go past all this */
+	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* the last: only with `datagrams` */
 };
 enum { TRAPS = sizeof traps / sizeof *traps };
 
@@ -90,7 +76,8 @@ static void load(struct program *program, size_t offset)
 
 static size_t low_half(int argument)
 {
-	return offsetof(struct seccomp_data, args) + 8 * (size_t)argument + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+	return offsetof(struct seccomp_data, args) + 8 * (size_t)argument +
+	       (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
 }
 
 static size_t high_half(int argument)
@@ -144,7 +131,8 @@ size_t filter_build(struct sock_filter filter[FILTER_LENGTH], bool datagrams)
 	const struct trap *trap = traps, *end = traps + TRAPS - !datagrams;
 	load(&program, offsetof(struct seccomp_data, arch));
 	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
-	add(&program, BPF_RET | BPF_K, 0, 0, SEEN); /* another machine's system calls (int 0x80): it is ended */
+	add(&program, BPF_RET | BPF_K, 0, 0,
+		SEEN); /* another machine's system calls (int 0x80): it is ended */
 	load(&program, offsetof(struct seccomp_data, nr));
 #ifdef FOREIGN_NUMBERS /* x32's, which few kernels have */
 	add(&program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);

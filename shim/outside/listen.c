@@ -12,7 +12,8 @@
 
 static bool both_set(const struct watched *first, const struct watched *second, int name)
 {
-	return options_int(&first->options, SOL_SOCKET, name, 0) && options_int(&second->options, SOL_SOCKET, name, 0);
+	return options_int(&first->options, SOL_SOCKET, name, 0) &&
+	       options_int(&second->options, SOL_SOCKET, name, 0);
 }
 
 struct sharing {
@@ -22,14 +23,17 @@ struct sharing {
 	const struct rule *rule;
 };
 
-/* Two sockets on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::), SO_REUSEPORT on both, or
- * SO_REUSEADDR while none listens. */
+/* Two sockets on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::), SO_REUSEPORT
+ * on both, or SO_REUSEADDR while none listens. */
 static bool may_share(const struct watched *first, const struct watched *second, const struct address *wanted)
 {
-	const struct watched *six = first->family == AF_INET6 ? first : second->family == AF_INET6 ? second : NULL;
+	const struct watched *six = first->family == AF_INET6	 ? first
+				    : second->family == AF_INET6 ? second
+								 : NULL;
 	if (both_set(first, second, SO_REUSEPORT))
 		return true;
-	if (both_set(first, second, SO_REUSEADDR) && first->stage != STAGE_LISTENING && second->stage != STAGE_LISTENING)
+	if (both_set(first, second, SO_REUSEADDR) && first->stage != STAGE_LISTENING &&
+		second->stage != STAGE_LISTENING)
 		return true;
 	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return true;
@@ -40,14 +44,16 @@ static bool may_share(const struct watched *first, const struct watched *second,
 static bool shares(const struct watched *first, const void *context)
 {
 	const struct sharing *sharing = context;
-	return first != sharing->second && first->rule && (first->stage == STAGE_BOUND || first->stage == STAGE_LISTENING) &&
+	return first != sharing->second && first->rule &&
+	       (first->stage == STAGE_BOUND || first->stage == STAGE_LISTENING) &&
 	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
-	       first->rule->target.kind == sharing->rule->target.kind && first->name.port == sharing->wanted->port &&
+	       first->rule->target.kind == sharing->rule->target.kind &&
+	       first->name.port == sharing->wanted->port &&
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
-/* The port is taken. CID any takes a port whole: where TCP would allow a second socket beside ours, it gets a place that
- * nobody knows, and the first one has the clients of both. */
+/* The port is taken. CID any takes a port whole: where TCP would allow a second socket beside ours, it gets a
+ * place that nobody knows, and the first one has the clients of both. */
 static int bind_beside(const struct watched *watched, const struct rule *rule, const struct address *wanted,
 	const struct endpoint *local, int fresh)
 {
@@ -73,7 +79,8 @@ static int bind_fresh(const struct watched *watched, const struct rule *rule, st
 	int error = EADDRINUSE;
 	for (int i = 0; i < PORT_TRIES && error == EADDRINUSE; i++) {
 		struct place place;
-		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6) : wanted->port;
+		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
+				    : wanted->port;
 		error = decide_place(rule, wanted, port, &place, local);
 		if (!error && transport_of(rule)->bind(fresh, &place) < 0)
 			error = errno;
@@ -85,7 +92,8 @@ static int bind_fresh(const struct watched *watched, const struct rule *rule, st
 	return error == EADDRINUSE && !any ? bind_beside(watched, rule, wanted, local, fresh) : error;
 }
 
-static int put_bound(struct subject *subject, const struct rule *rule, struct address *wanted, int fresh, int flags)
+static int put_bound(
+	struct subject *subject, const struct rule *rule, struct address *wanted, int fresh, int flags)
 {
 	struct watched *watched = subject->watched;
 	struct endpoint local = {CID_ANY, PORT_ANY};
@@ -111,7 +119,8 @@ static int put_bound(struct subject *subject, const struct rule *rule, struct ad
 	watched->any_port = any_port;
 	watched->had_address |= !address_is_wildcard(wanted);
 	if (watched->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
-		options_remember(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int)); /* as inet6_bind() */
+		options_remember(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
+			sizeof(int)); /* as inet6_bind() */
 	watched->stage = STAGE_BOUND;
 	return 0;
 }
@@ -123,7 +132,8 @@ static int bind_mapped(struct subject *subject, const struct rule *rule, struct 
 	if (flags < 0)
 		return -1;
 	held_review(); /* an accept() that was interrupted may still hold the port */
-	int fresh = transport_of(rule)->open(SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), rule->buffer);
+	int fresh = transport_of(rule)->open(
+		SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), rule->buffer);
 	if (fresh < 0)
 		return errno;
 	int error = put_bound(subject, rule, wanted, fresh, flags);
@@ -135,11 +145,13 @@ static int bind_mapped(struct subject *subject, const struct rule *rule, struct 
 static bool is_own(const struct address *address)
 {
 	struct endpoint own = {transport_own_cid(), PORT_ANY};
-	struct address shown = endpoint_shown(&own, address_is_ipv4(address) ? AF_INET : AF_INET6, &shim.ranges);
+	struct address shown =
+		endpoint_shown(&own, address_is_ipv4(address) ? AF_INET : AF_INET6, &shim.ranges);
 	return own.cid != CID_ANY && memcmp(shown.ip, address->ip, sizeof shown.ip) == 0;
 }
 
-/* The kernel binds the program's socket, with the program's rights; which port it chose is asked for when it is needed. */
+/* The kernel binds the program's socket, with the program's rights; which port it chose is asked for when it
+ * is needed. */
 static void bind_by_ip(struct subject *subject, const struct address *wanted, const struct rule *rule)
 {
 	struct watched *watched = subject->watched;
@@ -155,7 +167,8 @@ static void bind_by_ip(struct subject *subject, const struct address *wanted, co
 	call_pass(subject->call);
 }
 
-/* IP has no such address: the port alone is bound to, on the program's own socket, which has no rights of ours. */
+/* IP has no such address: the port alone is bound to, on the program's own socket, which has no rights of
+ * ours. */
 static void bind_to_own(struct subject *subject, const struct address *wanted)
 {
 	struct address any = {.port = wanted->port};
@@ -218,7 +231,8 @@ void serve_bind(struct subject *subject)
 	}
 	if (!subject_read_address(subject, argument(subject, 1), argument(subject, 2), &given, &length))
 		return;
-	if (given.ss_family == AF_UNSPEC && watched->family == AF_INET && length >= sizeof(struct sockaddr_in) &&
+	if (given.ss_family == AF_UNSPEC && watched->family == AF_INET &&
+		length >= sizeof(struct sockaddr_in) &&
 		((struct sockaddr_in *)&given)->sin_addr.s_addr == INADDR_ANY)
 		given.ss_family = AF_INET; /* as Linux takes it, for old programs */
 	if (watched->stage == STAGE_CONNECTED && closed_both_ways(subject->fd, watched))
@@ -226,15 +240,20 @@ void serve_bind(struct subject *subject)
 	if (watched->stage != STAGE_IP && watched->stage != STAGE_FAILED)
 		fail(subject, EINVAL);
 	else if (!address_from_sockaddr(&wanted, (struct sockaddr *)&given, length))
-		fail(subject, length < sizeof(struct sockaddr_in) || given.ss_family == watched->family ? EINVAL : EAFNOSUPPORT);
+		fail(subject, length < sizeof(struct sockaddr_in) || given.ss_family == watched->family
+				      ? EINVAL
+				      : EAFNOSUPPORT);
 	else if (given.ss_family != watched->family)
-		fail(subject, watched->family == AF_INET6 && length < sizeof(struct sockaddr_in6) - 4 ? EINVAL : EAFNOSUPPORT);
+		fail(subject, watched->family == AF_INET6 && length < sizeof(struct sockaddr_in6) - 4
+				      ? EINVAL
+				      : EAFNOSUPPORT);
 	else
 		bind_stream(subject, &wanted);
 }
 
-/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which means any free
- * port of every address, or one that a failed connect() has left as IP's. 0 or an errno; -1: answered. */
+/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
+ * means any free port of every address, or one that a failed connect() has left as IP's. 0 or an errno; -1:
+ * answered. */
 static int bind_by_map(struct subject *subject)
 {
 	struct watched *watched = subject->watched;
@@ -262,8 +281,9 @@ static int bind_by_map(struct subject *subject)
 static bool conflicts(const struct watched *other, const void *context)
 {
 	const struct watched *watched = context;
-	return other != watched && other->stage == STAGE_LISTENING && other->local.cid == watched->local.cid &&
-	       other->local.port == watched->local.port && !may_share(other, watched, &watched->name);
+	return other != watched && other->stage == STAGE_LISTENING &&
+	       other->local.cid == watched->local.cid && other->local.port == watched->local.port &&
+	       !may_share(other, watched, &watched->name);
 }
 
 /* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that

@@ -28,7 +28,8 @@ struct address own_address(int fd, const struct watched *watched)
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	struct endpoint own = {CID_ANY, PORT_ANY};
-	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 && name.ss_family == watched->transport->family)
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+		name.ss_family == watched->transport->family)
 		watched->transport->endpoint((struct sockaddr *)&name, length, &own);
 	if (own.port == PORT_ANY)
 		own.port = watched->local.port;
@@ -60,8 +61,8 @@ bool bound_address(int fd, const struct watched *watched, struct address *name)
 
 static void tell(struct subject *subject, const struct address *told, uint32_t scope)
 {
-	fail(subject, subject_tell_address(subject, subject->watched->family, told, scope, argument(subject, 1),
-			      argument(subject, 2)));
+	fail(subject, subject_tell_address(subject, subject->watched->family, told, scope,
+			      argument(subject, 1), argument(subject, 2)));
 }
 
 void serve_getsockname(struct subject *subject)

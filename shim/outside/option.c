@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Socket options, ioctls and shutdown() of a mapped socket. What is set is remembered; what TCP would answer, TCP is asked
- * (options.h); what depends on the connection is told from what is known of it. */
+/* Socket options, ioctls and shutdown() of a mapped socket. What is set is remembered; what TCP would answer,
+ * TCP is asked (options.h); what depends on the connection is told from what is known of it. */
 #include "kernel.h"
 #include "serve.h"
 #include "task.h"
@@ -40,13 +40,15 @@ static int set_known(struct watched *watched, const struct option *option)
 {
 	bool connected = watched->stage == STAGE_CONNECTED, tcp = !watched->options.datagram;
 	if (option->level == IPPROTO_TCP && tcp && option->name == TCP_ULP)
-		return connected ? ENOENT : ENOTCONN; /* kernel TLS on something that isn't TCP would be a lie */
+		return connected ? ENOENT
+				 : ENOTCONN; /* kernel TLS on something that isn't TCP would be a lie */
 	if (option->level == IPPROTO_TCP && tcp && option->name == TCP_FASTOPEN && connected)
 		return EINVAL;
 	if (option->level == IPPROTO_IPV6 && option->name == IPV6_V6ONLY && watched->family == AF_INET6 &&
 		option->length >= sizeof(int))
 		return EINVAL; /* has an address, or a connection */
-	if (option->level == IPPROTO_IPV6 && option->name == IPV6_ADDRFORM && connected && address_is_ipv4(&watched->asked))
+	if (option->level == IPPROTO_IPV6 && option->name == IPV6_ADDRFORM && connected &&
+		address_is_ipv4(&watched->asked))
 		return become_ipv4(watched, option);
 	return -1;
 }
@@ -58,25 +60,30 @@ static int set_mapped(struct subject *subject, const struct option *option)
 	if (known >= 0)
 		return known;
 	if (options_universal(option->level, option->name)) {
-		if (libc.setsockopt(subject->fd, option->level, option->name, option->value, option->length) < 0)
+		if (libc.setsockopt(subject->fd, option->level, option->name, option->value, option->length) <
+			0)
 			return errno;
-		options_remember(&watched->options, option->level, option->name, option->value, option->length);
+		options_remember(
+			&watched->options, option->level, option->name, option->value, option->length);
 		return 0;
 	}
-	if (options_set(&watched->options, watched->family, option->level, option->name, option->value, option->length) < 0)
+	if (options_set(&watched->options, watched->family, option->level, option->name, option->value,
+		    option->length) < 0)
 		return errno;
 	if (option->level == SOL_SOCKET)
-		options_apply_one(&watched->options, option->name, subject->fd, watched->rule ? watched->rule->buffer : 0);
+		options_apply_one(&watched->options, option->name, subject->fd,
+			watched->rule ? watched->rule->buffer : 0);
 	return 0;
 }
 
-/* Of a socket that is IP's still, the kernel sets the option, with the program's rights; what it is set to is remembered for
- * the socket that may take its place. */
+/* Of a socket that is IP's still, the kernel sets the option, with the program's rights; what it is set to is
+ * remembered for the socket that may take its place. */
 static void set_by_ip(struct subject *subject, const struct option *option)
 {
 	int error;
 	if (subject_know(subject, &error))
-		options_remember(&subject->watched->options, option->level, option->name, option->value, option->length);
+		options_remember(&subject->watched->options, option->level, option->name, option->value,
+			option->length);
 	if (error)
 		fail(subject, error);
 	else
@@ -207,11 +214,13 @@ static void get_peer(struct subject *subject, int room)
 static int get_mapped(struct subject *subject, struct option *option, int room)
 {
 	struct watched *watched = subject->watched;
-	if ((option->level == SOL_SOCKET && get_nature(subject, option)) || get_of_connection(subject, option))
+	if ((option->level == SOL_SOCKET && get_nature(subject, option)) ||
+		get_of_connection(subject, option))
 		return 0;
 	bool info = option->level == IPPROTO_TCP && option->name == TCP_INFO;
 	option->length = room < VALUE && !info ? (socklen_t)room : VALUE;
-	if (options_get(&watched->options, watched->family, option->level, option->name, option->value, &option->length) < 0)
+	if (options_get(&watched->options, watched->family, option->level, option->name, option->value,
+		    &option->length) < 0)
 		return errno;
 	if (info)
 		get_tcp_info(subject, option);
@@ -236,14 +245,15 @@ void serve_getsockopt(struct subject *subject)
 	}
 	int error = room < 0 ? EINVAL : get_mapped(subject, &option, room);
 	if (!error)
-		error = subject_tell_value(subject, option.value, option.length, argument(subject, 3), argument(subject, 4));
+		error = subject_tell_value(
+			subject, option.value, option.length, argument(subject, 3), argument(subject, 4));
 	fail(subject, error);
 }
 
 /* ---- ioctl() ---- */
 
-/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't know it for
- * AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
+/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't
+ * know it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
 static int unread(int fd)
 {
 	enum { PAGES = 64 };
@@ -282,20 +292,21 @@ void serve_ioctl(struct subject *subject)
 
 /* ---- shutdown() ---- */
 
-/* TCP's listener ends at shutdown(): what waits in accept() is let go, new clients are refused, poll() says HUP, and
- * listen() begins anew. An INET socket that is bound but doesn't listen is all that. */
+/* TCP's listener ends at shutdown(): what waits in accept() is let go, new clients are refused, poll() says
+ * HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is all that. */
 static int shutdown_listener(struct subject *subject)
 {
 	accept_cancel(subject->watched);
 	return subject_to_ip(subject);
 }
 
-/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer, whose send()
- * fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that may sleep in recv(). */
+/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
+ * whose send() fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that
+ * may sleep in recv(). */
 static bool reader_may_sleep(const struct subject *subject)
 {
-	return task_has_threads(subject->call->thread) && !(libc.fcntl(subject->fd, F_GETFL, NULL) & O_NONBLOCK) &&
-	       !is_readable(subject->fd);
+	return task_has_threads(subject->call->thread) &&
+	       !(libc.fcntl(subject->fd, F_GETFL, NULL) & O_NONBLOCK) && !is_readable(subject->fd);
 }
 
 static void shutdown_connection(struct subject *subject, int how)

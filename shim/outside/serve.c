@@ -18,7 +18,8 @@ static void end_foreign(struct call *call)
 	struct text text = text_in(number, sizeof number);
 	text_add_number(&text, (uint64_t)call->thread);
 	log_error("process ", number,
-		" made a system call of another architecture, which can't be supervised: it is killed, since its connections "
+		" made a system call of another architecture, which can't be supervised: it is killed, since "
+		"its connections "
 		"would go over IP");
 	kill(call->thread, SIGKILL);
 	call_answer(call, 0, ENOSYS);
@@ -27,7 +28,8 @@ static void end_foreign(struct call *call)
 /* How a nested ip2vsock, or the library, asks whether it is supervised, and by which map (supervised.h). */
 static bool is_question(const struct call *call)
 {
-	return call->number == SYS_getsockopt && (int)call->arguments[0] == -1 && (int)call->arguments[1] == SUPERVISED_QUESTION;
+	return call->number == SYS_getsockopt && (int)call->arguments[0] == -1 &&
+	       (int)call->arguments[1] == SUPERVISED_QUESTION;
 }
 
 static void answer_question(struct call *call)
@@ -72,7 +74,7 @@ static void (*server_of(int number))(struct subject *subject)
 
 static void serve_one(struct call *call)
 {
-	void (*server)(struct subject *subject) = server_of(call->number);
+	void (*server)(struct subject * subject) = server_of(call->number);
 	struct subject subject;
 	held_superseded(call->thread);
 	if (!server) { /* epoll_create() */

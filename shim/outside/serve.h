@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files that serve calls share. Each serve_… is its system call: it answers it, lets the kernel carry it out, or
- * holds it until it can be answered. */
+/* What the files that serve calls share. Each serve_… is its system call: it answers it, lets the kernel
+ * carry it out, or holds it until it can be answered. */
 #ifndef IP2VSOCK_SERVE_H
 #define IP2VSOCK_SERVE_H
 
@@ -18,9 +18,9 @@
 /* One call on a socket. */
 struct subject {
 	struct call *call;
-	int number;	 /* the program's fd */
-	int fd;		 /* a duplicate of what stands there, closed after the call unless it is -1 by then */
-	uint64_t inode;	 /* of it */
+	int number;	/* the program's fd */
+	int fd;		/* a duplicate of what stands there, closed after the call unless it is -1 by then */
+	uint64_t inode; /* of it */
 	struct watched *watched; /* NULL: nothing is known of it */
 };
 
@@ -53,15 +53,15 @@ static inline void fail(struct subject *subject, int error)
 /* What can't be read of a program fails, and never goes over IP: `error` is why. */
 void fail_closed(struct subject *subject, const char *what, int error);
 
-/* The TCP socket (or UDP, if datagrams) that this is; finds out what it is if nothing is known of it. NULL: none, or there
- * is no memory (*error). */
+/* The TCP socket (or UDP, if datagrams) that this is; finds out what it is if nothing is known of it. NULL:
+ * none, or there is no memory (*error). */
 struct watched *subject_know(struct subject *subject, int *error);
 
-/* `fresh` takes the place of what the subject's fd is, with its epoll registrations. 0 or an errno; ENOENT: nobody waits for
- * the call any more, nothing was changed. `close_on_exec` as the program's fd has it. */
+/* `fresh` takes the place of what the subject's fd is, with its epoll registrations. 0 or an errno; ENOENT:
+ * nobody waits for the call any more, nothing was changed. `close_on_exec` as the program's fd has it. */
 int subject_replace(struct subject *subject, int fresh, bool close_on_exec);
-/* O_NONBLOCK and O_CLOEXEC as the program's fd has them now; -1: it is another socket's by now, or gone (the call is
- * answered). */
+/* O_NONBLOCK and O_CLOEXEC as the program's fd has them now; -1: it is another socket's by now, or gone (the
+ * call is answered). */
 int subject_flags(struct subject *subject);
 /* A fresh INET socket takes the place of the transport's. 0, or an errno. */
 int subject_to_ip(struct subject *subject);
@@ -74,13 +74,15 @@ int subject_take_error(struct subject *subject);
 bool subject_read(struct subject *subject, uint64_t address, void *to, size_t size);
 bool subject_write(struct subject *subject, uint64_t address, const void *from, size_t size);
 /* A sockaddr of the program, whole; false: answered. */
-bool subject_read_address(
-	struct subject *subject, uint64_t address, uint64_t length, struct sockaddr_storage *whole, socklen_t *size);
-/* An address given back as the kernel does: its whole length told, the shorter of the two copied. 0 or an errno. */
+bool subject_read_address(struct subject *subject, uint64_t address, uint64_t length,
+	struct sockaddr_storage *whole, socklen_t *size);
+/* An address given back as the kernel does: its whole length told, the shorter of the two copied. 0 or an
+ * errno. */
 int subject_tell_address(struct subject *subject, int family, const struct address *told, uint32_t scope,
 	uint64_t address, uint64_t length);
 /* The same for a value of getsockopt(2). */
-int subject_tell_value(struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length);
+int subject_tell_value(
+	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length);
 
 /* What the map means for an address that a socket connects or sends to. */
 enum way { WAY_IP, WAY_RESERVED, WAY_REFUSED, WAY_NAMES, WAY_MAPPED };
@@ -94,8 +96,8 @@ int decide_place(const struct rule *rule, const struct address *address, uint16_
 	struct endpoint *endpoint);
 
 /* One line a connection, as the library's. */
-void report(const char *what, const struct address *address, const struct rule *rule, const struct endpoint *endpoint,
-	const char *outcome);
+void report(const char *what, const struct address *address, const struct rule *rule,
+	const struct endpoint *endpoint, const char *outcome);
 void report_unreachable(const struct address *address, bool datagram);
 
 /* A connect() that no thread waits for any more: what it came to takes its place now. */
@@ -114,7 +116,8 @@ bool closed_both_ways(int fd, const struct watched *watched);
 /* The map's name server at the other end of a socket. */
 int nameserver_open(bool datagram, int flags); /* the program's end; -1 and errno */
 /* Such a socket takes the place of a UDP one. 0 or an errno. */
-int nameserver_replace(struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope);
+int nameserver_replace(
+	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope);
 
 enum { PORT_TRIES = 16 }; /* of ports_next(), before the kernel's own choice serves */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the program's parent sees of it: a process that stops, ends and is killed as the program is, and passes on the signals
- * that it gets. */
+/* What the program's parent sees of it: a process that stops, ends and is killed as the program is, and
+ * passes on the signals that it gets. */
 #include "supervise.h"
 
 #include <errno.h>
@@ -27,8 +27,8 @@ static int64_t now_in_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A signal for the whole process group (the terminal's, kill(0)) or the whole control group (systemd's) has reached the
- * program already. The supervisor, which is in both, has then got it at the same time. */
+/* A signal for the whole process group (the terminal's, kill(0)) or the whole control group (systemd's) has
+ * reached the program already. The supervisor, which is in both, has then got it at the same time. */
 static bool was_for_all(const struct signalfd_siginfo *info)
 {
 	enum { SAME_MS = 50, PATIENCE_NS = 20000000 };
@@ -65,11 +65,13 @@ __attribute__((noreturn)) static void end_as(int status)
 	_exit(128 + number); /* the first process of a pid namespace isn't killed by its own signals */
 }
 
-/* The supervisor has been killed. What the program has connected lives on; what it asks for fails (ENOSYS). */
+/* The supervisor has been killed. What the program has connected lives on; what it asks for fails (ENOSYS).
+ */
 __attribute__((noreturn)) static void go_on_alone(void)
 {
-	static const char message[] = "ip2vsock: the supervisor has ended: the program's connections go on, but it can't make "
-				      "new ones, and nothing of it goes over IP\n";
+	static const char message[] =
+		"ip2vsock: the supervisor has ended: the program's connections go on, but it can't make "
+		"new ones, and nothing of it goes over IP\n";
 	int status = 0;
 	pid_t program = atomic_load(&shared->program), ended;
 	if (shared->message[0]) {
@@ -111,7 +113,8 @@ static bool prepare(int pipes[2], sigset_t *mask)
 	if (memory == MAP_FAILED || pipe2(pipes, O_CLOEXEC) < 0)
 		return false;
 	shared = memory;
-	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* of what the supervisor leaves behind, should it be killed */
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0,
+		0); /* of what the supervisor leaves behind, should it be killed */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, mask);
 	return true;
@@ -121,7 +124,8 @@ int outside_run(const struct settings *settings, void (*run)(void *context), voi
 {
 	int pipes[2];
 	sigset_t mask, all;
-	if (!prepare(pipes, &mask) || (supervisor = supervise(settings, shared, pipes[1], &mask, run, context)) < 0) {
+	if (!prepare(pipes, &mask) ||
+		(supervisor = supervise(settings, shared, pipes[1], &mask, run, context)) < 0) {
 		dprintf(STDERR_FILENO, "ip2vsock: the supervisor can't be started: %s\n", strerror(errno));
 		return STATUS_REFUSED;
 	}
@@ -148,7 +152,8 @@ bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE
 		return false;
 	supervisor = supervise(settings, shared, pipes[1], &mask, do_nothing, NULL);
 	close(pipes[1]);
-	bool works = supervisor > 0 && read(pipes[0], &report, sizeof report) == sizeof report && report.kind == REPORT_END;
+	bool works = supervisor > 0 && read(pipes[0], &report, sizeof report) == sizeof report &&
+		     report.kind == REPORT_END;
 	close(pipes[0]);
 	while (supervisor > 0 && waitpid(-1, &status, 0) > 0)
 		;

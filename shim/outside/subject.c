@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What all calls have in common: the socket behind the program's number, its memory, and the one replacement. */
+/* What all calls have in common: the socket behind the program's number, its memory, and the one replacement.
+ */
 #include "move.h"
 #include "serve.h"
 #include "task.h"
@@ -13,7 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The answer that a thread went away from before it could hear it: it makes the same call again. There are few. */
+/* The answer that a thread went away from before it could hear it: it makes the same call again. There are
+ * few. */
 static struct unheard {
 	pid_t thread;
 	int number;
@@ -108,7 +110,8 @@ struct watched *subject_know(struct subject *subject, int *error)
 	if (subject->watched)
 		return subject->watched;
 	int protocol = int_option(subject->fd, SO_PROTOCOL);
-	bool stream = protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
+	bool stream =
+		protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
 	if ((!stream && protocol != IPPROTO_UDP) ||
 		libc.getsockname(subject->fd, (struct sockaddr *)&name, &length) < 0 ||
 		(name.ss_family != AF_INET && name.ss_family != AF_INET6))
@@ -162,7 +165,8 @@ int subject_to_ip(struct subject *subject)
 	int flags = subject_flags(subject);
 	if (flags < 0)
 		return EBADF;
-	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
+	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC |
+		   (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
 	int fresh = libc.socket(watched->family, type, 0);
 	if (fresh < 0)
 		return errno;
@@ -173,10 +177,12 @@ int subject_to_ip(struct subject *subject)
 	if (keeps_port) {
 		struct sockaddr_storage name;
 		socklen_t length = address_to_sockaddr(&watched->name, watched->family, &name);
-		libc.bind(fresh, (struct sockaddr *)&name, length); /* if IP has that address; we remember it anyhow */
+		libc.bind(fresh, (struct sockaddr *)&name,
+			length); /* if IP has that address; we remember it anyhow */
 	}
 	bool attempted = watched->stage != STAGE_BOUND && watched->stage != STAGE_LISTENING;
-	struct address source = attempted && watched->had_address ? own_address(subject->fd, watched) : watched->name;
+	struct address source =
+		attempted && watched->had_address ? own_address(subject->fd, watched) : watched->name;
 	int error = subject_replace(subject, fresh, flags & O_CLOEXEC);
 	close(fresh);
 	if (error)
@@ -187,8 +193,8 @@ int subject_to_ip(struct subject *subject)
 		watched->name.port = 0;
 		watched->bound = false;
 	}
-	watched->report_once = watched->abort_once = watched->keep_read = watched->shut_read = watched->shut_write =
-		watched->accepted = false;
+	watched->report_once = watched->abort_once = watched->keep_read = watched->shut_read =
+		watched->shut_write = watched->accepted = false;
 	watched->stage = STAGE_IP;
 	return 0;
 }
@@ -248,8 +254,8 @@ bool subject_write(struct subject *subject, uint64_t address, const void *from, 
 	return !error;
 }
 
-bool subject_read_address(
-	struct subject *subject, uint64_t address, uint64_t length, struct sockaddr_storage *whole, socklen_t *size)
+bool subject_read_address(struct subject *subject, uint64_t address, uint64_t length,
+	struct sockaddr_storage *whole, socklen_t *size)
 {
 	int given = (int)length;
 	memset(whole, 0, sizeof *whole);
@@ -261,7 +267,8 @@ bool subject_read_address(
 	return subject_read(subject, address, whole, *size);
 }
 
-int subject_tell_value(struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length)
+int subject_tell_value(
+	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length)
 {
 	int room;
 	int error = call_read(subject->call, length, &room, sizeof room);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Three processes. The one that was started stays what its parent knows: it stands in for the program, and ends as that
- * ends (stand_in.c). Its child, the supervisor, serves the program's calls (below), and the program is the supervisor's
- * child: so a kernel where only ancestors may look into a process (yama's ptrace_scope=1) lets it look. The supervisor
- * outlives the program where that leaves daemons behind, and ends with the last of them. */
+/* Three processes. The one that was started stays what its parent knows: it stands in for the program, and
+ * ends as that ends (stand_in.c). Its child, the supervisor, serves the program's calls (below), and the
+ * program is the supervisor's child: so a kernel where only ancestors may look into a process (yama's
+ * ptrace_scope=1) lets it look. The supervisor outlives the program where that leaves daemons behind, and
+ * ends with the last of them. */
 #include "supervise.h"
 
 #include "filter.h"
@@ -38,9 +39,11 @@ struct installed {
 static long install(bool datagrams)
 {
 	static struct sock_filter filter[FILTER_LENGTH];
-	struct sock_fprog program = {.filter = filter, .len = (unsigned short)filter_build(filter, datagrams)};
-	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER |
-			      SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* kernels before 5.16 would slow the program down */
+	struct sock_fprog program = {
+		.filter = filter, .len = (unsigned short)filter_build(filter, datagrams)};
+	unsigned long flags =
+		SECCOMP_FILTER_FLAG_NEW_LISTENER |
+		SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* kernels before 5.16 would slow the program down */
 	long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 	if (listener >= 0 || errno != EACCES)
 		return listener;
@@ -79,7 +82,8 @@ static bool refuse_kernel(void)
 {
 	struct utsname name = {.release = "?"};
 	uname(&name);
-	return refuse("supervising a program needs Linux 5.9 or newer, and this is %s: link the program dynamically, so that the "
+	return refuse("supervising a program needs Linux 5.9 or newer, and this is %s: link the program "
+		      "dynamically, so that the "
 		      "library can be preloaded, or give it a proxy that runs under ip2vsock",
 		name.release);
 }
@@ -87,11 +91,13 @@ static bool refuse_kernel(void)
 static bool refuse_filter(int error)
 {
 	if (error == EBUSY)
-		return refuse("another supervisor watches this process already (ip2vsock with another map, or a container's "
+		return refuse("another supervisor watches this process already (ip2vsock with another map, "
+			      "or a container's "
 			      "runtime), and the kernel allows one");
 	if (error == ENOSYS || error == EINVAL)
 		return refuse_kernel();
-	return refuse("the kernel takes no seccomp filter: %s: allow seccomp(2) in this container's profile", strerror(error));
+	return refuse("the kernel takes no seccomp filter: %s: allow seccomp(2) in this container's profile",
+		strerror(error));
 }
 
 static bool refuse_access(const char *what)
@@ -99,7 +105,8 @@ static bool refuse_access(const char *what)
 	int error = errno;
 	if (error == ENOSYS)
 		return refuse_kernel();
-	return refuse("%s: %s: a program can't be supervised here; in a container allow pidfd_getfd and process_vm_readv "
+	return refuse("%s: %s: a program can't be supervised here; in a container allow pidfd_getfd and "
+		      "process_vm_readv "
 		      "(docker run --cap-add SYS_PTRACE), and see /proc/sys/kernel/yama/ptrace_scope",
 		what, strerror(error));
 }
@@ -112,7 +119,8 @@ bool supervise_proc_is_ours(void)
 	return atoi(text) == getpid();
 }
 
-/* Whatever will be needed of the program's process is tried before it is let go. Returns the listener, or -1. */
+/* Whatever will be needed of the program's process is tried before it is let go. Returns the listener, or -1.
+ */
 static int take_listener(pid_t program, int number)
 {
 	static const int known = 0x76736f63;
@@ -131,7 +139,8 @@ static int take_listener(pid_t program, int number)
 	}
 	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", program, number);
 	if (access(path, R_OK)) {
-		refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid", path, strerror(errno));
+		refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid", path,
+			strerror(errno));
 		return -1;
 	}
 	return listener;
@@ -141,7 +150,8 @@ static int meet_program(pid_t program, int channel)
 {
 	struct installed installed;
 	if (!supervise_proc_is_ours()) {
-		refuse("/proc is another pid namespace's, so a program can't be supervised: mount one of its own (bwrap: --proc "
+		refuse("/proc is another pid namespace's, so a program can't be supervised: mount one of its "
+		       "own (bwrap: --proc "
 		       "/proc; unshare: --mount-proc)");
 		return -1;
 	}
@@ -235,7 +245,8 @@ static void call_came(struct watch *watch, uint32_t events)
 		_exit(0);
 }
 
-/* What comes from the program's side must not be held open here, nor its directory kept from being unmounted. */
+/* What comes from the program's side must not be held open here, nor its directory kept from being unmounted.
+ */
 static void let_go_of_inherited(const int *kept, int count)
 {
 	unsigned first = STDERR_FILENO + 1;
@@ -274,7 +285,8 @@ static void protect(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (score >= 0) { /* the program's connections end with the supervisor; it needs a right that few have */
+	if (score >=
+		0) { /* the program's connections end with the supervisor; it needs a right that few have */
 		ssize_t written = write(score, "-900", 4);
 		(void)written;
 		close(score);
@@ -294,7 +306,8 @@ static bool begin(int listener, const sigset_t *all)
 {
 	int incoming = signalfd(-1, all, SFD_CLOEXEC | SFD_NONBLOCK);
 	return incoming >= 0 && wait_start() && watch_begin(&calls, listener, EPOLLIN, call_came) &&
-	       watch_begin(&signals, incoming, EPOLLIN, signal_came) && watch_begin(&stand_in, reports, 0, stand_in_gone);
+	       watch_begin(&signals, incoming, EPOLLIN, signal_came) &&
+	       watch_begin(&stand_in, reports, 0, stand_in_gone);
 }
 
 static bool have_names(const struct settings *settings)
@@ -305,8 +318,8 @@ static bool have_names(const struct settings *settings)
 	return false;
 }
 
-__attribute__((noreturn)) static void be_supervisor(const struct settings *settings, const sigset_t *mask,
-	void (*run)(void *context), void *context)
+__attribute__((noreturn)) static void be_supervisor(
+	const struct settings *settings, const sigset_t *mask, void (*run)(void *context), void *context)
 {
 	int channel[2];
 	sigset_t all;
@@ -339,8 +352,8 @@ __attribute__((noreturn)) static void be_supervisor(const struct settings *setti
 		wait_once();
 }
 
-pid_t supervise(const struct settings *settings, struct stand_in *stand_in_memory, int pipe, const sigset_t *mask,
-	void (*run)(void *context), void *context)
+pid_t supervise(const struct settings *settings, struct stand_in *stand_in_memory, int pipe,
+	const sigset_t *mask, void (*run)(void *context), void *context)
 {
 	shared = stand_in_memory;
 	reports = pipe;

@@ -25,14 +25,15 @@ struct report {
 	int status; /* as waitpid(2) */
 };
 
-/* Forks the supervisor, and from it the program, which calls run(context) with the signal mask `mask`. Reports come through
- * the pipe. Signals are blocked by the caller. Returns the supervisor's process, -1 and errno. */
+/* Forks the supervisor, and from it the program, which calls run(context) with the signal mask `mask`.
+ * Reports come through the pipe. Signals are blocked by the caller. Returns the supervisor's process, -1 and
+ * errno. */
 pid_t supervise(const struct settings *settings, struct stand_in *shared, int pipe, const sigset_t *mask,
 	void (*run)(void *context), void *context);
 
 bool supervise_proc_is_ours(void);
-/* Closes all fds but stderr and these, so that nobody waits in vain for the end of a pipe; stdin and stdout are /dev/null,
- * the directory is the root. */
+/* Closes all fds but stderr and these, so that nobody waits in vain for the end of a pipe; stdin and stdout
+ * are /dev/null, the directory is the root. */
 void supervise_let_go(const int *kept, int count);
 
 #endif

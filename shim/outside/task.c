@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Numbers of threads are used again. The pidfd of one that has ended says ESRCH for ever; where pidfds are of whole
- * processes (before Linux 6.9), the directory of its threads tells whether this one is still of it. */
+/* Numbers of threads are used again. The pidfd of one that has ended says ESRCH for ever; where pidfds are of
+ * whole processes (before Linux 6.9), the directory of its threads tells whether this one is still of it. */
 struct known {
 	pid_t thread;
 	int pidfd;
@@ -62,7 +62,8 @@ static bool open_process(struct known *one, pid_t thread)
 {
 	char path[48], status[1024];
 	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	long long process = read_text(path, status, sizeof status) > 0 ? line_of(status, "\nTgid:\t", 10) : -1;
+	long long process =
+		read_text(path, status, sizeof status) > 0 ? line_of(status, "\nTgid:\t", 10) : -1;
 	if (process <= 0) {
 		errno = ESRCH;
 		return false;

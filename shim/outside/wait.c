@@ -28,7 +28,8 @@ int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-bool watch_begin(struct watch *watch, int fd, uint32_t events, void (*ready)(struct watch *watch, uint32_t events))
+bool watch_begin(
+	struct watch *watch, int fd, uint32_t events, void (*ready)(struct watch *watch, uint32_t events))
 {
 	struct epoll_event event = {.events = events, .data.ptr = watch};
 	watch->fd = fd;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the supervisor waits for: fds that become ready, times that come, and calls whose threads stand still meanwhile.
- * One thread; nothing here is for signal handlers. */
+/* What the supervisor waits for: fds that become ready, times that come, and calls whose threads stand still
+ * meanwhile. One thread; nothing here is for signal handlers. */
 #ifndef IP2VSOCK_WAIT_H
 #define IP2VSOCK_WAIT_H
 
@@ -15,7 +15,8 @@ struct watch {
 	void (*ready)(struct watch *watch, uint32_t events);
 };
 /* false: out of memory or of watches, errno says. The fd stays the caller's. */
-bool watch_begin(struct watch *watch, int fd, uint32_t events, void (*ready)(struct watch *watch, uint32_t events));
+bool watch_begin(
+	struct watch *watch, int fd, uint32_t events, void (*ready)(struct watch *watch, uint32_t events));
 void watch_end(struct watch *watch); /* before its fd is closed */
 
 struct timer {
@@ -28,8 +29,8 @@ void timer_begin(struct timer *timer, int64_t ms, void (*due)(struct timer *time
 void timer_end(struct timer *timer);
 int64_t now_ms(void);
 
-/* A call that isn't answered yet. `gone` is called when its thread waits no longer: it has ended, or it has come back with
- * another call. It is no longer held then. */
+/* A call that isn't answered yet. `gone` is called when its thread waits no longer: it has ended, or it has
+ * come back with another call. It is no longer held then. */
 struct held {
 	struct held *next;
 	struct call call;

@@ -54,7 +54,8 @@ void watched_move(struct watched *one, uint64_t inode)
 	enter(one, inode);
 }
 
-struct watched *watched_first(bool (*matches)(const struct watched *watched, const void *context), const void *context)
+struct watched *watched_first(
+	bool (*matches)(const struct watched *watched, const void *context), const void *context)
 {
 	for (int i = 0; i < BUCKETS; i++)
 		for (struct watched *one = buckets[i]; one; one = one->next)
@@ -83,7 +84,8 @@ static uint64_t inode_of(int directory, const char *name)
 	char target[48];
 	ssize_t length = readlinkat(directory, name, target, sizeof target - 1);
 	target[length > 0 ? length : 0] = '\0';
-	return strncmp(target, prefix, sizeof prefix - 1) ? 0 : strtoull(target + sizeof prefix - 1, NULL, 10);
+	return strncmp(target, prefix, sizeof prefix - 1) ? 0
+							  : strtoull(target + sizeof prefix - 1, NULL, 10);
 }
 
 static void mark_process(int proc, const char *process)
@@ -104,7 +106,8 @@ static void mark_process(int proc, const char *process)
 		closedir(directory);
 }
 
-/* Any process may hold one of these sockets; those whose fds we can't see are none of ours, or can't use theirs. */
+/* Any process may hold one of these sockets; those whose fds we can't see are none of ours, or can't use
+ * theirs. */
 static bool mark_all(void)
 {
 	DIR *proc = opendir("/proc");

@@ -7,9 +7,11 @@
 #include "system/cancel.h"
 #include "system/libc.h"
 #include "system/log.h"
+#include "system/supervised.h"
 #include "transport/ports.h"
 #include "transport/transport.h"
 
+#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -20,6 +22,48 @@ static void refuse(const char *message)
 	ssize_t written = write(STDERR_FILENO, message, strlen(message));
 	(void)written;
 	_exit(EXIT_REFUSED);
+}
+
+/* Go's own linker leaves its build ID as a note of the owner "Go". */
+static bool has_note_of_go(const char *notes, size_t size)
+{
+	ElfW(Nhdr) note;
+	while (size >= sizeof note) {
+		memcpy(&note, notes, sizeof note);
+		size_t length = sizeof note + ((note.n_namesz + 3ul) & ~3ul) + ((note.n_descsz + 3ul) & ~3ul);
+		if (length > size)
+			return false;
+		if (note.n_namesz == 4 && memcmp(notes + sizeof note, "Go", 3) == 0)
+			return true;
+		notes += length;
+		size -= length;
+	}
+	return false;
+}
+
+/* Of the first object, which is the program. */
+static int look_for_go(struct dl_phdr_info *object, size_t size, void *found)
+{
+	(void)size;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		if (segment->p_type == PT_NOTE &&
+			has_note_of_go((const char *)object->dlpi_addr + segment->p_vaddr, segment->p_memsz))
+			*(bool *)found = true;
+	}
+	return 1;
+}
+
+/* A Go program calls the kernel without libc: loaded into it by the environment alone, the library would see
+ * none of its connections, and they would go over IP. */
+static void refuse_go(void)
+{
+	bool go = false;
+	dl_iterate_phdr(look_for_go, &go);
+	if (go)
+		refuse("ip2vsock: this is a Go program, which calls the kernel without libc, so a preloaded "
+		       "library sees none of its "
+		       "connections: start it by the ip2vsock command, which supervises it\n");
 }
 
 __attribute__((constructor)) static void start(void)
@@ -33,6 +77,11 @@ __attribute__((constructor)) static void start(void)
 		refuse(message);
 	libc_start();
 	cancel_start();
+	uint64_t identity;
+	if (settings.map && supervised(&identity))
+		return; /* what the map takes is taken outside, for all children too */
+	if (settings.map)
+		refuse_go();
 	log_start(&settings);
 	if (settings.follow)
 		environment_start(environ);

@@ -3,6 +3,8 @@
  * are, the map what the program would have called them, and a mark which address it did. */
 #include "stream_internal.h"
 
+#include "core/verdict.h"
+
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -22,16 +24,16 @@ struct mark_words {
 static struct mark_words mark_of(const struct sock *sock)
 {
 	bool client = state_of(sock) == STATE_CONNECTED && !sock->accepted;
-	const struct address *address = client ? &sock->asked : &sock->name;
+	const struct address *address = client ? &sock->asked : &sock->claim.name;
 	int family = sock->family;
 	enum mark_kind kind = family == AF_INET		     ? MARK_IPV4
 			      : address_is_ipv4(address)     ? MARK_IPV4_MAPPED
 			      : address_is_loopback(address) ? MARK_IPV6_LOOPBACK
 							     : MARK_IPV6;
-	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut_write ? MARK_SHUT : 0);
+	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut.write ? MARK_SHUT : 0);
 	uint32_t number = address_ip4(address);
 	uint16_t port = address->port;
-	if (sock->accepted && sock->shut_write) { /* AF_VSOCK no longer tells the peer */
+	if (sock->accepted && sock->shut.write) { /* AF_VSOCK no longer tells the peer */
 		number = sock->peer.cid;
 		port = (uint16_t)sock->peer.port;
 	}
@@ -83,6 +85,12 @@ static struct mark read_mark(int fd)
 	return mark;
 }
 
+static const struct rule *rule_of_listener(const struct address *name)
+{
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, name);
+	return verdict.kind == VERDICT_MAPPED ? verdict.rule : NULL;
+}
+
 static struct endpoint endpoint_of(const struct transport *transport, int fd,
 	int (*name)(int fd, struct sockaddr *address, socklen_t *length), bool *there)
 {
@@ -116,31 +124,31 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 			sock->peer = mark.peer;
 	}
 	bool has_name = mark.there && (mark.accepted ? !mark.shut : !connected);
-	sock->shut_write = mark.shut;
+	sock->shut.write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
+	const struct rule *rule = has_name ? rule_of_listener(&mark.address) : NULL;
 	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
 		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
-	sock->name = address_ipv4(INADDR_ANY, port);
+	sock->claim.name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
-		memset(sock->name.ip, 0, sizeof sock->name.ip);
+		memset(sock->claim.name.ip, 0, sizeof sock->claim.name.ip);
 	if (connected) {
 		sock->accepted = mark.there ? mark.accepted : rule != NULL;
 		sock->rule = rule;
 		bool six = mark.family == AF_INET6 && !ports_of_ipv4(sock->peer.port);
 		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
 		if (has_name)
-			sock->name = mark.address;
+			sock->claim.name = mark.address;
 		else if (mark.there && !mark.accepted && !address_is_wildcard(&mark.address))
 			sock->asked = mark.address;
 		if (!sock->accepted)
-			sock->name.port = 0;
+			sock->claim.name.port = 0;
 		set_state(sock, STATE_CONNECTED);
 	} else {
 		sock->rule = rule;
-		sock->bound = true;
+		sock->claim.bound = true;
 		if (has_name)
-			sock->name = mark.address;
+			sock->claim.name = mark.address;
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
 	fd_enter(fd, sock);
@@ -166,8 +174,8 @@ static struct sock *adopt_ip(int fd)
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
-		address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length))
-		sock->bound = sock->name.port != 0;
+		address_from_sockaddr(&sock->claim.name, (struct sockaddr *)&name, length))
+		sock->claim.bound = sock->claim.name.port != 0;
 	options_learn(&sock->options, sock->family, fd);
 	sock->used = true;
 	sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
@@ -203,7 +211,7 @@ void stream_find_all(void)
 struct sock *stream_named(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	bool more = sock && (sock->tried || sock->refused || sock->bound);
+	bool more = sock && (sock->claim.tried || sock->report.error || sock->claim.bound);
 	return more && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
 }
 

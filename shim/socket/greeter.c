@@ -19,15 +19,16 @@ static void finish(const struct greeter *greeter, int error)
 {
 	struct sock *sock = greeter->sock;
 	bool ours = fd_greeting_lock(sock);
-	if (!error && fd_sock(greeter->fd) == sock) {
+	if (!error && fd_pin(greeter->fd, sock)) {
 		make_alike(greeter);
 		if (swap_in(greeter->fd, sock, greeter->fresh) < 0)
 			error = errno;
+		fd_unpin(sock);
 	} else {
 		libc.close(greeter->fresh);
 	}
 	if (error)
-		sock->refused = error;
+		sock->report.error = error;
 	if (ours)
 		fd_greeting_end(sock);
 	libc.close(greeter->gate);
@@ -60,7 +61,7 @@ static void forget(void *context)
 	const struct greeter *greeter = context;
 	close_quietly(greeter->fresh);
 	close_quietly(greeter->gate);
-	greeter->sock->refused = ECONNABORTED;
+	greeter->sock->report.error = ECONNABORTED;
 	fd_greeting_end(greeter->sock);
 	fd_release(greeter->sock);
 }

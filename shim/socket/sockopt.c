@@ -91,7 +91,7 @@ static int socket_error(int fd, struct sock *sock, void *value, socklen_t *lengt
 	bool connecting = state_of(sock) == STATE_CONNECTING;
 	int error = stream_take_error(fd, sock);
 	if (connecting && error)
-		sock->abort_once = true;
+		sock->report.aborted = true;
 	return give_int(error, value, length);
 }
 
@@ -140,7 +140,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 {
 	enum sock_state state = stream_settle(fd, sock);
 	bool connected = state == STATE_CONNECTED;
-	if (state == STATE_IP && !(sock->refused && level == SOL_SOCKET && name == SO_ERROR))
+	if (state == STATE_IP && !(sock->report.error && level == SOL_SOCKET && name == SO_ERROR))
 		return libc.getsockopt(fd, level, name, value, length);
 	/* What is answered here goes through the kernel first, which looks at the pointers. */
 	if (answered_here(level, name) &&
@@ -155,7 +155,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	if (level == SOL_SOCKET && name == SO_PROTOCOL)
 		return give_int(is_datagram(sock) ? IPPROTO_UDP : IPPROTO_TCP, value, length);
 	if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
-		return give_int(state == STATE_LISTENING && !sock->shut_listen, value, length);
+		return give_int(state == STATE_LISTENING && !sock->shut.listener, value, length);
 	if (level == SOL_SOCKET && name == SO_PEERNAME) {
 		if (!connected)
 			return fail(ENOTCONN);

@@ -69,7 +69,7 @@ static bool read_instance(struct sock *sock, int epfd, struct suspended *suspend
 	text_add_number(&path, (uint64_t)epfd);
 	int info = open(name, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
-		return false;
+		return errno == ENOENT; /* it was closed meanwhile */
 	size_t have = 0;
 	ssize_t got;
 	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
@@ -189,7 +189,7 @@ void registrations_leave(int fd)
 	struct sock *sock = fd_sock(fd);
 	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
 		registrations_drop(sock, fd);
-	fd_forget(fd);
+	fd_leave(fd);
 }
 
 void registrations_leave_range(unsigned first, unsigned last)

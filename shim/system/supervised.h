@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Is this process below a supervisor (shim/outside)? A supervised process asks by a call that the kernel itself refuses, and
- * only its supervisor answers. */
+/* Is this process below a supervisor (shim/outside)? A supervised process asks by a call that the kernel
+ * itself refuses, and only its supervisor answers. */
 #ifndef IP2VSOCK_SUPERVISED_H
 #define IP2VSOCK_SUPERVISED_H
 
@@ -13,7 +13,8 @@ enum { SUPERVISED_QUESTION = 0x76736f63 }; /* the level of a getsockopt() on fd 
 
 /* *identity: of its map. errno is untouched; async-signal-safe. */
 bool supervised(uint64_t *identity);
-/* What tells one map from another, together with all settings that decide about connections. Not for signal handlers. */
+/* What tells one map from another, together with all settings that decide about connections. Not for signal
+ * handlers. */
 uint64_t supervised_identity(const struct settings *settings);
 
 #endif

@@ -3,8 +3,8 @@
  * knows nothing of it, so neither do pthread_atfork(), /proc's readers aside, nor the program: it has all
  * signals blocked, a stack and an errno of its own, and ends with the process and at exec. A child of fork()
  * doesn't have it. */
-#ifndef IP2VSOCK_TASK_H
-#define IP2VSOCK_TASK_H
+#ifndef IP2VSOCK_SYSTEM_TASK_H
+#define IP2VSOCK_SYSTEM_TASK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -13,9 +13,7 @@
 static bool path_of(const struct rule *rule, const struct address *address, uint16_t port, char path[108])
 {
 	char host[NAME_TEXT];
-	bool pattern;
-	if (!names_host(shim.map, address, host, &pattern))
-		address_format(address, host, sizeof host);
+	names_host_text(shim.map, address, host);
 	if (rule_path(rule, host, port, path))
 		return true;
 	errno = ENAMETOOLONG;

@@ -223,9 +223,9 @@ static void listen_as(unsigned flags)
 	sock->transport = kernel.family == AF_VSOCK ? &transport_vsock : &transport_unix;
 	sock->rule = map_rule(shim.map, flags & 16 ? 0 : 1);
 	sock->local = (struct endpoint){CID_ANY, PORT};
-	memcpy(sock->name.ip, names[name], sizeof names[name]);
-	sock->name.port = PORT;
-	sock->bound = true;
+	memcpy(sock->claim.name.ip, names[name], sizeof names[name]);
+	sock->claim.name.port = PORT;
+	sock->claim.bound = true;
 	sock->shares = flags & 32;
 	if (flags & 64 && family == AF_INET6)
 		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));

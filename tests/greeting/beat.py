@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """beat.py select|poll|lt|et PORT: 50 connections that don't wait go to vm:PORT in one event loop, whose timer of 5 ms
 must keep its beat meanwhile. Prints the longest gap in ms and how the connections ended."""

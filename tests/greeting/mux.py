@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """mux.py KIND PATH [--delay MS]: the host's end of a virtual machine's vsock, as a Unix socket at PATH.
 

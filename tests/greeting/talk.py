@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """talk.py blocking|select|poll|lt|et|asyncio PORT: connects to PORT of the virtual machine, says "ping", reads, and
 prints what came: an errno's name, or the bytes."""

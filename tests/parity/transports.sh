@@ -3,6 +3,9 @@
 # What `run` and `walk` share: where the binary and the library are, and how a command is run on a transport.
 # Sourced with $here set; uses $binary, $library (may be given) and $state, a directory of its own.
 
+# shellcheck source=../guard/guard.sh source-path=SCRIPTDIR
+. "${BASH_SOURCE%/*}/../guard/guard.sh"
+
 say() { printf '%s\n' "$*"; }
 fail() {
 	printf 'parity: %s\n' "$*" >&2
