@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# What `run` and `walk` share: where the binary and the library are, and how a command is run on a transport.
+# What `run` and `random_walk` share: where the binary and the library are, and how a command is run on a transport.
 # Sourced with $here set; uses $binary, $library (may be given) and $state, a directory of its own.
 
 # shellcheck source=../guard/guard.sh source-path=SCRIPTDIR

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef IP2VSOCK_PARITY_WALK_H
-#define IP2VSOCK_PARITY_WALK_H
+#ifndef IP2VSOCK_PARITY_RANDOM_WALK_H
+#define IP2VSOCK_PARITY_RANDOM_WALK_H
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* waiting NAME: what the rules' options retry= and timeout= say about time, of which TCP knows nothing. The
- * map is the script's (`waiting`): each port below has a rule of its own. Prints nothing if all is well, else
- * what isn't. */
+/* retry_and_timeout NAME: what the rules' options retry= and timeout= say about time, of which TCP knows
+ * nothing. The map is the script's (`retry_and_timeout`): each port below has a rule of its own. Prints
+ * nothing if all is well, else what isn't. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -276,6 +276,6 @@ int main(int count, char **arguments)
 			tests[i].run();
 			return failed;
 		}
-	fprintf(stderr, "usage: waiting NAME\n");
+	fprintf(stderr, "usage: retry_and_timeout NAME\n");
 	return 2;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The random walk: sequences of calls that a seed decides, on eight descriptors, their dups and two epoll
- * sets. The same seeds run on TCP and through the library, and `walk` compares. Every step takes its random
- * numbers from the seed and its own index alone, so that a sequence with steps left out stays the same
+ * sets. The same seeds run on TCP and through the library, and `random_walk` compares. Every step takes its
+ * random numbers from the seed and its own index alone, so that a sequence with steps left out stays the same
  * sequence otherwise: that is how a failure is shrunk. The model below knows just enough of each socket to
  * keep away from what can't be the same (the file `differences`): resets, writes to the dead, one's own
  * SHUT_RD. */
-#include "walk.h"
+#include "random_walk.h"
 
 #include "parity.h"
 
