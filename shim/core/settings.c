@@ -135,9 +135,10 @@ static bool unknown(char message[SETTINGS_MESSAGE], const char *assignment)
 /* The variable that the string sets; VARIABLES: none. */
 static enum variable variable_of(const char *assignment)
 {
-	size_t length = strcspn(assignment, "=");
+	const char *end = *assignment == 'I' ? strchr(assignment, '=') : NULL;
+	size_t length = end ? (size_t)(end - assignment) : 0;
 	enum variable i = 0;
-	if (!assignment[length])
+	if (!end)
 		return VARIABLES;
 	while (i < VARIABLES &&
 		(strlen(variable_names[i]) != length || memcmp(variable_names[i], assignment, length) != 0))
