@@ -141,7 +141,7 @@ static bool try_accept(struct subject *subject)
 	struct watched *listener = subject->watched;
 	for (;;) {
 		struct endpoint peer = {CID_ANY, PORT_ANY};
-		bool nonblocking;
+		bool nonblocking = true;
 		int fd = take_unclaimed(listener, &peer);
 		bool kept = fd >= 0;
 		if (!kept)

@@ -75,6 +75,8 @@ static int fake_accept4(int fd, struct sockaddr *address, socklen_t *length, int
 
 static int fake_close(int fd)
 {
+	if (fd < LISTENER) /* /dev/vsock, which was asked for this machine's CID */
+		return close(fd);
 	assert(fd == ACCEPTED + kernel.open - 1);
 	kernel.closed++;
 	return 0;
