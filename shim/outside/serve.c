@@ -2,7 +2,6 @@
 /* One call after the other: none of them waits for anything here. */
 #include "serve.h"
 
-
 #include "core/text.h"
 #include "system/supervised.h"
 
