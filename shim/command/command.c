@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The ip2vsock command: checks the map, the library and the program, then becomes the program. */
-#include "core/settings.h"
 #include "doctor.h"
 #include "explain.h"
 #include "preload.h"
 #include "program.h"
 #include "sources.h"
+
+#include "core/settings.h"
+#include "outside/outside.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -19,11 +22,14 @@
 extern char **environ;
 
 enum mode { MODE_RUN, MODE_CHECK = 256, MODE_EXPLAIN, MODE_DOCTOR, MODE_VERSION, MODE_HELP };
+enum { OPTION_INSIDE = MODE_HELP + 1, OPTION_OUTSIDE, OPTION_NAME };
 
 struct options {
 	enum mode mode;
 	const char **rules, **files; /* in the order given, each ends with NULL */
 	bool verbose;
+	bool inside, outside; /* chosen by hand */
+	char *name;	      /* the program's argv[0]; NULL: as it was given */
 	char **rest;
 	int rest_count;
 };
@@ -41,6 +47,10 @@ static const char usage[] =
 	"  --check    print the map as it was understood\n"
 	"  --explain  say which rule decides about an address, and what happens\n"
 	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
+	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by "
+	"itself\n"
+	"             ip2vsock preloads where it can, and supervises static programs, Go's and other "
+	"libcs')\n"
 	"  --version, --help\n"
 	"\n"
 	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
@@ -77,7 +87,9 @@ static void read_options(struct options *options, int count, char **arguments)
 {
 	static const struct option names[] = {{"check", no_argument, NULL, MODE_CHECK},
 		{"explain", no_argument, NULL, MODE_EXPLAIN}, {"doctor", no_argument, NULL, MODE_DOCTOR},
-		{"version", no_argument, NULL, MODE_VERSION}, {"help", no_argument, NULL, MODE_HELP}, {0}};
+		{"version", no_argument, NULL, MODE_VERSION}, {"help", no_argument, NULL, MODE_HELP},
+		{"inside", no_argument, NULL, OPTION_INSIDE}, {"outside", no_argument, NULL, OPTION_OUTSIDE},
+		{"name", required_argument, NULL, OPTION_NAME}, {0}};
 	static char name[] = "ip2vsock";
 	size_t rules = 0, files = 0;
 	options->rules = need(calloc((size_t)count + 1, sizeof(char *)));
@@ -90,6 +102,12 @@ static void read_options(struct options *options, int count, char **arguments)
 			options->files[files++] = optarg;
 		else if (option == 'v')
 			options->verbose = true;
+		else if (option == OPTION_INSIDE)
+			options->inside = true;
+		else if (option == OPTION_OUTSIDE)
+			options->outside = true;
+		else if (option == OPTION_NAME)
+			options->name = optarg;
 		else if (option == '?')
 			fail(EXIT_REFUSED, "see ip2vsock --help");
 		else if (options->mode && options->mode != (enum mode)option)
@@ -101,6 +119,8 @@ static void read_options(struct options *options, int count, char **arguments)
 	options->rest = arguments + optind;
 	options->rest_count = count - optind;
 	int most = options->mode == MODE_EXPLAIN ? 2 : 0;
+	if (options->inside && options->outside)
+		fail(EXIT_REFUSED, "--inside and --outside: only one of them can be; see ip2vsock --help");
 	if (options->mode && options->rest_count > most)
 		fail(EXIT_REFUSED, "unexpected “%s”; see ip2vsock --help", options->rest[most]);
 	if (!options->mode && !options->rest_count)
@@ -131,11 +151,10 @@ static void collect(struct sources *sources, const struct options *options)
 		good = sources_add_file(sources, *file);
 	if (good && environment && *environment)
 		sources_add_environment(sources, environment);
-	char *map = good ? sources_join(sources) : NULL;
+	const char *map = good ? sources_map(sources) : NULL;
 	if (!map)
 		fail_message(sources->message);
 	set("IP2VSOCK_MAP", map);
-	free(map);
 }
 
 static void set_log(const struct settings *settings)
@@ -153,9 +172,9 @@ static void set_log(const struct settings *settings)
 static bool find_library(char library[PATH_MAX], struct elf *own, char message[PRELOAD_MESSAGE])
 {
 	struct elf elf;
+	int error = elf_read_file(own, "/proc/self/exe");
 	if (!preload_library(library, message))
 		return false;
-	int error = elf_read_file(own, "/proc/self/exe");
 	if (!error && !(error = elf_read_file(&elf, library)) && elf_same_machine(&elf, own))
 		return true;
 	snprintf(message, PRELOAD_MESSAGE, "%s isn't a library for this command: %s; install both together",
@@ -163,8 +182,7 @@ static bool find_library(char library[PATH_MAX], struct elf *own, char message[P
 	return false;
 }
 
-static void explain(
-	const struct options *options, const struct settings *settings, const struct sources *sources)
+static void explain(const struct options *options, const struct settings *settings)
 {
 	static const char sides[] = "--explain: expected connect HOST:PORT or listen HOST:PORT";
 	if (options->rest_count != 2)
@@ -172,37 +190,134 @@ static void explain(
 	bool listens = !strcmp(options->rest[0], "listen");
 	if (!listens && strcmp(options->rest[0], "connect") != 0)
 		fail(EXIT_REFUSED, "%s, found “%s”", sides, options->rest[0]);
-	if (!explain_address(settings, sources, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
+	if (!explain_address(settings, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
 		fail(EXIT_REFUSED,
 			"--explain %s: expected HOST:PORT with a port from 0 to 65535, an IPv6 address in "
 			"brackets; found “%s”",
 			options->rest[0], options->rest[1]);
 }
 
+struct start {
+	const struct program *program;
+	char **arguments;
+	int count;
+};
+
+/* A rule that stands where the program should: its -m is missing. */
+static bool looks_like_a_rule(const char *word)
+{
+	size_t pattern = strcspn(word, "=");
+	if (!word[pattern] || !pattern)
+		return false;
+	return memchr(word, ':', pattern) || !strncmp(word, "listen ", 7) || !strncmp(word, "connect ", 8) ||
+	       strspn(word, "0123456789-* ") == pattern;
+}
+
+__attribute__((noreturn)) static void fail_without_map(const char *program)
+{
+	if (program && looks_like_a_rule(program))
+		fail(EXIT_REFUSED, "there is no map, and “%s” looks like a rule: did you mean -m '%s'?",
+			program, program);
+	fail(EXIT_REFUSED, "there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
+			   "IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+}
+
 /* As execvp, which hands a file that the kernel doesn't know to the shell; program_check has judged that. */
-__attribute__((noreturn)) static void run(const struct program *program, char **arguments, int count)
+__attribute__((noreturn)) static void run(void *context)
 {
 	static char name[] = _PATH_BSHELL;
-	execv(program->path, arguments);
+	const struct start *start = context;
+	execv(start->program->path, start->arguments);
 	if (errno == ENOEXEC) {
-		char **shell = need(calloc((size_t)count + 2, sizeof(char *)));
+		char **shell = need(calloc((size_t)start->count + 2, sizeof(char *)));
 		shell[0] = name;
-		shell[1] = (char *)program->path;
-		memcpy(shell + 2, arguments + 1, (size_t)count * sizeof(char *));
+		shell[1] = (char *)start->program->path;
+		memcpy(shell + 2, start->arguments + 1, (size_t)start->count * sizeof(char *));
 		execv(name, shell);
 		free(shell);
 	}
 	fail(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s can't be executed: %s",
-		program->path, strerror(errno));
+		start->program->path, strerror(errno));
+}
+
+/* A supervised program and its children need no library: what the map takes is taken outside. */
+static void set_no_preload(void)
+{
+	const char *present = getenv("LD_PRELOAD");
+	char *rest = present ? need(preload_without(present)) : NULL;
+	if (rest && *rest)
+		set("LD_PRELOAD", rest);
+	else
+		unsetenv("LD_PRELOAD");
+	free(rest);
+}
+
+/* Below a supervisor another one isn't possible, nor needed. */
+static void check_supervisor(const struct settings *settings)
+{
+	uint64_t of_outer;
+	if (!supervised(&of_outer))
+		return;
+	if (of_outer != supervised_identity(settings))
+		fail(EXIT_REFUSED, "this process is supervised by another ip2vsock with another map, and the "
+				   "kernel allows one: "
+				   "give that one all the rules");
+}
+
+static void check_program(struct program *program, const struct options *options, const struct elf *own)
+{
+	int status = program_check(program, options->rest[0], own);
+	if (status == EXIT_NOT_FOUND && looks_like_a_rule(options->rest[0]))
+		fail(EXIT_REFUSED, "there is no program “%s”, which looks like a rule: did you mean -m '%s'?",
+			options->rest[0], options->rest[0]);
+	if (status && (status != EXIT_REFUSED || !program->foreign || options->inside))
+		fail(status, "%s", program->message);
+}
+
+/* What can be preloaded is preloaded; what can't, and what is to be, is supervised. */
+static int run_program(const struct options *options, const struct settings *settings)
+{
+	static struct program program;
+	static struct elf own;
+	char library[PATH_MAX], message[PRELOAD_MESSAGE];
+	uint64_t identity;
+	bool found = find_library(library, &own, message);
+	check_supervisor(settings);
+	check_program(&program, options, &own);
+	struct start start = {&program, options->rest, options->rest_count};
+	if (options->name)
+		start.arguments[0] = options->name;
+	if (supervised(&identity)) {
+		set_no_preload();
+		run(&start);
+	}
+	if (program.foreign || options->outside) {
+		set_no_preload();
+		return outside_run(settings, run, &start);
+	}
+	if (!found)
+		fail(EXIT_REFUSED, "%s", message);
+	char *preload = need(preload_value(library, getenv("LD_PRELOAD")));
+	set("LD_PRELOAD", preload);
+	free(preload);
+	run(&start);
+}
+
+static int run_doctor(const struct settings *settings)
+{
+	static struct elf own;
+	char library[PATH_MAX], message[PRELOAD_MESSAGE];
+	bool found = find_library(library, &own, message);
+	char *preload = need(preload_value(found ? library : "", getenv("LD_PRELOAD")));
+	bool healthy = doctor(settings, preload, found ? NULL : message);
+	free(preload);
+	return !healthy;
 }
 
 int main(int count, char **arguments)
 {
-	static struct program program;
-	static struct elf own;
 	static struct options options;
 	struct settings settings;
-	char library[PATH_MAX], message[PRELOAD_MESSAGE];
 
 	read_options(&options, count, arguments);
 	if (options.mode == MODE_VERSION || options.mode == MODE_HELP) {
@@ -217,29 +332,16 @@ int main(int count, char **arguments)
 		set_log(&settings);
 	read_settings(&settings); /* and now as the library will */
 	if (!settings.map && options.mode != MODE_DOCTOR)
-		fail(EXIT_REFUSED,
-			"there is no map, so everything would be left to IP: give -m RULE, -f FILE or "
-			"IP2VSOCK_MAP (a rule that leaves all to IP is *:*=direct)");
+		fail_without_map(options.mode ? NULL : options.rest[0]);
 
 	if (options.mode == MODE_CHECK) {
-		explain_map(settings.map, &sources);
+		explain_map(settings.map);
 		return 0;
 	}
 	if (options.mode == MODE_EXPLAIN) {
-		explain(&options, &settings, &sources);
+		explain(&options, &settings);
 		return 0;
 	}
 
-	bool found = find_library(library, &own, message);
-	char *preload = need(preload_value(found ? library : "", getenv("LD_PRELOAD")));
-	if (options.mode == MODE_DOCTOR)
-		return !doctor(&settings, preload, found ? NULL : message);
-	if (!found)
-		fail(EXIT_REFUSED, "%s", message);
-
-	set("LD_PRELOAD", preload);
-	int status = program_check(&program, options.rest[0], &own);
-	if (status)
-		fail(status, "%s", program.message);
-	run(&program, options.rest, options.rest_count);
+	return options.mode == MODE_DOCTOR ? run_doctor(&settings) : run_program(&options, &settings);
 }

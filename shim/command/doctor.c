@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "doctor.h"
 
+#include "system/kernel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -156,20 +158,38 @@ static uint32_t own_cid(void)
 	return cid;
 }
 
-static void check_loopback(int fd, const struct summary *needs)
+/* See vsock_local.h: before Linux 5.6 a guest's own CID loops instead. */
+static void check_loopback(int fd, uint32_t own, const struct summary *needs)
 {
 	struct sockaddr_vm local = {
 		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
+	const struct rule *rule = needs->at_local ? needs->at_local : needs->to_local;
+	bool old = kernel_is_before(5, 6), by_own_cid = old && own != CID_ANY && own > CID_HOST;
 	if (!bind(fd, (const struct sockaddr *)&local, sizeof(local))) {
 		ok("loopback", "CID 1 is this machine");
-	} else if (needs->to_local) {
-		bad("loopback", "none, but rule %u needs CID 1: %s", needs->to_local->number,
-			strerror(errno));
-		remedy("modprobe vsock_loopback (Linux 5.6 or newer), or let the rule go to another CID");
+	} else if (by_own_cid && !needs->at_local) {
+		ok("loopback", "before Linux 5.6 CID 1 is not this machine; local goes to its own CID, %u",
+			own);
+	} else if (rule) {
+		bad("loopback", "none, but rule %u needs CID 1: %s", rule->number, strerror(errno));
+		remedy("%s", by_own_cid ? "Linux 5.6 and newer can listen at local; here, listen at any with "
+					  "allow=local"
+			     : old	? "/dev/vsock is needed, which tells this machine's own CID"
+					: "modprobe vsock_loopback, or let the rule go to another CID");
 	} else {
-		note("loopback",
-			"none (modprobe vsock_loopback); a connection to CID 1 would leave this machine");
+		note("loopback", "none (modprobe vsock_loopback); what goes to local fails, and leaves this "
+				 "machine nowhere");
 	}
+}
+
+/* Since Linux 7.0 a network namespace may have CIDs of its own. */
+static void check_namespace(void)
+{
+	static const char path[] = "/proc/sys/net/vsock/ns_mode";
+	if (file_has(path, "local"))
+		note("CIDs", "of this network namespace alone (%s): other machines don't reach it", path);
+	else if (file_has(path, "global"))
+		ok("CIDs", "those of the whole machine (%s)", path);
 }
 
 static void check_machines(uint32_t own, const struct summary *needs)
@@ -225,8 +245,10 @@ static void check_kernel(const struct summary *needs)
 		return;
 	}
 	ok("AF_VSOCK", "sockets can be made");
-	check_machines(own_cid(), needs);
-	check_loopback(fd, needs);
+	uint32_t own = own_cid();
+	check_namespace();
+	check_machines(own, needs);
+	check_loopback(fd, own, needs);
 	check_low_ports(needs);
 	close(fd);
 }

@@ -1,34 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "explain.h"
 #include "core/names.h"
+#include "core/verdict.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 
 enum { RULE_TEXT = 1 << 17 };
 
-static void warn_unreachable(
-	const struct sources *sources, const struct rule *rule, const struct rule *shadow)
+static void warn_unreachable(const struct rule *rule, const struct rule *shadow)
 {
-	const char *name, *shadow_name;
-	uint32_t line, shadow_line;
-	sources_origin(sources, rule, &name, &line);
-	sources_origin(sources, shadow, &shadow_name, &shadow_line);
 	fflush(stdout);
-	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", name, line,
-		rule->number);
+	fprintf(stderr, "ip2vsock: warning: %s, line %u: rule %u is never reached: ", rule->source,
+		rule->line, rule->number);
 	if (shadow == rule)
 		fprintf(stderr, "a connection to a wildcard address goes to localhost; name that\n");
 	else
 		fprintf(stderr, "rule %u (%s, line %u) takes all that it matches: %.*s\n", shadow->number,
-			shadow_name, shadow_line, (int)shadow->text_length, shadow->text);
+			shadow->source, shadow->line, (int)shadow->text_length, shadow->text);
 }
 
-void explain_map(const struct map *map, const struct sources *sources)
+void explain_map(const struct map *map)
 {
 	uint32_t count = map_count(map), unreachable = 0;
 	static char text[RULE_TEXT];
@@ -37,7 +32,7 @@ void explain_map(const struct map *map, const struct sources *sources)
 		rule_format(rule, text, sizeof(text));
 		puts(text);
 		if (shadow)
-			warn_unreachable(sources, rule, shadow);
+			warn_unreachable(rule, shadow);
 		unreachable += shadow != NULL;
 	}
 	printf("# %u rule%s", count, count == 1 ? "" : "s");
@@ -84,110 +79,94 @@ static bool read_question(struct question *question, const char *text)
 	return question->numeric || !brackets;
 }
 
-static void print_rule(const struct sources *sources, const struct rule *rule)
+static void print_rule(const struct rule *rule)
 {
-	const char *name;
-	uint32_t line;
-	sources_origin(sources, rule, &name, &line);
-	printf("  rule %u (%s, line %u): %.*s\n", rule->number, name, line, (int)rule->text_length,
-		rule->text);
-}
-
-static void print_port(uint32_t port)
-{
-	if (port == PORT_ANY)
-		printf("any free port");
-	else
-		printf("port %u", port);
-}
-
-static void print_cid_target(const struct question *question, const struct rule *rule)
-{
-	const struct settings *settings = question->settings;
-	uint32_t port = rule_port(rule, question->address.port), cid = rule->target.cid;
-	printf(question->side == SIDE_LISTEN ? "  listens on " : "  goes to ");
-	if (cid == CID_ANY)
-		printf("any CID of this machine, ");
-	else
-		printf("CID %u, ", cid);
-	print_port(port);
-	if (!settings->emulated)
-		printf(", over AF_VSOCK\n");
-	else if (port == PORT_ANY)
-		printf(", emulated: a Unix socket in %s\n", settings->emulated);
-	else
-		printf(", emulated: the Unix socket %s/%u.%u\n", settings->emulated,
-			cid == CID_ANY || cid == CID_LOCAL ? settings->cid : cid, port);
-}
-
-static void print_options(const struct rule *rule)
-{
-	if (rule->retry_ms)
-		printf("  keeps trying for %u ms while nobody listens (blocking connects)\n", rule->retry_ms);
-	if (rule->timeout_ms)
-		printf("  gives one attempt %u ms\n", rule->timeout_ms);
-	if (rule->allow_count) {
-		printf("  lets in");
-		for (uint32_t i = 0; i < rule->allow_count; i++)
-			printf("%s CID %u", i ? "," : "", rule->allow[i]);
-		printf(" and no other\n");
-	}
+	printf("  rule %u (%s, line %u): %.*s\n", rule->number, rule->source, rule->line,
+		(int)rule->text_length, rule->text);
 }
 
 static void print_target(const struct question *question, const struct rule *rule)
 {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	switch (rule->target.kind) {
-	case TARGET_CID:
-		print_cid_target(question, rule);
-		break;
-	case TARGET_UNIX:
-		if (rule_path(rule, question->host, question->address.port, path))
-			printf("  %s the Unix socket %s\n",
-				question->side == SIDE_LISTEN ? "listens on" : "goes to", path);
-		else
-			puts("  fails: the Unix socket's path is longer than 107 bytes, or the host holds a "
-			     "slash");
-		break;
-	case TARGET_NAMES:
-		puts("  is answered as by a name server, over TCP and UDP, with the names of this map");
-		break;
-	case TARGET_REFUSE:
-		printf("  fails: %s\n", strerror(rule->target.error));
-		break;
-	case TARGET_DIRECT:
-		printf("  left to IP\n");
-		break;
-	}
-	print_options(rule);
+	const struct settings *settings = question->settings;
+	static char text[RULE_TEXT];
+	char host[NAME_TEXT];
+	names_host_text(settings->map, &question->address, host);
+	const struct asked asked = {.side = question->side,
+		.host = host,
+		.port = question->address.port,
+		.emulated = settings->emulated,
+		.own_cid = settings->cid};
+	rule_explain(rule, &asked, text, sizeof(text));
+	fputs(text, stdout);
 }
 
-static void print_decision(
-	const struct question *question, const struct sources *sources, const struct rule *rule)
+/* Why no rule sends the address anywhere. */
+static const char *no_target(const struct verdict *verdict)
 {
-	if (rule) {
-		print_rule(sources, rule);
-		print_target(question, rule);
-	} else if (ranges_reserve(&question->settings->ranges, &question->address)) {
-		puts("  no rule takes it, and the address is in a reserved range: fails: No route to host");
-	} else {
-		printf("  no rule takes it: left to IP\n");
+	return verdict->rule ? "the rule leaves it to IP" : "no rule takes it";
+}
+
+static bool stands_for_a_peer(const struct question *question)
+{
+	const struct ranges *ranges = &question->settings->ranges;
+	return prefix_contains(&ranges->peers, question->address.ip) ||
+	       prefix_contains(&ranges->peers6, question->address.ip);
+}
+
+static void print_reserved(const struct question *question, const struct verdict *verdict)
+{
+	printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
+		strerror(verdict->error));
+	if (question->side == SIDE_LISTEN && stands_for_a_peer(question))
+		puts("  (a client may bind to this machine's own address, and connect from there)");
+}
+
+/* Said only where UDP's way is another than TCP's. */
+static void print_udp(const struct question *question, const struct verdict *tcp)
+{
+	const struct verdict udp =
+		verdict_of(question->settings->map, question->side, SOCKET_DATAGRAM, &question->address);
+	if (question->side == SIDE_LISTEN || (udp.kind == tcp->kind && udp.error == tcp->error))
+		return;
+	if (udp.kind == VERDICT_RESERVED)
+		printf("  UDP isn't carried: fails: %s\n", strerror(udp.error));
+	else
+		puts("  UDP isn't carried: left to IP");
+}
+
+static void print_decision(const struct question *question)
+{
+	const struct verdict verdict =
+		verdict_of(question->settings->map, question->side, SOCKET_STREAM, &question->address);
+	char meant[ADDRESS_TEXT];
+	if (memcmp(&verdict.address, &question->address, sizeof(verdict.address)) != 0) {
+		address_format(&verdict.address, meant, sizeof(meant));
+		printf("  means %s, as in TCP\n", meant);
 	}
+	if (verdict.rule)
+		print_rule(verdict.rule);
+	if (verdict.kind == VERDICT_RESERVED)
+		print_reserved(question, &verdict);
+	else if (verdict.rule)
+		print_target(question, verdict.rule);
+	else
+		puts("  no rule takes it: left to IP");
+	print_udp(question, &verdict);
 }
 
 /* A program asks for a name's address first, and then connects to that. */
-static void explain_name(struct question *question, const struct sources *sources)
+static void explain_name(struct question *question)
 {
 	const struct map *map = question->settings->map;
 	struct address ipv4, ipv6;
 	char text4[ADDRESS_TEXT], text6[ADDRESS_TEXT];
 	uint16_t port = question->address.port;
-	const struct rule *rule =
-		map_find_host(map, question->side, question->host, strlen(question->host), port);
 	bool with_port = names_address(map, question->host, port, &ipv4, &ipv6) == NAMES_TAKEN;
 	if (!with_port && names_address(map, question->host, -1, &ipv4, &ipv6) != NAMES_TAKEN) {
+		const struct rule *rule =
+			map_find_host(map, question->side, question->host, strlen(question->host), port);
 		if (rule)
-			print_rule(sources, rule);
+			print_rule(rule);
 		printf("  the map takes no such name: the system's resolver is asked, and then the rules for "
 		       "its\n"
 		       "  address decide (--explain %s ADDRESS:%u)\n",
@@ -201,11 +180,31 @@ static void explain_name(struct question *question, const struct sources *source
 		printf("  (if no port is asked for with it; with port %u the system's resolver is asked)\n",
 			port);
 	memcpy(question->address.ip, ipv4.ip, sizeof(ipv4.ip));
-	print_decision(question, sources, rule);
+	print_decision(question);
 }
 
-bool explain_address(
-	const struct settings *settings, const struct sources *sources, enum side side, const char *text)
+/* A program may take either address. */
+static void explain_localhost(struct question *question)
+{
+	const struct address loopbacks[] = {
+		address_ipv4(0x7f000001, question->address.port),
+		{.ip = {[15] = 1}, .port = question->address.port},
+	};
+	const struct map *map = question->settings->map;
+	struct verdict verdicts[2];
+	for (int i = 0; i < 2; i++)
+		verdicts[i] = verdict_of(map, question->side, SOCKET_STREAM, &loopbacks[i]);
+	bool same = verdicts[0].rule == verdicts[1].rule &&
+		    !(verdicts[0].rule && verdicts[0].rule->target.host_in_path);
+	for (int i = 0; i < (same ? 1 : 2); i++) {
+		question->address = loopbacks[i];
+		if (!same)
+			printf("  as %s:\n", i ? "::1" : "127.0.0.1");
+		print_decision(question);
+	}
+}
+
+bool explain_address(const struct settings *settings, enum side side, const char *text)
 {
 	struct question question = {.settings = settings, .side = side};
 	char name[NAME_TEXT];
@@ -216,12 +215,10 @@ bool explain_address(
 	if (question.numeric && names_host(settings->map, &question.address, name, &is_pattern))
 		printf("  the address stands for %s\n", name);
 	if (question.numeric)
-		print_decision(&question, sources, map_find(settings->map, side, &question.address));
+		print_decision(&question);
 	else if (!strcasecmp(question.host, "localhost"))
-		print_decision(&question, sources,
-			map_find_host(settings->map, side, question.host, strlen(question.host),
-				question.address.port));
+		explain_localhost(&question);
 	else
-		explain_name(&question, sources);
+		explain_name(&question);
 	return true;
 }

@@ -4,13 +4,11 @@
 #define IP2VSOCK_EXPLAIN_H
 
 #include "core/settings.h"
-#include "sources.h"
 
 /* Prints the map as it was understood, itself a map, and warns of rules that no address can reach. */
-void explain_map(const struct map *map, const struct sources *sources);
+void explain_map(const struct map *map);
 
 /* Prints which rule decides about "HOST:PORT" and what happens then. false: the text isn't HOST:PORT. */
-bool explain_address(
-	const struct settings *settings, const struct sources *sources, enum side side, const char *text);
+bool explain_address(const struct settings *settings, enum side side, const char *text);
 
 #endif

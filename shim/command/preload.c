@@ -82,3 +82,15 @@ char *preload_value(const char *library, const char *present)
 		preload_list_complete(library, present, value);
 	return value;
 }
+
+char *preload_without(const char *present)
+{
+	char *value = strdup(present);
+	size_t length;
+	for (const char *entry; value && *(entry = preload_list_find(value, &length)) && length;) {
+		char *at = value + (entry - value);
+		const char *rest = at + length + strspn(at + length, ": ");
+		memmove(at, rest, strlen(rest) + 1);
+	}
+	return value;
+}

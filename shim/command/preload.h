@@ -19,5 +19,7 @@ bool preload_relocate(const char *here, const char *from, const char *to, char r
 /* `present`, LD_PRELOAD's value or NULL, with the library once: in front, but behind the runtimes of
  * sanitizers, which must be the first. Freed by the caller; NULL without memory. */
 char *preload_value(const char *library, const char *present);
+/* `present` without the library. Freed by the caller; NULL without memory. */
+char *preload_without(const char *present);
 
 #endif

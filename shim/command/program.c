@@ -357,8 +357,12 @@ static int check_elf(
 	if (!elf_read(&elf, image->bytes, image->size))
 		return refuse(
 			program, EXIT_NOT_EXECUTABLE, "can't be executed: a corrupt or cut off ELF file");
-	if (elf_refused(&elf, own, why) || runs_secure(path, &image->status, why))
+	if (runs_secure(path, &image->status, why))
 		return refuse(program, EXIT_REFUSED, "%s", why);
+	if (elf_refused(&elf, own, why)) {
+		program->foreign = elf_same_machine(&elf, own);
+		return refuse(program, EXIT_REFUSED, "%s", why);
+	}
 	if (access(elf.interpreter, X_OK))
 		return refuse(program, EXIT_NOT_FOUND, "needs the loader %s, which can't be executed: %s",
 			elf.interpreter, strerror(errno));
@@ -409,6 +413,7 @@ static int check_file(struct program *program, const char *path, const struct el
 int program_check(struct program *program, const char *name, const struct elf *own)
 {
 	program->message[0] = '\0';
+	program->foreign = false;
 	refuse(program, 0, "%s ", *name ? name : "\"\"");
 	int error = find_program(name, program->path);
 	return error ? refuse_errno(program, error) : check_file(program, program->path, own, 0);

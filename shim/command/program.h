@@ -45,6 +45,7 @@ enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 struct program {
 	char path[PATH_MAX];			  /* the file to execute, found by PATH as execvp does */
 	char message[2 * PATH_MAX + ELF_REFUSAL]; /* why not, a sentence without "ip2vsock: " and newline */
+	bool foreign; /* it could be executed; only the library can't be preloaded into it */
 };
 
 /* 0: run program->path. Else the exit status, with program->message. `own` is the command's own. */

@@ -61,15 +61,29 @@ static bool check(struct sources *sources, const char *name, const char *text, c
 	return map != NULL;
 }
 
+/* The name stands between quotes on a line of the map. */
+static bool can_be_quoted(const char *name)
+{
+	for (; *name; name++)
+		if (*name == '"' || (unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	return true;
+}
+
+static void append(struct sources *sources, const char *text)
+{
+	size_t length = strlen(text);
+	sources->map = need(realloc(sources->map, sources->length + length + 1));
+	memcpy(sources->map + sources->length, text, length + 1);
+	sources->length += length;
+}
+
 static void add(struct sources *sources, const char *name, const char *text)
 {
-	sources->list = need(realloc(sources->list, (sources->count + 1) * sizeof(*sources->list)));
-	struct source *source = &sources->list[sources->count++];
-	*source = (struct source){name, need(strdup(text)), 1, 1};
-	if (source > sources->list)
-		source->first_line = source[-1].first_line + source[-1].lines;
-	for (const char *at = text; (at = strchr(at, '\n')); at++)
-		source->lines++;
+	append(sources, sources->length ? "\n#source \"" : "#source \"");
+	append(sources, name);
+	append(sources, "\"\n");
+	append(sources, text);
 }
 
 bool sources_add_rule(struct sources *sources, const char *rule)
@@ -125,7 +139,7 @@ bool sources_add_file(struct sources *sources, const char *path)
 	bool good = check(
 		sources, "-f", include, &(struct map_source){map_memory, give_content, &content}, &rules);
 	if (good)
-		add(sources, path, by_name ? include : content.text);
+		add(sources, by_name || !can_be_quoted(path) ? "-f" : path, by_name ? include : content.text);
 	free(whole);
 	free(include);
 	free((char *)content.text);
@@ -134,41 +148,22 @@ bool sources_add_file(struct sources *sources, const char *path)
 
 void sources_add_environment(struct sources *sources, const char *map)
 {
-	add(sources, "IP2VSOCK_MAP", map);
+	if (sources->length)
+		add(sources, "IP2VSOCK_MAP", map);
+	else
+		append(sources, map);
 }
 
-char *sources_join(struct sources *sources)
+const char *sources_map(struct sources *sources)
 {
-	size_t size = sizeof("IP2VSOCK_MAP="),
+	size_t size = sizeof("IP2VSOCK_MAP=") + sources->length,
 	       limit = 32 * (size_t)sysconf(_SC_PAGESIZE); /* MAX_ARG_STRLEN */
-	for (size_t i = 0; i < sources->count; i++)
-		size += strlen(sources->list[i].text) + 1;
-	if (size > limit) {
-		snprintf(sources->message, sizeof(sources->message),
-			"ip2vsock: the rules take %zu bytes, but the kernel limits an environment variable "
-			"to %zu: put "
-			"them in a file and give it with -f FILE\n",
-			size, limit);
-		return NULL;
-	}
-	char *joined = need(malloc(size)), *at = joined;
-	*at = '\0';
-	for (size_t i = 0; i < sources->count; i++)
-		at += sprintf(at, "%s%s", i ? "\n" : "", sources->list[i].text);
-	return joined;
-}
-
-void sources_origin(const struct sources *sources, const struct rule *rule, const char **name, uint32_t *line)
-{
-	*name = rule->source;
-	*line = rule->line;
-	if (strcmp(rule->source, "IP2VSOCK_MAP") != 0)
-		return;
-	for (size_t i = 0; i < sources->count; i++) {
-		const struct source *source = &sources->list[i];
-		if (rule->line - source->first_line < source->lines) {
-			*name = source->name;
-			*line = rule->line - source->first_line + 1;
-		}
-	}
+	if (size <= limit)
+		return sources->length ? sources->map : "";
+	snprintf(sources->message, sizeof(sources->message),
+		"ip2vsock: the rules take %zu bytes, but the kernel limits an environment variable to %zu: "
+		"put "
+		"them in a file and give it with -f FILE\n",
+		size, limit);
+	return NULL;
 }

@@ -8,7 +8,15 @@
 #include "endpoint.h"
 
 enum side { SIDE_CONNECT, SIDE_LISTEN };
-enum target_kind { TARGET_CID, TARGET_UNIX, TARGET_NAMES, TARGET_REFUSE, TARGET_DIRECT };
+enum target_kind { TARGET_CID, TARGET_UNIX, TARGET_NAMES, TARGET_REFUSE, TARGET_DIRECT, TARGET_KINDS };
+
+/* What the kinds of target have in common; map_target.c says which has what. */
+enum target_property {
+	TARGET_LEADS = 1,	/* a connection goes somewhere, so that the names of its rules resolve */
+	TARGET_CARRIED = 2,	/* over a transport, which options can bear on */
+	TARGET_TAKES_TIME = 4,	/* an attempt may take long: timeout= */
+	TARGET_KNOWS_PEERS = 8, /* an accepted connection says whose it is: allow= */
+};
 
 enum host_kind { HOST_ANY, HOST_PREFIX, HOST_LOCALHOST, HOST_NAME, HOST_SUFFIX };
 
@@ -88,7 +96,7 @@ size_t map_error_format(const struct map_error *error, char *text, size_t size);
 struct summary {
 	uint32_t listen_rules, names_rules, unix_rules; /* how many listen, have the target names, unix: */
 	bool cids;					/* a rule has a CID as its target */
-	const struct rule *to_local;			/* connects to CID 1, or listens there */
+	const struct rule *to_local, *at_local;		/* connects to CID 1, listens there */
 	const struct rule *to_remote;			/* connects to another machine */
 	const struct rule *low_port;			/* listens on a vsock port below 1024 */
 	const struct rule *at_one_cid;			/* listens at the CID of one transport, not 1 */
@@ -116,6 +124,18 @@ bool rule_path(const struct rule *rule, const char *host, uint16_t port, char pa
 const struct rule *map_listener(const struct map *map, uint32_t port, uint32_t most, uint16_t *own);
 /* The rule as it was understood, one line, in canonical form (what --check prints). */
 size_t rule_format(const struct rule *rule, char *text, size_t size);
+bool target_has(const struct rule *rule, unsigned properties); /* all of these: enum target_property */
+const char *target_word(const struct rule *rule);	       /* of its kind: "unix"; NULL: a CID */
+
+/* What --explain says of a rule, in whole lines: where this address goes, and what the options do. */
+struct asked {
+	enum side side; /* what the program does: a connection may end at a listen rule */
+	const char *host;
+	uint16_t port;
+	const char *emulated; /* the directory of emulated CIDs; NULL: none */
+	uint32_t own_cid;     /* this end's, if emulated */
+};
+size_t rule_explain(const struct rule *rule, const struct asked *asked, char *text, size_t size);
 /* The earlier rule that takes all that this one matches, so that nothing can reach it; the rule itself where
  * its own pattern is to blame (connect to 0.0.0.0 or [::], which is looked up as loopback). NULL: none, or
  * none so simple. */

@@ -79,83 +79,14 @@ static void add_pattern(struct text *text, const struct rule *rule)
 	text_add_number(text, rule->port_last);
 }
 
-static void add_cid_target(struct text *text, const struct target *target)
-{
-	char endpoint[ENDPOINT_TEXT];
-	endpoint_format(&(struct endpoint){target->cid, target->keep_port ? PORT_ANY : target->port_first},
-		endpoint, sizeof endpoint);
-	text_add(text, endpoint);
-	if (!target->keep_port && target->port_last != target->port_first) {
-		text_add(text, "-");
-		text_add_number(text, target->port_last);
-	}
-}
-
-static void add_target(struct text *text, const struct target *target)
-{
-	bool quotes;
-	switch (target->kind) {
-	case TARGET_CID:
-		add_cid_target(text, target);
-		break;
-	case TARGET_UNIX:
-		quotes = target->path[strcspn(target->path, " \t,=")];
-		text_add(text, quotes ? "\"unix:" : "unix:");
-		text_add(text, target->path);
-		text_add(text, quotes ? "\"" : "");
-		break;
-	case TARGET_NAMES:
-		text_add(text, "names");
-		break;
-	case TARGET_REFUSE:
-		text_add(text, "refuse:");
-		text_add(text, refuse_name(target->error));
-		break;
-	case TARGET_DIRECT:
-		text_add(text, "direct");
-		break;
-	}
-}
-
-static void add_time(struct text *text, const char *option, uint32_t milliseconds)
-{
-	bool minutes = milliseconds % 60000 == 0, seconds = milliseconds % 1000 == 0;
-	if (milliseconds == 0)
-		return;
-	text_add(text, option);
-	text_add_number(text, milliseconds / (minutes ? 60000 : seconds ? 1000 : 1));
-	text_add(text, minutes ? "m" : seconds ? "s" : "ms");
-}
-
-static void add_size(struct text *text, const char *option, uint32_t bytes)
-{
-	static const char *const units[] = {"", "K", "M", "G"};
-	int power = 0;
-	if (bytes == BUFFER_DEFAULT)
-		return;
-	while (power < 3 && bytes % 1024 == 0) {
-		bytes /= 1024;
-		power++;
-	}
-	text_add(text, option);
-	text_add_number(text, bytes);
-	text_add(text, units[power]);
-}
-
 size_t rule_format(const struct rule *rule, char *to, size_t size)
 {
 	struct text text = text_in(to, size);
 	text_add(&text, rule->side == SIDE_LISTEN ? "listen " : "connect ");
 	add_pattern(&text, rule);
 	text_add(&text, " = ");
-	add_target(&text, &rule->target);
-	add_time(&text, " retry=", rule->retry_ms);
-	add_time(&text, " timeout=", rule->timeout_ms);
-	add_size(&text, " buffer=", rule->buffer);
-	for (uint32_t i = 0; i < rule->allow_count; i++) {
-		text_add(&text, " allow=");
-		text_add_number(&text, rule->allow[i]);
-	}
+	format_target(&text, rule);
+	format_options(&text, rule);
 	return text.length;
 }
 

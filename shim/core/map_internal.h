@@ -5,6 +5,7 @@
 
 #include "map.h"
 #include "names.h"
+#include "text.h"
 
 /* Larger than any rule's number, so that the first rule is the smallest number. */
 #define RULE_NONE UINT32_MAX
@@ -86,7 +87,10 @@ bool rules_parse(struct map *map, const char *name, const char *text, size_t len
 	const struct map_source *source, struct map_error *error);
 bool out_of_memory(struct map_error *error, const char *name); /* fills in *error, returns false */
 
-const char *refuse_name(int error); /* of the errors that refuse: takes */
+/* As rule_format() and rule_explain() write them; of the options only those that aren't the default. */
+void format_target(struct text *text, const struct rule *rule);
+void format_options(struct text *text, const struct rule *rule);
+void explain_options(struct text *text, const struct rule *rule);
 
 enum { NAME_LIMIT = 253, LABEL_LIMIT = 63 }; /* RFC 1035 */
 char name_character(char c);		     /* in lower case; 0: no host name holds it in a label */

@@ -81,7 +81,7 @@ static bool parse_rule(struct parser *p)
 	}
 	text = trim((struct span){equals + 1, text.end});
 	if (size(text) == 0)
-		return expected(p, expected_targets(rule), text);
+		return expected_target(p, rule, text);
 	if (!parse_target(p, rule, &text) || !parse_options(p, rule, text))
 		return false;
 	p->map->count++;
@@ -175,6 +175,27 @@ static bool parse_include(struct parser *p)
 		error == EINVAL ? "not a regular file" : strerror(error));
 }
 
+/* #source "NAME", a line of the command's: what is below it, up to the next one, was written there. */
+static void parse_source(struct parser *p)
+{
+	static const char keyword[] = "#source \"";
+	struct span name = {p->item.at + sizeof keyword - 1, p->item.end - 1};
+	if (p->input->is_file || !begins(p->item, keyword) || size(p->item) <= sizeof keyword ||
+		*name.end != '"')
+		return;
+	p->input->name = store_text(p, name);
+	p->input->line = 0; /* this one */
+}
+
+static bool parse_item(struct parser *p, bool comment)
+{
+	if (comment)
+		parse_source(p);
+	if (comment || !size(p->item))
+		return true;
+	return p->in_rule ? make_room(p, p->map->count + 1) && parse_rule(p) : parse_include(p);
+}
+
 static bool parse_items(struct parser *p)
 {
 	struct input *input = p->input;
@@ -190,11 +211,8 @@ static bool parse_items(struct parser *p)
 			return false;
 		p->item = trim((struct span){input->at, end});
 		p->in_rule = size(p->item) && *p->item.at != '@';
-		if (size(p->item) && !comment) {
-			if (!p->in_rule ? !parse_include(p)
-					: !make_room(p, p->map->count + 1) || !parse_rule(p))
-				return false;
-		}
+		if (!parse_item(p, comment))
+			return false;
 		if (end < input->end && *end == '\n') {
 			input->line++;
 			input->line_start = end + 1;

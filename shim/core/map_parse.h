@@ -47,8 +47,8 @@ int shown(struct span span);		       /* how much of it a message shows */
 extern const char separators[], own_line[];    /* two hints */
 
 bool parse_pattern(struct parser *p, struct rule *rule, struct span text);
-const char *expected_targets(const struct rule *rule);			   /* what errors name */
 bool parse_target(struct parser *p, struct rule *rule, struct span *text); /* cuts it off the front */
+bool expected_target(struct parser *p, const struct rule *rule, struct span found); /* as expected() */
 bool parse_options(struct parser *p, struct rule *rule, struct span text);
 /* n or n-m; `what` is expected. */
 bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t most, const char *what,

@@ -13,7 +13,7 @@ static void add_listener(struct summary *summary, const struct rule *rule)
 	if (is_low_port(rule))
 		summary->low_port = rule;
 	if (rule->target.cid == CID_LOCAL)
-		summary->to_local = rule;
+		summary->at_local = rule;
 	else if (rule->target.cid != CID_ANY)
 		summary->at_one_cid = rule;
 }

@@ -1,9 +1,27 @@
 /* SPDX-License-Identifier: MIT */
+/* The kinds of target: each is a row of the table. */
 #include "map_parse.h"
 
 #include <errno.h>
 
-/* ---- targets ---- */
+enum argument { NONE, OPTIONAL, NEEDED }; /* behind the word and a colon */
+
+struct kind {
+	const char *word;  /* NULL: the target begins otherwise */
+	const char *usage; /* in messages */
+	enum argument argument;
+	bool sides[2];		/* enum side: the rules that may have it */
+	const char *wrong_side; /* the hint for one that may not */
+	unsigned properties;	/* enum target_property */
+	/* argument.at is NULL where there is none. NULL: nothing to parse. */
+	bool (*parse)(struct parser *p, struct rule *rule, struct span argument);
+	void (*format)(struct text *text, const struct rule *rule); /* NULL: the word is all */
+	/* What --explain says, in whole lines. */
+	void (*explain)(struct text *text, const struct rule *rule, const struct asked *asked);
+};
+
+enum { KINDS = TARGET_KINDS };
+static const struct kind kinds[KINDS];
 
 static const struct {
 	const char *name;
@@ -23,16 +41,11 @@ static const struct {
 };
 enum { ERRORS = sizeof errors / sizeof *errors };
 
-const char *refuse_name(int error)
-{
-	size_t i = 0;
-	while (errors[i].error != error)
-		i++;
-	return errors[i].name;
-}
-
 static bool parse_refuse(struct parser *p, struct rule *rule, struct span name)
 {
+	rule->target.error = rule->side == SIDE_LISTEN ? EACCES : ECONNREFUSED;
+	if (!name.at)
+		return true;
 	for (size_t i = 0; i < ERRORS; i++) {
 		if (is(name, errors[i].name)) {
 			rule->target.error = errors[i].error;
@@ -47,6 +60,23 @@ static bool parse_refuse(struct parser *p, struct rule *rule, struct span name)
 		text_add(&names, errors[i].name);
 	}
 	return hint(p, "one of %s", list);
+}
+
+static void format_refuse(struct text *text, const struct rule *rule)
+{
+	size_t i = 0;
+	while (errors[i].error != rule->target.error)
+		i++;
+	text_add(text, "refuse:");
+	text_add(text, errors[i].name);
+}
+
+static void explain_refuse(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	(void)asked;
+	text_add(text, "  fails: ");
+	text_add(text, strerror(rule->target.error));
+	text_add(text, "\n");
 }
 
 enum { PATH_LIMIT = 107 }; /* what sockaddr_un holds, with a NUL */
@@ -79,10 +109,41 @@ static bool parse_unix(struct parser *p, struct rule *rule, struct span path)
 	return true;
 }
 
-const char *expected_targets(const struct rule *rule)
+static void add_quoted(struct text *text, const char *word, const char *path)
 {
-	return rule->side == SIDE_LISTEN ? "CID:PORT, unix:PATH, refuse or direct"
-					 : "CID:PORT, unix:PATH, names, refuse or direct";
+	const char *quote = path[strcspn(path, " \t,=")] ? "\"" : "";
+	text_add(text, quote);
+	text_add(text, word);
+	text_add(text, path);
+	text_add(text, quote);
+}
+
+static void format_unix(struct text *text, const struct rule *rule)
+{
+	add_quoted(text, "unix:", rule->target.path);
+}
+
+/* Where a program gets by the rule: a listen rule that a connection ends at is this machine's own listener.
+ */
+static const char *way(const struct rule *rule, const struct asked *asked)
+{
+	if (asked->side == SIDE_LISTEN)
+		return "  listens on ";
+	return rule->side == SIDE_LISTEN ? "  goes to this machine's own listener, " : "  goes to ";
+}
+
+static void explain_unix(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	char path[PATH_LIMIT + 1];
+	if (!rule_path(rule, asked->host, asked->port, path)) {
+		text_add(text, "  fails: the Unix socket's path is longer than 107 bytes, or the host holds "
+			       "a slash\n");
+		return;
+	}
+	text_add(text, way(rule, asked));
+	text_add(text, "the Unix socket ");
+	text_add(text, path);
+	text_add(text, "\n");
 }
 
 static const char cids[] = "a CID (a number, any, hypervisor, local, host or parent)";
@@ -97,8 +158,7 @@ static bool looks_like_ip(struct span target)
 
 static bool bad_cid(struct parser *p, const struct rule *rule, struct span cid, struct span target)
 {
-	static const char *const words[] = {"unix:", "names", "refuse", "direct", "vsock:", "any",
-		"hypervisor", "local", "host", "parent"};
+	static const char *const words[] = {"vsock:", "any", "hypervisor", "local", "host", "parent"};
 	if (looks_like_ip(target)) {
 		expected(p, cids, target);
 		return hint(p, "vsock has no IP addresses: a target is a CID and a port, such as 3:8443 or "
@@ -107,12 +167,16 @@ static bool bad_cid(struct parser *p, const struct rule *rule, struct span cid, 
 	if (cid.end < target.end)
 		expected(p, cids, cid);
 	else
-		expected(p, expected_targets(rule), target);
+		expected_target(p, rule, target);
 	if (is(cid, "4294967295") || is(cid, "-1"))
 		return hint(p, "that number stands for any CID: write any, in a listen rule");
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (begins_any_case(target, words[i]) && !begins(target, words[i]))
 			return hint(p, "keywords are in lower case: %s", words[i]);
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].word && begins_any_case(target, kinds[i].word) && !begins(target, kinds[i].word))
+			return hint(p, "keywords are in lower case: %s%s", kinds[i].word,
+				kinds[i].argument == NEEDED ? ":" : "");
 	return false;
 }
 
@@ -163,33 +227,155 @@ static bool parse_cid_target(struct parser *p, struct rule *rule, struct span te
 	return looks_like_ip(text) ? bad_cid(p, rule, cid, text) : false;
 }
 
+static void format_cid(struct text *text, const struct rule *rule)
+{
+	const struct target *target = &rule->target;
+	char endpoint[ENDPOINT_TEXT];
+	endpoint_format(&(struct endpoint){target->cid, target->keep_port ? PORT_ANY : target->port_first},
+		endpoint, sizeof endpoint);
+	text_add(text, endpoint);
+	if (!target->keep_port && target->port_last != target->port_first) {
+		text_add(text, "-");
+		text_add_number(text, target->port_last);
+	}
+}
+
+static void add_emulated(struct text *text, uint32_t cid, uint32_t port, const struct asked *asked)
+{
+	text_add(text, port == PORT_ANY ? ", emulated: a Unix socket in " : ", emulated: the Unix socket ");
+	text_add(text, asked->emulated);
+	if (port != PORT_ANY) {
+		text_add(text, "/");
+		text_add_number(text, cid == CID_ANY || cid == CID_LOCAL ? asked->own_cid : cid);
+		text_add(text, ".");
+		text_add_number(text, port);
+	}
+}
+
+static void explain_cid(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	uint32_t port = rule_port(rule, asked->port), cid = rule->target.cid;
+	if (cid == CID_ANY && asked->side == SIDE_CONNECT)
+		cid = CID_LOCAL;
+	text_add(text, way(rule, asked));
+	text_add(text, cid == CID_ANY ? "any CID of this machine, " : "CID ");
+	if (cid != CID_ANY) {
+		text_add_number(text, cid);
+		text_add(text, ", ");
+	}
+	text_add(text, port == PORT_ANY ? "any free port" : "port ");
+	if (port != PORT_ANY)
+		text_add_number(text, port);
+	if (asked->emulated)
+		add_emulated(text, cid, port, asked);
+	else
+		text_add(text, ", over AF_VSOCK");
+	text_add(text, "\n");
+}
+
+static void explain_names(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	(void)rule;
+	(void)asked;
+	text_add(text, "  is answered as by a name server, over TCP and UDP, with the names of this map\n");
+}
+
+static void explain_direct(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	(void)rule;
+	(void)asked;
+	text_add(text, "  left to IP\n");
+}
+
+/* In the order in which messages name them. What isn't a word is a CID. */
+static const struct kind kinds[KINDS] = {
+	[TARGET_CID] = {NULL, "CID:PORT", NONE, {true, true}, NULL,
+		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_KNOWS_PEERS, parse_cid_target,
+		format_cid, explain_cid},
+	[TARGET_UNIX] = {"unix", "unix:PATH", NEEDED, {true, true}, NULL, TARGET_LEADS | TARGET_CARRIED,
+		parse_unix, format_unix, explain_unix},
+	[TARGET_NAMES] = {"names", "names", NONE, {true, false},
+		"names is for connect rules: it answers as a name server", TARGET_LEADS, NULL, NULL,
+		explain_names},
+	[TARGET_REFUSE] = {"refuse", "refuse", OPTIONAL, {true, true}, NULL, 0, parse_refuse, format_refuse,
+		explain_refuse},
+	[TARGET_DIRECT] = {"direct", "direct", NONE, {true, true}, NULL, 0, NULL, NULL, explain_direct},
+};
+
+bool target_has(const struct rule *rule, unsigned properties)
+{
+	return (kinds[rule->target.kind].properties & properties) == properties;
+}
+
+const char *target_word(const struct rule *rule)
+{
+	return kinds[rule->target.kind].word;
+}
+
+void format_target(struct text *text, const struct rule *rule)
+{
+	const struct kind *kind = &kinds[rule->target.kind];
+	if (kind->format)
+		kind->format(text, rule);
+	else
+		text_add(text, kind->word);
+}
+
+size_t rule_explain(const struct rule *rule, const struct asked *asked, char *to, size_t size)
+{
+	struct text text = text_in(to, size);
+	kinds[rule->target.kind].explain(&text, rule, asked);
+	explain_options(&text, rule);
+	return text.length;
+}
+
+/* "CID:PORT, unix:PATH, refuse or direct" */
+bool expected_target(struct parser *p, const struct rule *rule, struct span found)
+{
+	char list[128];
+	struct text text = text_in(list, sizeof list);
+	int left = 0;
+	for (int i = 0; i < KINDS; i++)
+		left += kinds[i].sides[rule->side];
+	for (int i = 0; i < KINDS; i++) {
+		if (!kinds[i].sides[rule->side])
+			continue;
+		text_add(&text, kinds[i].usage);
+		left--;
+		text_add(&text, left > 1 ? ", " : left == 1 ? " or " : "");
+	}
+	return expected(p, list, found);
+}
+
+/* argument: what stands behind the word and its colon. */
+static bool is_of_kind(struct span text, const struct kind *kind, struct span *argument)
+{
+	*argument = (struct span){NULL, NULL};
+	if (!kind->word || !begins(text, kind->word))
+		return false;
+	const char *end = text.at + strlen(kind->word);
+	if (end == text.end)
+		return kind->argument != NEEDED;
+	*argument = (struct span){end + 1, text.end};
+	return *end == ':' && kind->argument != NONE;
+}
+
 static bool parse_target_words(struct parser *p, struct rule *rule, struct span text)
 {
-	struct target *target = &rule->target;
-	if (begins(text, "unix:")) {
-		target->kind = TARGET_UNIX;
-		return parse_unix(p, rule, (struct span){text.at + strlen("unix:"), text.end});
+	struct span argument;
+	int i = 0;
+	while (i < KINDS && !is_of_kind(text, &kinds[i], &argument))
+		i++;
+	if (i == KINDS) {
+		rule->target.kind = TARGET_CID;
+		return parse_cid_target(p, rule, text);
 	}
-	if (is(text, "direct")) {
-		target->kind = TARGET_DIRECT;
-		return true;
+	rule->target.kind = (enum target_kind)i;
+	if (!kinds[i].sides[rule->side]) {
+		expected_target(p, rule, text);
+		return hint(p, "%s", kinds[i].wrong_side);
 	}
-	if (is(text, "names")) {
-		target->kind = TARGET_NAMES;
-		if (rule->side == SIDE_CONNECT)
-			return true;
-		expected(p, expected_targets(rule), text);
-		return hint(p, "names is for connect rules: it answers as a name server");
-	}
-	target->kind = TARGET_REFUSE;
-	target->error = rule->side == SIDE_LISTEN ? EACCES : ECONNREFUSED;
-	if (is(text, "refuse"))
-		return true;
-	if (begins(text, "refuse:"))
-		return parse_refuse(p, rule, (struct span){text.at + strlen("refuse:"), text.end});
-	target->kind = TARGET_CID;
-	target->error = 0;
-	return parse_cid_target(p, rule, text);
+	return !kinds[i].parse || kinds[i].parse(p, rule, argument);
 }
 
 /* Cuts the target off the front of `text`. */
@@ -225,130 +411,4 @@ bool parse_target(struct parser *p, struct rule *rule, struct span *text)
 {
 	struct span target;
 	return cut_target(p, text, &target) && parse_target_words(p, rule, target);
-}
-
-/* ---- options ---- */
-
-enum { RETRY, TIMEOUT, BUFFER, ALLOW, OPTIONS };
-
-static const struct {
-	const char *name; /* with its = */
-	bool connect, listen, to_unix;
-} options[OPTIONS] = {
-	[RETRY] = {"retry=", true, false, true},
-	[TIMEOUT] = {"timeout=", true, false, false},
-	[BUFFER] = {"buffer=", true, true, true},
-	[ALLOW] = {"allow=", false, true, false},
-};
-
-static struct span digits(struct span text)
-{
-	struct span digits = {text.at, text.at};
-	while (digits.end < text.end && *digits.end >= '0' && *digits.end <= '9')
-		digits.end++;
-	return digits;
-}
-
-static bool parse_time(struct parser *p, struct span text, uint32_t *milliseconds)
-{
-	enum { LONGEST = 60 * 60 * 1000 };
-	struct span count = digits(text), unit = {count.end, text.end};
-	uint32_t value, factor = is(unit, "ms") ? 1 : is(unit, "s") ? 1000 : is(unit, "m") ? 60 * 1000 : 0;
-	if (!number(count, LONGEST, &value) || factor == 0 || value == 0 || value > LONGEST / factor) {
-		expected(p, "a time (1ms to 60m)", text);
-		if (size(count) && size(unit) == 0)
-			return hint(p, "a time has a unit: %.*sms, %.*ss or %.*sm", shown(count), count.at,
-				shown(count), count.at, shown(count), count.at);
-		return hint(p, "500ms, 2s and 1m are times");
-	}
-	*milliseconds = value * factor;
-	return true;
-}
-
-static bool parse_size(struct parser *p, struct span text, uint32_t *bytes)
-{
-	const uint32_t smallest = 4 << 10, largest = 1 << 30;
-	struct span count = digits(text), unit = {count.end, text.end};
-	int shift = is(unit, "") ? 0 : is(unit, "K") ? 10 : is(unit, "M") ? 20 : is(unit, "G") ? 30 : -1;
-	uint32_t value;
-	if (!number(count, largest, &value) || shift < 0 || value > largest >> shift ||
-		value << shift < smallest) {
-		expected(p, "a size (4K to 1G)", text);
-		return hint(p, "65536, 256K and 4M are sizes");
-	}
-	*bytes = value << shift;
-	return true;
-}
-
-static bool parse_allow(struct parser *p, struct rule *rule, struct span text)
-{
-	uint32_t cid;
-	if (!cid_parse(text.at, size(text), &cid) || cid == CID_ANY)
-		return expected(p, "the CID of a peer (a number, hypervisor, local, host or parent)", text);
-	struct input *input = p->input;
-	if (rule->allow_count == 0) {
-		input->store += -(uintptr_t)input->store % sizeof cid;
-		rule->allow = (uint32_t *)input->store;
-	}
-	*(uint32_t *)input->store = cid;
-	input->store += sizeof cid;
-	rule->allow_count++;
-	return true;
-}
-
-static bool bad_option(struct parser *p, struct span text)
-{
-	expected(p, "an option (retry=, timeout=, buffer= or allow=)", text);
-	if (*text.at == '#')
-		return hint(p, "%s", own_line);
-	if (find(text, ':') || find(text, '*') || is(text, "connect") || is(text, "listen") || is(text, ";"))
-		return hint(p, "%s", separators);
-	return false;
-}
-
-static bool parse_option(struct parser *p, struct rule *rule, struct span text, unsigned *seen)
-{
-	int option = 0;
-	while (option < OPTIONS && !begins(text, options[option].name))
-		option++;
-	if (option == OPTIONS)
-		return bad_option(p, text);
-	const char *name = options[option].name;
-	if (rule->side == SIDE_CONNECT ? !options[option].connect : !options[option].listen)
-		return expected(p,
-			rule->side == SIDE_CONNECT
-				? "an option of a connect rule (retry=, timeout= or buffer=)"
-				: "an option of a listen rule (buffer= or allow=)",
-			text);
-	if (rule->target.kind != TARGET_CID && rule->target.kind != TARGET_UNIX)
-		return fail(p, text.at,
-			"expected the end of the rule: %s does nothing with names, refuse or direct", name);
-	if (rule->target.kind == TARGET_UNIX && !options[option].to_unix)
-		return fail(p, text.at, "expected the end of the rule: %s does nothing with a unix: target",
-			name);
-	if (*seen & 1u << option && option != ALLOW)
-		return fail(p, text.at, "expected %s only once in a rule", name);
-	*seen |= 1u << option;
-	text.at += strlen(name);
-	switch (option) {
-	case RETRY:
-		return parse_time(p, text, &rule->retry_ms);
-	case TIMEOUT:
-		return parse_time(p, text, &rule->timeout_ms);
-	case BUFFER:
-		return parse_size(p, text, &rule->buffer);
-	default:
-		return parse_allow(p, rule, text);
-	}
-}
-
-bool parse_options(struct parser *p, struct rule *rule, struct span text)
-{
-	unsigned seen = 0;
-	for (text = trim(text); size(text); text = trim(text)) {
-		struct span option = cut_front(&text, word(text).end);
-		if (!parse_option(p, rule, option, &seen))
-			return false;
-	}
-	return true;
 }

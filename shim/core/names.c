@@ -128,11 +128,6 @@ static struct address numbered_address(const struct prefix *range, uint32_t numb
 	return address;
 }
 
-static bool leads_somewhere(const struct rule *rule)
-{
-	return rule->target.kind != TARGET_REFUSE && rule->target.kind != TARGET_DIRECT;
-}
-
 /* Does the first rule that takes the name and this port send it somewhere? */
 static bool port_taken(const struct map *map, const struct entry *const found[], size_t count, uint32_t port)
 {
@@ -140,7 +135,7 @@ static bool port_taken(const struct map *map, const struct entry *const found[],
 	if (number == RULE_NONE)
 		return false;
 	const struct rule *rule = &map->rules[number - 1];
-	return rule->host.kind != HOST_ANY && leads_somewhere(rule);
+	return rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS);
 }
 
 /* Where a rule begins to win, it or an earlier one begins or ends: those ports are all that need be tried. */
@@ -218,12 +213,11 @@ bool names_host(const struct map *map, const struct address *address, char name[
 	return true;
 }
 
-const struct rule *names_listener(const struct map *map, const struct address *address)
+void names_host_text(const struct map *map, const struct address *address, char host[NAME_TEXT])
 {
-	if (names_number(map, address) == 0)
-		return NULL;
-	const struct rule *rule = map_find(map, SIDE_LISTEN, address);
-	return rule && rule->host.kind != HOST_ANY && leads_somewhere(rule) ? rule : NULL;
+	bool is_pattern;
+	if (!names_host(map, address, host, &is_pattern))
+		address_format(address, host, NAME_TEXT);
 }
 
 bool names_numeric(const struct map *map, const char *host)

@@ -25,10 +25,8 @@ enum names_answer names_address(
  * false: the address stands for nothing. *is_pattern tells a glob. */
 bool names_host(const struct map *map, const struct address *address, char name[NAME_TEXT], bool *is_pattern);
 
-/* What a connection to this address finds where no connect rule takes it: a listen rule whose host is the
- * name that the address stands for. That name is this machine's own, so a connection to it ends at that
- * listener. NULL: none. */
-const struct rule *names_listener(const struct map *map, const struct address *address);
+/* The {host} of a path: what the address stands for, or its own text. */
+void names_host_text(const struct map *map, const struct address *address, char host[NAME_TEXT]);
 
 /* Is this a numeric host that a connect rule matches, with whichever port, or one of the reserved ranges? */
 bool names_numeric(const struct map *map, const char *host);

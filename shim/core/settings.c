@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include "errno.h"
+#include "links.h"
 #include "text.h"
 
 #include <fcntl.h>
@@ -96,6 +97,7 @@ static int read_file(void *context, const char *path, const char **text, size_t 
 /* ---- variables ---- */
 
 enum variable { MAP, TRANSPORT, CID, PEERS, NAMES, LOG, FOLLOW, VARIABLES };
+_Static_assert((int)VARIABLES == SETTINGS, "all of them");
 
 static const char *const variable_names[VARIABLES] = {
 	[MAP] = "IP2VSOCK_MAP",
@@ -130,25 +132,38 @@ static bool unknown(char message[SETTINGS_MESSAGE], const char *assignment)
 	return false;
 }
 
+/* The variable that the string sets; VARIABLES: none. */
+static enum variable variable_of(const char *assignment)
+{
+	const char *end = *assignment == 'I' ? strchr(assignment, '=') : NULL;
+	size_t length = end ? (size_t)(end - assignment) : 0;
+	enum variable i = 0;
+	if (!end)
+		return VARIABLES;
+	while (i < VARIABLES &&
+		(strlen(variable_names[i]) != length || memcmp(variable_names[i], assignment, length) != 0))
+		i++;
+	return i;
+}
+
+bool is_setting(const char *assignment)
+{
+	return variable_of(assignment) != VARIABLES;
+}
+
 /* Fills in values[]; what is in the environment twice counts once, as for getenv. */
 static bool read_environment(
 	char *const *environ, const char *values[VARIABLES], char message[SETTINGS_MESSAGE])
 {
 	static const char ours[] = "IP2VSOCK_";
 	for (; *environ; environ++) {
-		if (**environ != 'I' || strncmp(*environ, ours, strlen(ours)) != 0)
+		if (**environ != 'I' || strncmp(*environ, ours, strlen(ours)) != 0 || !strchr(*environ, '='))
 			continue;
-		size_t length = strcspn(*environ, "=");
-		if (!(*environ)[length])
-			continue;
-		int i = 0;
-		while (i < VARIABLES && (strlen(variable_names[i]) != length ||
-						memcmp(variable_names[i], *environ, length) != 0))
-			i++;
-		if (i == VARIABLES)
+		enum variable i = variable_of(*environ);
+		if (i == VARIABLES && !is_service_link(*environ))
 			return unknown(message, *environ);
-		if (!values[i])
-			values[i] = *environ + length + 1;
+		if (i != VARIABLES && !values[i])
+			values[i] = strchr(*environ, '=') + 1;
 	}
 	return true;
 }

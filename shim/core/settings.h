@@ -27,9 +27,15 @@ enum {
       refuse it: as of env(1) */
 
 /* Reads the environment `environ` (NULL-terminated "NAME=value" strings). Uses open, read, mmap: no malloc,
- * no stdio on the way that succeeds. The strings are copied, so the program may overwrite its environment
- * later. false: a mistake; `message` is the text for a person, whole, with newlines. errno is untouched.
- * Memory is kept for the life of the process. Not for signal handlers; call once. */
+ * no stdio on the way that succeeds. What Kubernetes says of a service called ip2vsock isn't a mistake, other
+ * variables that begin with IP2VSOCK_ are. The strings are copied, so the program may overwrite its
+ * environment later. false: a mistake; `message` is the text for a person, whole, with newlines. errno is
+ * untouched. Memory is kept for the life of the process. Not for signal handlers; call once. */
 bool settings_read(struct settings *settings, char *const *environ, char message[SETTINGS_MESSAGE]);
+
+/* Whether "NAME=value" is one of the variables that it reads, of which there are SETTINGS. Pure; safe in
+ * signal handlers. */
+enum { SETTINGS = 7 };
+bool is_setting(const char *assignment);
 
 #endif

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -60,8 +59,8 @@ void hook_closefrom(int first)
 #if defined __GLIBC__ || defined HAVE_CLOSE_RANGE
 int hook_close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (!(flags & CLOSE_RANGE_CLOEXEC))
-		registrations_leave_range(first, last);
+	if (!registrations_leave_closed(first, last, flags))
+		return -1;
 	return libc.close_range(first, last, flags);
 }
 #endif
@@ -82,21 +81,33 @@ static inline bool neither_tracked(int fd, int number)
 		       atomic_load_explicit(&fd_index[number], memory_order_relaxed));
 }
 
-/* `number` is about to become a dup of fd. */
-static void replace(int fd, int number)
+/* `number` is about to become a dup of fd: NULL, or what it was until then. */
+static struct sock *taken(int fd, int number)
 {
-	struct sock *sock = fd_sock(number);
-	if (sock && sock->shares && fd != number)
+	struct sock *sock = fd == number ? NULL : fd_sock(number);
+	if (!sock)
+		return NULL;
+	if (sock->shares)
 		registrations_drop(sock, number);
+	return fd_take(number);
+}
+
+/* It has become one, or (result -1) it hasn't. */
+static int replaced(int fd, int number, struct sock *before, int result)
+{
+	if (result >= 0)
+		fd_alias(fd, number);
+	else if (before)
+		fd_enter(number, before);
+	if (result >= 0 && before)
+		fd_release(before);
+	return result;
 }
 
 OURS int dup2_ours(int fd, int number)
 {
-	replace(fd, number);
-	int result = libc.dup2(fd, number);
-	if (result >= 0)
-		fd_alias(fd, number);
-	return result;
+	struct sock *before = taken(fd, number);
+	return replaced(fd, number, before, libc.dup2(fd, number));
 }
 
 int hook_dup2(int fd, int number)
@@ -106,11 +117,8 @@ int hook_dup2(int fd, int number)
 
 OURS int dup3_ours(int fd, int number, int flags)
 {
-	replace(fd, number);
-	int result = libc.dup3(fd, number, flags);
-	if (result >= 0)
-		fd_alias(fd, number);
-	return result;
+	struct sock *before = taken(fd, number);
+	return replaced(fd, number, before, libc.dup3(fd, number, flags));
 }
 
 int hook_dup3(int fd, int number, int flags)

@@ -18,10 +18,12 @@ static bool hung_up_early(const struct pollfd *one)
 	if (!(one->revents & POLLHUP) || one->revents & POLLERR)
 		return false;
 	const struct sock *sock = stream_known(one->fd);
-	if (!sock || sock->transport != &transport_unix || sock->shut_write)
+	const struct transport *transport =
+		sock ? sock->transport : NULL; /* another thread may be closing it */
+	if (!transport || !transport->hangs_up_early || sock->shut.write)
 		return false;
 	enum sock_state state = (enum sock_state)atomic_load(&sock->state);
-	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->refused);
+	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->report.error);
 }
 
 /* Returns how many entries have something left to tell. */
@@ -61,13 +63,13 @@ __attribute__((noinline)) static int poll_unix(struct pollfd *fds, nfds_t count,
 
 int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-	return transport_unix_used ? poll_unix(fds, count, timeout) : libc.poll(fds, count, timeout);
+	return transport_hangs_up_early ? poll_unix(fds, count, timeout) : libc.poll(fds, count, timeout);
 }
 
 #ifdef __GLIBC__
 int hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 {
-	return transport_unix_used && count <= size / sizeof *fds
+	return transport_hangs_up_early && count <= size / sizeof *fds
 		       ? poll_unix(fds, count, timeout)
 		       : libc.__poll_chk(fds, count, timeout, size);
 }

@@ -4,6 +4,17 @@
 #include "socket/datagram.h"
 #include "system/libc.h"
 
+/* On most kernels libc's own, with nothing to look at: stream_end.h puts another function into libc.read. */
+HOT ssize_t hook_read(int fd, void *data, size_t size)
+{
+	return libc.read(fd, data, size);
+}
+
+HOT ssize_t hook_readv(int fd, const struct iovec *parts, int count)
+{
+	return libc.readv(fd, parts, count);
+}
+
 #define OURS HOT __attribute__((noinline)) static
 
 static inline bool looked_at(int fd, int flags)
@@ -78,6 +89,11 @@ HOT int hook_recvmmsg(
 }
 
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */
+HOT ssize_t hook___read_chk(int fd, void *data, size_t size, size_t room)
+{
+	return libc.__read_chk(fd, data, size, room);
+}
+
 HOT ssize_t hook___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 {
 	return size <= room ? hook_recv(fd, data, size, flags) : libc.__recv_chk(fd, data, size, room, flags);

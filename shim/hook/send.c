@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <limits.h>
 
-enum verdict { PASS, WITHOUT_ADDRESS, FAILED };
+enum course { PASS, WITHOUT_ADDRESS, FAILED };
 
 /* What is to become of a message to `address`. */
-static enum verdict judge(int fd, const struct sockaddr *address, socklen_t length, int *flags)
+static enum course judge(int fd, const struct sockaddr *address, socklen_t length, int *flags)
 {
 	struct sock *sock = fd_tracked(fd) ? stream_of(fd) : NULL;
 	if (*flags & MSG_FASTOPEN && (sock ? !is_datagram(sock) : stream_is_tcp(fd))) {
@@ -19,10 +19,10 @@ static enum verdict judge(int fd, const struct sockaddr *address, socklen_t leng
 		return hook_connect(fd, address, length) < 0 ? FAILED : WITHOUT_ADDRESS;
 	}
 	if (!sock || is_datagram(sock)) {
-		static const enum verdict verdicts[] = {[DATAGRAM_IP] = PASS,
+		static const enum course courses[] = {[DATAGRAM_IP] = PASS,
 			[DATAGRAM_REFUSED] = FAILED,
 			[DATAGRAM_ANSWERED] = WITHOUT_ADDRESS};
-		return verdicts[datagram_way(fd, address, length)];
+		return courses[datagram_way(fd, address, length)];
 	}
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system calls of a TCP socket. */
 #include "core/shim.h"
+#include "core/verdict.h"
 #include "socket/datagram.h"
 #include "system/cancel.h"
 #include "system/errno.h"
@@ -59,16 +60,12 @@ int hook_socket(int domain, int type, int protocol)
 	return fd;
 }
 
-/* Does this address go anywhere but to IP, so that it's worth finding out what fd is? */
+/* Isn't this address simply left to IP, so that it's worth finding out what fd is? */
 static bool concerns_us(
 	enum side side, const struct sockaddr *address, socklen_t length, struct address *wanted)
 {
-	if (!address || !address_from_sockaddr(wanted, address, length))
-		return false;
-	if (side == SIDE_CONNECT)
-		address_wildcard_to_loopback(wanted);
-	const struct rule *rule = map_find(shim.map, side, wanted);
-	return (rule && rule->target.kind != TARGET_DIRECT) || ranges_reserve(&shim.ranges, wanted);
+	return address && address_from_sockaddr(wanted, address, length) &&
+	       verdict_of(shim.map, side, SOCKET_STREAM, wanted).kind != VERDICT_IP;
 }
 
 /* What isn't one is told as connect() tells it: EBADF, ENOTSOCK. */
@@ -93,7 +90,7 @@ static int connect_other(
 	int result, outer_state;
 	if (!is_socket(fd))
 		return -1;
-	if (ranges_reserve(&shim.ranges, wanted))
+	if (verdict_of(shim.map, SIDE_CONNECT, SOCKET_OTHER, wanted).kind == VERDICT_RESERVED)
 		return stream_unreachable(wanted);
 	outer_state = cancel_later();
 	bool other = stream_connect_itself(fd, NULL, is_not_tcp, address, length, &result);

@@ -6,7 +6,6 @@
 #include "system/libc.h"
 #include "system/log.h"
 
-#include <linux/close_range.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -57,6 +56,10 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
 	case SYS_sendmsg:
 		return hook_sendmsg((int)a, (void *)b, (int)c);
+	case SYS_read:
+		return hook_read((int)a, (void *)b, (size_t)c);
+	case SYS_readv:
+		return hook_readv((int)a, (void *)b, (int)c);
 	case SYS_write:
 		return hook_write((int)a, (void *)b, (size_t)c);
 	case SYS_writev:
@@ -97,8 +100,9 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 		return hook_dup3((int)a, (int)b, (int)c);
 #ifdef SYS_close_range
 	case SYS_close_range:
-		if (!(c & CLOSE_RANGE_CLOEXEC)) /* musl has no function for it */
-			registrations_leave_range((unsigned)a, (unsigned)b);
+		if (!registrations_leave_closed(
+			    (unsigned)a, (unsigned)b, (int)c)) /* musl has no function for it */
+			return -1;
 		return libc.syscall(number, a, b, c, d, e, f);
 #endif
 #ifdef __GLIBC__

@@ -2,16 +2,15 @@
 #include "environment.h"
 
 #include "core/preload_list.h"
+#include "core/settings.h"
 
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
 static const char PRELOAD[] = "LD_PRELOAD=";
-static const char OURS[] = "IP2VSOCK_";
-enum { KEPT = 16 };
 
-static char *kept[KEPT]; /* "IP2VSOCK_…=…" */
+static char *kept[SETTINGS]; /* "IP2VSOCK_…=…" */
 static size_t kept_count;
 static char *library; /* our entry of LD_PRELOAD; NULL: loaded in another way */
 
@@ -26,9 +25,13 @@ static bool same_variable(const char *one, const char *other)
 	return strncmp(one, other, name + 1) == 0;
 }
 
-static bool is_setting(const char *variable)
+/* Of a variable that is there twice the first counts, as for getenv. */
+static bool is_kept(const char *variable)
 {
-	return begins(variable, OURS) && strchr(variable, '=');
+	for (size_t i = 0; i < kept_count; i++)
+		if (same_variable(kept[i], variable))
+			return true;
+	return false;
 }
 
 void environment_start(char *const *environment)
@@ -42,7 +45,7 @@ void environment_start(char *const *environment)
 	if (!copy || copy == MAP_FAILED)
 		return;
 	for (char *const *one = environment; *one; one++) {
-		if (is_setting(*one) && kept_count < KEPT) {
+		if (is_setting(*one) && !is_kept(*one)) {
 			kept[kept_count++] = strcpy(copy, *one);
 			copy += strlen(*one) + 1;
 		} else if (begins(*one, PRELOAD)) {
@@ -57,7 +60,8 @@ void environment_start(char *const *environment)
 
 size_t environment_room(char *const *envp)
 {
-	size_t own = sizeof PRELOAD + (library ? strlen(library) : 0) + 3, pointers = KEPT + 2, texts = own;
+	size_t own = sizeof PRELOAD + (library ? strlen(library) : 0) + 3, pointers = SETTINGS + 2,
+	       texts = own;
 	for (; envp && *envp; envp++, pointers++)
 		if (begins(*envp, PRELOAD))
 			texts += own + strlen(*envp);
@@ -83,7 +87,7 @@ char *const *environment_complete(char *const *envp, void *room)
 		return envp;
 	while (envp[own])
 		own++;
-	char *text = (char *)(complete + own + KEPT + 2);
+	char *text = (char *)(complete + own + SETTINGS + 2);
 	bool preloaded = !library;
 	for (count = 0; count < own; count++) {
 		complete[count] = envp[count];

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Copies LD_PRELOAD's part that is this library, and all IP2VSOCK_*. Once, at start. */
+/* Copies LD_PRELOAD's part that is this library, and our settings. Once, at start. */
 void environment_start(char *const *environment);
 
 /* Puts back what `envp` dropped; what it has stays as it is. `room` is at least environment_room(envp) bytes,

@@ -2,12 +2,16 @@
 #include "core/shim.h"
 #include "environment.h"
 #include "socket/stream.h"
+#include "socket/stream_end.h"
 #include "state/fd.h"
+#include "system/cancel.h"
 #include "system/libc.h"
 #include "system/log.h"
+#include "system/supervised.h"
 #include "transport/ports.h"
 #include "transport/transport.h"
 
+#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -20,6 +24,48 @@ static void refuse(const char *message)
 	_exit(EXIT_REFUSED);
 }
 
+/* Go's own linker leaves its build ID as a note of the owner "Go". */
+static bool has_note_of_go(const char *notes, size_t size)
+{
+	ElfW(Nhdr) note;
+	while (size >= sizeof note) {
+		memcpy(&note, notes, sizeof note);
+		size_t length = sizeof note + ((note.n_namesz + 3ul) & ~3ul) + ((note.n_descsz + 3ul) & ~3ul);
+		if (length > size)
+			return false;
+		if (note.n_namesz == 4 && memcmp(notes + sizeof note, "Go", 3) == 0)
+			return true;
+		notes += length;
+		size -= length;
+	}
+	return false;
+}
+
+/* Of the first object, which is the program. */
+static int look_for_go(struct dl_phdr_info *object, size_t size, void *found)
+{
+	(void)size;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		if (segment->p_type == PT_NOTE &&
+			has_note_of_go((const char *)object->dlpi_addr + segment->p_vaddr, segment->p_memsz))
+			*(bool *)found = true;
+	}
+	return 1;
+}
+
+/* A Go program calls the kernel without libc: loaded into it by the environment alone, the library would see
+ * none of its connections, and they would go over IP. */
+static void refuse_go(void)
+{
+	bool go = false;
+	dl_iterate_phdr(look_for_go, &go);
+	if (go)
+		refuse("ip2vsock: this is a Go program, which calls the kernel without libc, so a preloaded "
+		       "library sees none of its "
+		       "connections: start it by the ip2vsock command, which supervises it\n");
+}
+
 __attribute__((constructor)) static void start(void)
 {
 	if (getauxval(AT_SECURE)) /* the environment is that of somebody with less rights (ld.so.preload
@@ -30,13 +76,20 @@ __attribute__((constructor)) static void start(void)
 	if (!settings_read(&settings, environ, message))
 		refuse(message);
 	libc_start();
+	uint64_t identity;
+	if (settings.map && supervised(&identity))
+		return; /* what the map takes is taken outside, for all children too */
+	if (settings.map)
+		refuse_go();
 	log_start(&settings);
 	if (settings.follow)
 		environment_start(environ);
 	if (!settings.map)
 		return;
+	cancel_start();
 	fd_start();
 	stream_start();
+	stream_end_start();
 	transport_start(&settings);
 	ports_start();
 	if (!settings.log_path && (stream_is_tcp(STDERR_FILENO) || transport_of_fd(STDERR_FILENO)))

@@ -3,6 +3,7 @@
 
 #include "core/errno.h"
 #include "core/shim.h"
+#include "core/verdict.h"
 #include "socket/nameserver.h"
 
 #include <netdb.h>
@@ -58,8 +59,7 @@ bool res_is_ours(struct __res_state *state)
 		return false;
 	KEEP_ERRNO;
 	struct address server = first_server(state ? state : own_state());
-	address_wildcard_to_loopback(&server);
-	return nameserver_at(&server);
+	return verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &server).kind == VERDICT_NAMES;
 }
 
 int res_answer(const unsigned char *query, int size, unsigned char *answer, int room)

@@ -44,9 +44,9 @@ static int answer_checked(int fd, int family, const struct address *told, uint32
 /* This end of a connection, as the program would have found it on TCP. */
 struct address stream_own_address(int fd, struct sock *sock)
 {
-	bool bound = !address_is_wildcard(&sock->name);
-	if (bound && sock->name.port)
-		return sock->name;
+	bool bound = !address_is_wildcard(&sock->claim.name);
+	if (bound && sock->claim.name.port)
+		return sock->claim.name;
 	int family = sock->family == AF_INET6 && !address_is_ipv4(&sock->asked) ? AF_INET6 : AF_INET;
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
@@ -60,11 +60,13 @@ struct address stream_own_address(int fd, struct sock *sock)
 		own.cid = CID_LOCAL;
 	else if (own.cid == CID_ANY)
 		own.cid = sock->transport->own_cid(sock->peer.cid);
+	if (own.cid == sock->peer.cid) /* from this machine to itself */
+		own.cid = CID_LOCAL;
 	struct address shown = endpoint_shown(&own, family, &shim.ranges);
-	if (sock->name.port)
-		shown.port = sock->name.port; /* the map may have made another of it */
+	if (sock->claim.name.port)
+		shown.port = sock->claim.name.port; /* the map may have made another of it */
 	if (bound)
-		memcpy(shown.ip, sock->name.ip, sizeof shown.ip);
+		memcpy(shown.ip, sock->claim.name.ip, sizeof shown.ip);
 	return shown;
 }
 
@@ -75,22 +77,22 @@ bool stream_bound_to(int fd, const struct sock *sock, struct address *name)
 	if (libc.getsockname(fd, (struct sockaddr *)&its, &length) < 0 ||
 		!address_from_sockaddr(name, (struct sockaddr *)&its, length))
 		return false;
-	if (!name->port && (sock->bound || !address_is_wildcard(&sock->name)))
-		*name = sock->name;
-	else if (sock->bound && address_is_wildcard(name))
-		memcpy(name->ip, sock->name.ip, sizeof name->ip);
+	if (!name->port && (sock->claim.bound || !address_is_wildcard(&sock->claim.name)))
+		*name = sock->claim.name;
+	else if (sock->claim.bound && address_is_wildcard(name))
+		memcpy(name->ip, sock->claim.name.ip, sizeof name->ip);
 	return true;
 }
 
 int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
-	struct address told = sock->name;
+	struct address told = sock->claim.name;
 	enum sock_state state = stream_settle(fd, sock);
 	if (state == STATE_IP) { /* an attempt that failed has left its port, as on TCP */
 		if (!stream_bound_to(fd, sock, &told))
 			return -1;
 		if (!told.port)
-			told.port = sock->tried;
+			told.port = sock->claim.tried;
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)
 		told = stream_own_address(fd, sock);

@@ -3,39 +3,49 @@
  * are, the map what the program would have called them, and a mark which address it did. */
 #include "stream_internal.h"
 
+#include "core/verdict.h"
+
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/uio.h>
 
-/* The mark stands in an option that has no effect on our transports, that no program uses on them and that
- * goes with the description through exec and over sockets: SO_MAX_PACING_RATE, 64 bits since Linux 4.20. */
+/* The mark stands in two options that have no effect on our transports, that no program uses on them and that
+ * go with the description through exec and over sockets. Each keeps 32 bits as they were set, on Linux 4.4
+ * and newer: SO_MAX_PACING_RATE, which has more only since 4.20 and with a 64-bit kernel, and
+ * SO_INCOMING_CPU. */
 enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
-static uint64_t mark_of(const struct sock *sock)
+/* kind: what it is of, and the port; number: an IPv4 address or a CID. */
+struct mark_words {
+	uint32_t kind, number;
+};
+
+static struct mark_words mark_of(const struct sock *sock)
 {
 	bool client = state_of(sock) == STATE_CONNECTED && !sock->accepted;
-	const struct address *address = client ? &sock->asked : &sock->name;
+	const struct address *address = client ? &sock->asked : &sock->claim.name;
 	int family = sock->family;
 	enum mark_kind kind = family == AF_INET		     ? MARK_IPV4
 			      : address_is_ipv4(address)     ? MARK_IPV4_MAPPED
 			      : address_is_loopback(address) ? MARK_IPV6_LOOPBACK
 							     : MARK_IPV6;
-	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut_write ? MARK_SHUT : 0);
+	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut.write ? MARK_SHUT : 0);
 	uint32_t number = address_ip4(address);
 	uint16_t port = address->port;
-	if (sock->accepted && sock->shut_write) { /* AF_VSOCK no longer tells the peer */
+	if (sock->accepted && sock->shut.write) { /* AF_VSOCK no longer tells the peer */
 		number = sock->peer.cid;
 		port = (uint16_t)sock->peer.port;
 	}
-	return (uint64_t)MARK << 56 | (uint64_t)(kind | flags) << 48 | (uint64_t)number << 16 | port;
+	return (struct mark_words){(uint32_t)MARK << 24 | (uint32_t)(kind | flags) << 16 | port, number};
 }
 
 void stream_mark(int fd, const struct sock *sock)
 {
-	uint64_t mark = mark_of(sock);
+	struct mark_words mark = mark_of(sock);
 	KEEP_ERRNO;
-	libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark, sizeof mark);
+	if (libc.setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &mark.number, sizeof mark.number) == 0)
+		libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark.kind, sizeof mark.kind);
 }
 
 struct mark {
@@ -45,28 +55,40 @@ struct mark {
 	struct endpoint peer;
 };
 
+static bool read_word(int fd, int option, uint32_t *word)
+{
+	socklen_t length = sizeof *word;
+	return libc.getsockopt(fd, SOL_SOCKET, option, word, &length) == 0 && length == sizeof *word;
+}
+
 static struct mark read_mark(int fd)
 {
-	uint64_t bits = 0;
-	socklen_t length = sizeof bits;
-	if (libc.getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &bits, &length) < 0 ||
-		length != sizeof bits || bits >> 56 != MARK)
+	struct mark_words words;
+	if (!read_word(fd, SO_MAX_PACING_RATE, &words.kind) || words.kind >> 24 != MARK ||
+		!read_word(fd, SO_INCOMING_CPU, &words.number))
 		return (struct mark){.family = AF_INET, .address = address_ipv4(INADDR_ANY, 0)};
-	enum mark_kind kind = bits >> 48 & 0x3f;
-	uint32_t number = (uint32_t)(bits >> 16);
+	unsigned flags = words.kind >> 16 & 0xff;
+	enum mark_kind kind = flags & 0x3f;
+	uint16_t port = (uint16_t)words.kind;
 	struct mark mark = {
 		.there = true,
-		.accepted = bits >> 48 & MARK_ACCEPTED,
-		.shut = bits >> 48 & MARK_SHUT,
+		.accepted = flags & MARK_ACCEPTED,
+		.shut = flags & MARK_SHUT,
 		.family = kind == MARK_IPV4 ? AF_INET : AF_INET6,
-		.address = address_ipv4(number, (uint16_t)bits),
-		.peer = {number, (uint16_t)bits},
+		.address = address_ipv4(words.number, port),
+		.peer = {words.number, port},
 	};
 	if (kind == MARK_IPV6 || kind == MARK_IPV6_LOOPBACK) {
 		memset(mark.address.ip, 0, sizeof mark.address.ip);
 		mark.address.ip[15] = kind == MARK_IPV6_LOOPBACK;
 	}
 	return mark;
+}
+
+static const struct rule *rule_of_listener(const struct address *name)
+{
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, name);
+	return verdict.kind == VERDICT_MAPPED ? verdict.rule : NULL;
 }
 
 static struct endpoint endpoint_of(const struct transport *transport, int fd,
@@ -95,37 +117,38 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->transport = transport;
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
+	sock->peer.cid = transport_peer_cid(transport, sock->peer.cid);
 	if (mark.shut && !connected) { /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
 		connected = true;
 		if (mark.accepted)
 			sock->peer = mark.peer;
 	}
 	bool has_name = mark.there && (mark.accepted ? !mark.shut : !connected);
-	sock->shut_write = mark.shut;
+	sock->shut.write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;
-	const struct rule *rule = has_name ? map_find(shim.map, SIDE_LISTEN, &mark.address) : NULL;
+	const struct rule *rule = has_name ? rule_of_listener(&mark.address) : NULL;
 	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
 		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
-	sock->name = address_ipv4(INADDR_ANY, port);
+	sock->claim.name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
-		memset(sock->name.ip, 0, sizeof sock->name.ip);
+		memset(sock->claim.name.ip, 0, sizeof sock->claim.name.ip);
 	if (connected) {
 		sock->accepted = mark.there ? mark.accepted : rule != NULL;
 		sock->rule = rule;
 		bool six = mark.family == AF_INET6 && !ports_of_ipv4(sock->peer.port);
 		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
 		if (has_name)
-			sock->name = mark.address;
+			sock->claim.name = mark.address;
 		else if (mark.there && !mark.accepted && !address_is_wildcard(&mark.address))
 			sock->asked = mark.address;
 		if (!sock->accepted)
-			sock->name.port = 0;
+			sock->claim.name.port = 0;
 		set_state(sock, STATE_CONNECTED);
 	} else {
 		sock->rule = rule;
-		sock->bound = true;
+		sock->claim.bound = true;
 		if (has_name)
-			sock->name = mark.address;
+			sock->claim.name = mark.address;
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
 	fd_enter(fd, sock);
@@ -151,9 +174,9 @@ static struct sock *adopt_ip(int fd)
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
-		address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length))
-		sock->bound = sock->name.port != 0;
-	options_learn(&sock->options, fd);
+		address_from_sockaddr(&sock->claim.name, (struct sockaddr *)&name, length))
+		sock->claim.bound = sock->claim.name.port != 0;
+	options_learn(&sock->options, sock->family, fd);
 	sock->used = true;
 	sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
 	fd_enter(fd, sock);
@@ -188,7 +211,7 @@ void stream_find_all(void)
 struct sock *stream_named(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	bool more = sock && (sock->tried || sock->refused || sock->bound);
+	bool more = sock && (sock->claim.tried || sock->report.error || sock->claim.bound);
 	return more && state_of(sock) == STATE_IP ? sock : stream_replaced(fd);
 }
 

@@ -4,7 +4,7 @@
  * leaves no trace. */
 #include "stream_internal.h"
 
-#include "core/names.h"
+#include "core/verdict.h"
 #include "system/clock.h"
 #include "transport/transport_unix.h"
 
@@ -43,8 +43,8 @@ static bool choose_port(struct attempt *attempt)
 		ports_place(attempt->transport->turn);
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port =
-			i == 0 && sock->bound && sock->name.port
-				? sock->name.port
+			i == 0 && sock->claim.bound && sock->claim.name.port
+				? sock->claim.name.port
 				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 		result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
 		if (result == 0)
@@ -61,7 +61,7 @@ static bool choose_port(struct attempt *attempt)
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
 static void from_its_place(struct attempt *attempt, int flags)
 {
-	attempt->fresh = libc.fcntl(attempt->fd, F_DUPFD_CLOEXEC, NULL);
+	attempt->fresh = fd_dup(attempt->fd, attempt->sock);
 	if (attempt->fresh >= 0 && flags & SOCK_NONBLOCK)
 		libc.fcntl(attempt->fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
 	attempt->local = attempt->sock->local;
@@ -190,7 +190,12 @@ static int start_and_wait(struct attempt *attempt, int limit_ms)
 		errno = EINPROGRESS;
 	}
 	int outcome = result < 0 ? errno : 0;
-	if ((outcome && outcome != EINPROGRESS && outcome != EINTR) || clear_nonblocking(attempt->fresh) < 0)
+	bool goes_on = outcome == 0 || outcome == EINPROGRESS || outcome == EINTR;
+	if (goes_on && clear_nonblocking(attempt->fresh) < 0) {
+		outcome = errno;
+		goes_on = false;
+	}
+	if (!goes_on)
 		discard(attempt);
 	return outcome ? fail(outcome) : 0;
 }
@@ -252,7 +257,8 @@ static int pause_for(struct attempt *attempt, int64_t ms)
 	atomic_store(&attempt->sock->fresh, attempt->fresh);
 	ssize_t got = -1;
 	if (attempt->fresh >= 0 && timerfd_settime(attempt->fresh, 0, &once, NULL) == 0)
-		got = CANCEL_HERE(read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
+		got = CANCEL_HERE(
+			libc.read(attempt->fresh, &expirations, sizeof expirations), abandon, attempt);
 	discard(attempt);
 	return got < 0 ? -1 : 0;
 }
@@ -325,11 +331,11 @@ static int connect_mapped(
 		attempt.peer.cid = CID_LOCAL;
 		attempt.transport->place(&attempt.peer, &attempt.place);
 	}
-	if (sock->bound && state_of(sock) == STATE_IP &&
-		!sock->name.port) { /* bound to port 0: the kernel chose one */
+	if (sock->claim.bound && state_of(sock) == STATE_IP &&
+		!sock->claim.name.port) { /* bound to port 0: the kernel chose one */
 		struct address name;
 		if (stream_bound_to(fd, sock, &name))
-			sock->name = name;
+			sock->claim.name = name;
 	}
 	sock->cancelled = false;
 	sock->attempting = true;
@@ -338,7 +344,7 @@ static int connect_mapped(
 	sock->attempting = false;
 	int outcome = result < 0 ? errno : 0;
 	if (attempt.local.port != PORT_ANY)
-		sock->tried = (uint16_t)attempt.local.port;
+		sock->claim.tried = (uint16_t)attempt.local.port;
 	stream_log("connect", asked, rule, &attempt.peer,
 		outcome == EINPROGRESS ? "under way"
 		: outcome	       ? log_errno(outcome)
@@ -346,7 +352,7 @@ static int connect_mapped(
 	if (attempt.fresh < 0) {
 		if (attempt.in_place)
 			take_error(fd); /* AF_VSOCK keeps it (Linux 6.1), accept() would tell it */
-		if (!sock->any_port)
+		if (!sock->claim.any_port)
 			return fail(outcome);
 		sock->peer = attempt.peer;
 		sock->asked = *asked;
@@ -360,8 +366,7 @@ static int connect_mapped(
 	sock->peer = attempt.peer;
 	sock->asked = *asked;
 	sock->scope = scope;
-	sock->refused = attempt.refused;
-	sock->report_once = sock->abort_once = sock->told_closed = false;
+	report_reset(&sock->report, attempt.refused);
 	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
 	if (attempt.in_place && !attempt.refused) {
 		discard(&attempt);
@@ -379,7 +384,7 @@ static int connect_again(int fd, struct sock *sock)
 	if (error)
 		return start_over(fd, sock, error);
 	if (stream_settle(fd, sock) == STATE_CONNECTED) {
-		sock->report_once = false;
+		sock->report.connected = false;
 		return 0;
 	}
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
@@ -491,12 +496,12 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
 	if (state == STATE_CONNECTING)
 		return connect_again(fd, sock);
-	if (sock->abort_once) { /* the kernel's word for "it had failed, and you know" */
-		sock->abort_once = false;
+	if (sock->report.aborted) { /* the kernel's word for "it had failed, and you know" */
+		sock->report.aborted = false;
 		return state == STATE_BOUND ? fail(ECONNABORTED) : start_over(fd, sock, ECONNABORTED);
 	}
-	if (state == STATE_CONNECTED && sock->report_once) {
-		sock->report_once = false;
+	if (state == STATE_CONNECTED && sock->report.connected) {
+		sock->report.connected = false;
 		return 0;
 	}
 	if (state == STATE_CONNECTED || state == STATE_LISTENING)
@@ -511,33 +516,31 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	if (wrong)
 		return fail(wrong);
 	address_from_sockaddr(&asked, address, length);
-	if (address_is_wildcard(&asked) && sock->bound && address_is_ipv4(&sock->name))
+	if (address_is_wildcard(&asked) && sock->claim.bound && address_is_ipv4(&sock->claim.name))
 		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() */
-	address_wildcard_to_loopback(&asked);
-	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &asked);
-	if (!rule)
-		rule = names_listener(shim.map, &asked);
+	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_STREAM, &asked);
+	asked = verdict.address;
 	if (state == STATE_IP && sock->used &&
 		stream_connect_itself(fd, sock, is_open_in_tcp, address, length, &result))
 		return result; /* EISCONN, EALREADY, or what came of it */
-	if (!rule || rule->target.kind == TARGET_DIRECT) {
-		if (ranges_reserve(&shim.ranges, &asked))
-			return stream_unreachable(&asked);
+	if (verdict.kind == VERDICT_RESERVED)
+		return stream_unreachable(&asked);
+	if (verdict.kind == VERDICT_IP) {
 		if (state != STATE_IP && stream_to_ip(fd, sock) < 0)
 			return -1;
-		stream_log(
-			"connect", &asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
+		stream_log("connect", &asked, NULL, NULL,
+			verdict.rule ? "direct, left to IP" : "no rule, left to IP");
 		return stream_leave_to_ip(fd, sock, address, length);
 	}
 	if (sock->family == AF_INET6 && address_is_ipv4(&asked) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(ENETUNREACH);
-	if (rule->target.kind == TARGET_REFUSE) {
-		stream_log("connect", &asked, rule, NULL, "refused");
-		return fail(rule->target.error);
+	if (verdict.kind == VERDICT_REFUSED) {
+		stream_log("connect", &asked, verdict.rule, NULL, "refused");
+		return fail(verdict.error);
 	}
 	uint32_t scope = sock->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
 				 ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
 				 : 0;
-	return connect_mapped(fd, sock, rule, &asked, scope);
+	return connect_mapped(fd, sock, verdict.rule, &asked, scope);
 }

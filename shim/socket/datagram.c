@@ -2,6 +2,7 @@
 #include "datagram.h"
 
 #include "core/names.h"
+#include "core/verdict.h"
 #include "nameserver.h"
 #include "stream_internal.h"
 #include "system/cancel.h"
@@ -46,15 +47,16 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 		close_quietly(fresh);
 		return -1;
 	}
-	address_from_sockaddr(&sock->name, (struct sockaddr *)&name, length);
-	sock->bound = sock->name.port != 0;
-	if (!sock->bound)
-		sock->name.port = (uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
-	options_learn(&sock->options, fd);
+	address_from_sockaddr(&sock->claim.name, (struct sockaddr *)&name, length);
+	sock->claim.bound = sock->claim.name.port != 0;
+	if (!sock->claim.bound)
+		sock->claim.name.port =
+			(uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+	options_learn(&sock->options, sock->family, fd);
 	options_apply(&sock->options, fresh, 0);
 	sock->transport = &transport_names;
 	sock->peer = (struct endpoint){CID_LOCAL, asked->port};
-	sock->local = (struct endpoint){CID_LOCAL, sock->name.port};
+	sock->local = (struct endpoint){CID_LOCAL, sock->claim.name.port};
 	sock->asked = *asked;
 	set_state(sock, STATE_BOUND);
 	if (swap_in(fd, sock, fresh) == 0)
@@ -70,14 +72,14 @@ static uint32_t scope_of(const struct sock *sock, const struct sockaddr *address
 		       : 0;
 }
 
-static int ask(int fd, struct sock *sock, const char *what, const struct address *server, uint32_t scope)
+static int ask(int fd, struct sock *sock, const char *what, const struct verdict *verdict, uint32_t scope)
 {
+	const struct address *server = &verdict->address;
 	bool fresh = state_of(sock) == STATE_IP;
 	if (fresh && replace(fd, sock, server) < 0)
 		return -1;
 	if (fresh || memcmp(&sock->asked, server, sizeof *server) != 0)
-		stream_log(what, server, map_find(shim.map, SIDE_CONNECT, server), NULL,
-			"answered from the map");
+		stream_log(what, server, verdict->rule, NULL, "answered from the map");
 	sock->asked = *server;
 	sock->scope = scope;
 	return 0;
@@ -111,29 +113,27 @@ int datagram_connect(int fd, struct sock *sock, const struct sockaddr *address, 
 	if (wrong)
 		return replaced ? fail(wrong) : libc.connect(fd, address, length);
 	address_from_sockaddr(&server, address, length);
-	address_wildcard_to_loopback(&server);
-	if (nameserver_at(&server)) {
-		if (ask(fd, sock, "connect", &server, scope_of(sock, address, length)) < 0)
+	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &server);
+	if (verdict.kind == VERDICT_NAMES) {
+		if (ask(fd, sock, "connect", &verdict, scope_of(sock, address, length)) < 0)
 			return -1;
 		set_state(sock, STATE_CONNECTED);
 		return 0;
 	}
-	if (ranges_reserve(&shim.ranges, &server))
+	if (verdict.kind == VERDICT_RESERVED)
 		return unreachable(&server);
 	if (replaced && stream_to_ip(fd, sock) < 0)
 		return -1;
-	const struct rule *rule = map_find(shim.map, SIDE_CONNECT, &server);
-	if (!rule || rule->target.kind == TARGET_DIRECT)
+	if (verdict_of(shim.map, SIDE_CONNECT, SOCKET_STREAM, &server).kind == VERDICT_IP)
 		return stream_leave_to_ip(fd, sock, address, length);
 	int result;
 	return stream_connect_itself(fd, sock, is_udp, address, length, &result) ? result : fail(EBADF);
 }
 
-static enum datagram_way way_of(
-	int fd, struct sock *sock, const struct address *server, bool answered, uint32_t scope)
+static enum datagram_way way_of(int fd, struct sock *sock, const struct verdict *verdict, uint32_t scope)
 {
-	if (answered)
-		return ask(fd, sock, "send", server, scope) == 0 ? DATAGRAM_ANSWERED : DATAGRAM_REFUSED;
+	if (verdict->kind == VERDICT_NAMES)
+		return ask(fd, sock, "send", verdict, scope) == 0 ? DATAGRAM_ANSWERED : DATAGRAM_REFUSED;
 	bool replaced = state_of(sock) != STATE_IP;
 	return replaced && stream_to_ip(fd, sock) < 0 ? DATAGRAM_REFUSED : DATAGRAM_IP;
 }
@@ -143,17 +143,16 @@ enum datagram_way datagram_way(int fd, const struct sockaddr *address, socklen_t
 	struct address server;
 	if (!address_from_sockaddr(&server, address, length))
 		return DATAGRAM_IP;
-	address_wildcard_to_loopback(&server);
-	bool answered = nameserver_at(&server);
-	if (!answered && ranges_reserve(&shim.ranges, &server)) {
-		unreachable(&server);
-		return DATAGRAM_REFUSED;
-	}
-	struct sock *sock = answered || fd_tracked(fd) ? stream_held(fd, datagram_of) : NULL;
+	struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &server);
+	bool ours = verdict.kind == VERDICT_NAMES || (verdict.kind == VERDICT_IP && fd_tracked(fd));
+	struct sock *sock = ours ? stream_held(fd, datagram_of) : NULL;
+	if (!sock && ours) /* it isn't UDP's */
+		verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_OTHER, &server);
 	if (!sock)
-		return DATAGRAM_IP;
+		return verdict.kind == VERDICT_RESERVED ? unreachable(&server),
+		       DATAGRAM_REFUSED			: DATAGRAM_IP;
 	int saved = errno, outer_state = cancel_later();
-	enum datagram_way way = way_of(fd, sock, &server, answered, scope_of(sock, address, length));
+	enum datagram_way way = way_of(fd, sock, &verdict, scope_of(sock, address, length));
 	cancel_as_before(outer_state);
 	fd_release(sock);
 	if (way != DATAGRAM_REFUSED)

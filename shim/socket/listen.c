@@ -2,8 +2,8 @@
 /* bind(), listen(), accept(): a server's side. */
 #include "stream_internal.h"
 
+#include "core/verdict.h"
 #include "nameserver.h"
-#include "transport/transport_unix.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,9 +11,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-#include <sys/single_threaded.h>
-#endif
 
 static bool both_set(const struct sock *first, const struct sock *second, int name)
 {
@@ -36,8 +33,8 @@ static bool may_share(const struct sock *first, const struct sock *second, const
 		return true;
 	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return true;
-	return !address_is_wildcard(&first->name) && !address_is_wildcard(wanted) &&
-	       memcmp(first->name.ip, wanted->ip, sizeof wanted->ip) != 0;
+	return !address_is_wildcard(&first->claim.name) && !address_is_wildcard(wanted) &&
+	       memcmp(first->claim.name.ip, wanted->ip, sizeof wanted->ip) != 0;
 }
 
 struct sharing {
@@ -54,7 +51,8 @@ static bool shares(const struct sock *first, const void *context)
 	const struct rule *rule = first->rule; /* another thread may be closing it */
 	return first != sharing->second && rule && (state == STATE_BOUND || state == STATE_LISTENING) &&
 	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
-	       rule->target.kind == sharing->rule->target.kind && first->name.port == sharing->wanted->port &&
+	       rule->target.kind == sharing->rule->target.kind &&
+	       first->claim.name.port == sharing->wanted->port &&
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
@@ -62,13 +60,15 @@ static int share(struct sock *sock, const struct rule *rule, const struct addres
 	const struct endpoint *local)
 {
 	struct sharing sharing = {.second = sock, .wanted = wanted, .local = *local, .rule = rule};
-	int other = fd_find(shares, &sharing);
-	if (other < 0)
+	int other;
+	struct sock *first = fd_find_held(shares, &sharing, &other);
+	if (!first)
 		return fail(EADDRINUSE);
-	struct sock *first = fd_sock(other);
-	if (first)
+	int fresh = fd_dup(other, first);
+	if (fresh >= 0)
 		first->shares = sock->shares = true;
-	return libc.fcntl(other, F_DUPFD_CLOEXEC, NULL);
+	fd_release(first);
+	return fresh < 0 && errno == EBADF ? fail(EADDRINUSE) : fresh;
 }
 
 /* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program is told. */
@@ -108,24 +108,24 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
 	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
 	if (fresh < 0) {
-		if (errno == EADDRINUSE && !sock->bound) /* TCP has given the address up that it had */
-			memset(&sock->name, 0, sizeof sock->name);
+		if (errno == EADDRINUSE && !sock->claim.bound) /* TCP has given the address up that it had */
+			memset(&sock->claim.name, 0, sizeof sock->claim.name);
 		return -1;
 	}
 	enum sock_state before = state_of(sock);
 	sock->rule = rule;
 	sock->transport = transport_of(rule);
 	sock->local = local;
-	sock->name = *wanted;
-	sock->bound = true;
-	sock->any_port = any_port;
-	sock->had_address |= !address_is_wildcard(wanted);
+	sock->claim.name = *wanted;
+	sock->claim.bound = true;
+	sock->claim.any_port = any_port;
+	sock->claim.had_address |= !address_is_wildcard(wanted);
 	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
 		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
 			sizeof(int)); /* as inet6_bind() */
 	set_state(sock, STATE_BOUND);
 	if (swap_in(fd, sock, fresh) < 0) {
-		sock->bound = false;
+		sock->claim.bound = false;
 		set_state(sock, before);
 		return -1;
 	}
@@ -151,14 +151,15 @@ static bool chooses_port(const struct sock *sock)
 	       !options_int(&sock->options, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0);
 }
 
-static int bind_to_ip(int fd, struct sock *sock, const struct address *wanted, const struct sockaddr *address,
-	socklen_t length)
+static int bind_to_ip(int fd, struct sock *sock, const struct verdict *verdict,
+	const struct sockaddr *address, socklen_t length)
 {
+	const struct address *wanted = &verdict->address;
 	struct sockaddr_storage name;
 	if (state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
 		return -1;
 	memcpy(&name, address, length);
-	if (ranges_reserve(&shim.ranges, wanted)) { /* IP has no such address */
+	if (verdict->kind == VERDICT_RESERVED) { /* IP has no such address */
 		struct address any = {.port = wanted->port};
 		if (address_is_ipv4(wanted))
 			any = address_ipv4(INADDR_ANY, wanted->port);
@@ -175,9 +176,9 @@ static int bind_to_ip(int fd, struct sock *sock, const struct address *wanted, c
 	port->sin_port = htons(wanted->port);
 	if (result < 0 && libc.bind(fd, (struct sockaddr *)&name, length) < 0)
 		return -1;
-	sock->name = *wanted;
-	sock->bound = true;
-	sock->any_port = wanted->port == 0;
+	sock->claim.name = *wanted;
+	sock->claim.bound = true;
+	sock->claim.any_port = wanted->port == 0;
 	return 0;
 }
 
@@ -199,23 +200,24 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 	if (!address || address->sa_family != sock->family ||
 		!address_from_sockaddr(&wanted, address, length))
 		return libc.bind(fd, address, length);
-	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
-	if (!rule || rule->target.kind == TARGET_DIRECT) {
-		if (ranges_reserve(&shim.ranges, &wanted) && !is_own(&wanted))
-			return fail(EADDRNOTAVAIL);
-		stream_log("bind", &wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
-		return bind_to_ip(fd, sock, &wanted, address, length);
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, &wanted);
+	if (verdict.kind == VERDICT_RESERVED && !is_own(&wanted))
+		return fail(verdict.error);
+	if (verdict.kind == VERDICT_RESERVED || verdict.kind == VERDICT_IP) {
+		stream_log("bind", &wanted, NULL, NULL,
+			verdict.rule ? "direct, left to IP" : "no rule, left to IP");
+		return bind_to_ip(fd, sock, &verdict, address, length);
 	}
-	if (sock->bound && !(sock->any_port && state == STATE_FAILED))
+	if (sock->claim.bound && !(sock->claim.any_port && state == STATE_FAILED))
 		return fail(EINVAL);
 	if (sock->family == AF_INET6 && address_is_ipv4(&wanted) &&
 		options_int(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return fail(EINVAL);
-	if (rule->target.kind == TARGET_REFUSE) {
-		stream_log("bind", &wanted, rule, NULL, "refused");
-		return fail(rule->target.error);
+	if (verdict.kind == VERDICT_REFUSED) {
+		stream_log("bind", &wanted, verdict.rule, NULL, "refused");
+		return fail(verdict.error);
 	}
-	return bind_mapped(fd, sock, rule, &wanted);
+	return bind_mapped(fd, sock, verdict.rule, &wanted);
 }
 
 /* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
@@ -225,16 +227,16 @@ static int bind_by_map(int fd, struct sock *sock)
 	struct address wanted;
 	if (!stream_bound_to(fd, sock, &wanted))
 		return -1;
-	const struct rule *rule = map_find(shim.map, SIDE_LISTEN, &wanted);
-	if ((!rule || rule->target.kind == TARGET_DIRECT) && ranges_reserve(&shim.ranges, &wanted))
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, &wanted);
+	if (verdict.kind == VERDICT_RESERVED)
 		return fail(EADDRINUSE); /* IP would let in everybody */
-	if (!rule || rule->target.kind == TARGET_DIRECT)
+	if (verdict.kind == VERDICT_IP)
 		return 0;
-	if (rule->target.kind == TARGET_REFUSE)
-		return fail(rule->target.error);
-	bool any_port = sock->bound && sock->any_port;
-	int result = bind_mapped(fd, sock, rule, &wanted);
-	sock->any_port |= any_port;
+	if (verdict.kind == VERDICT_REFUSED)
+		return fail(verdict.error);
+	bool any_port = sock->claim.bound && sock->claim.any_port;
+	int result = bind_mapped(fd, sock, verdict.rule, &wanted);
+	sock->claim.any_port |= any_port;
 	return result;
 }
 
@@ -243,7 +245,7 @@ static bool conflicts(const struct sock *other, const void *context)
 {
 	const struct sock *sock = context;
 	return other != sock && state_of(other) == STATE_LISTENING && other->local.cid == sock->local.cid &&
-	       other->local.port == sock->local.port && !may_share(other, sock, &sock->name);
+	       other->local.port == sock->local.port && !may_share(other, sock, &sock->claim.name);
 }
 
 static bool listens_elsewhere(const struct sock *sock)
@@ -260,7 +262,7 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	enum sock_state state = stream_settle(fd, sock);
 	if (is_datagram(sock))
 		return fail(EOPNOTSUPP);
-	if (sock->abort_once)
+	if (sock->report.aborted)
 		return fail(EINVAL); /* a failed connect() that connect() hasn't told yet */
 	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
 		return -1;
@@ -278,16 +280,25 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	if (libc.listen(fd, BACKLOG) < 0)
 		return -1;
 	set_state(sock, STATE_LISTENING);
-	sock->shut_listen = false;
+	sock->shut.listener = false;
 	return 0;
 }
 
-static bool allowed(const struct rule *rule, uint32_t cid)
+static bool allows(const struct rule *rule, uint32_t cid)
 {
 	for (uint32_t i = 0; i < rule->allow_count; i++)
 		if (rule->allow[i] == cid)
 			return true;
 	return rule->allow_count == 0;
+}
+
+/* This machine's own CID in allow= is this machine. */
+static bool allowed(const struct rule *rule, uint32_t cid)
+{
+	if (allows(rule, cid))
+		return true;
+	uint32_t own = cid == CID_LOCAL ? transport_own_cid() : CID_ANY;
+	return own != CID_ANY && allows(rule, own);
 }
 
 /* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
@@ -299,7 +310,7 @@ static int family_of_peer(const struct sock *listener, const struct endpoint *pe
 	*shown_in = listener->family;
 	if (listener->family == AF_INET)
 		return AF_INET;
-	if (address_is_ipv4(&listener->name) || (!only_six && ports_of_ipv4(peer->port)))
+	if (address_is_ipv4(&listener->claim.name) || (!only_six && ports_of_ipv4(peer->port)))
 		*shown_in = AF_INET;
 	if (!only_six || !listener->shares || !ports_of_ipv4(peer->port))
 		return AF_INET6;
@@ -310,16 +321,16 @@ static int family_of_peer(const struct sock *listener, const struct endpoint *pe
 static void inherit(int fd, const struct sock *listener, int family, const struct endpoint *peer,
 	const struct address *shown)
 {
-	struct sock *sock = fd_open(fd, family);
+	struct sock *sock = fd_make(fd, family);
 	if (!sock)
 		return; /* later calls will find out what it is */
 	sock->rule = listener->rule;
 	sock->transport = listener->transport;
 	sock->peer = *peer;
 	sock->local = (struct endpoint){CID_ANY, listener->local.port};
-	sock->name = listener->name;
+	sock->claim.name = listener->claim.name;
 	if (family != listener->family)
-		sock->name = address_ipv4(INADDR_ANY, listener->name.port);
+		sock->claim.name = address_ipv4(INADDR_ANY, listener->claim.name.port);
 	sock->accepted = true;
 	sock->asked = *shown;
 	if (listener->rule && !passive())
@@ -330,6 +341,7 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 			options_apply(&sock->options, fd, listener->rule ? listener->rule->buffer : 0);
 	}
 	set_state(sock, STATE_CONNECTED);
+	fd_enter(fd, sock);
 }
 
 /* The child of a fork() in a signal handler counts from 0. */
@@ -362,7 +374,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
 	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
-		      sock->transport == &transport_vsock;
+		      sock->transport->address_size <= sizeof(struct sockaddr_in);
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
 	if (address && !length)
@@ -371,6 +383,7 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	if (accepted < 0)
 		return accepted;
 	sock->transport->endpoint(from, *size, peer);
+	peer->cid = transport_peer_cid(sock->transport, peer->cid);
 	if (from == address || !address || (int)*length < 0)
 		return accepted;
 	bool whole = *length >= sizeof(struct sockaddr_in);
@@ -383,14 +396,14 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags)
 {
 	socklen_t room = length ? *length : 0;
-	while (!sock->shut_listen) {
+	while (!sock->shut.listener) {
 		struct endpoint peer = {CID_ANY, PORT_ANY};
 		atomic_fetch_add(&sock->accepting, 1);
 		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
 		count_down(sock);
 		if (accepted < 0)
 			return -1;
-		if (sock->shut_listen) {
+		if (sock->shut.listener) {
 			libc.close(accepted);
 			break;
 		}
@@ -426,7 +439,7 @@ static void knock(const struct sock *sock)
 	if (hand.fd < 0)
 		return;
 	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	if (sock->transport->connect(hand.fd, &door, 0) < 0)
+	if (sock->transport->connect(hand.fd, &door, 0) < 0 && errno == EINPROGRESS)
 		libc.poll(&hand, 1, PATIENCE_MS);
 	libc.close(hand.fd);
 }
@@ -441,10 +454,10 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (how == SHUT_WR)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
-	sock->shut_listen = true;
-	int old = was.transport->family == AF_UNIX ? libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL) : -1;
+	sock->shut.listener = true;
+	int old = was.transport->shutdown_wakes_accept ? fd_dup(fd, sock) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
-	sock->shut_listen = done;
+	sock->shut.listener = done;
 	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
 		if (done)
 			libc.shutdown(old, SHUT_RDWR);
@@ -453,7 +466,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
-		if (was.transport->family == AF_VSOCK)
+		if (!was.transport->shutdown_wakes_accept)
 			knock(&was);
 		sched_yield();
 	}
@@ -464,7 +477,7 @@ bool stream_closed_both_ways(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	KEEP_ERRNO;
-	return sock->shut_write && !sock->shut_read && libc.poll(&peer, 1, 0) > 0 &&
+	return sock->shut.write && !sock->shut.read && libc.poll(&peer, 1, 0) > 0 &&
 	       peer.revents & (POLLRDHUP | POLLHUP);
 }
 
@@ -472,7 +485,7 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	bool finished = libc.poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
-	if (sock->shut_write)
+	if (sock->shut.write)
 		return finished ? TCP_CLOSE : TCP_FIN_WAIT2;
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
@@ -485,12 +498,10 @@ static bool readable(int fd)
 
 static bool single_threaded(void)
 {
-#ifdef HAVE_SYS_SINGLE_THREADED_H
-	return __libc_single_threaded;
-#else
 	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	if (libc.single_threaded)
+		return *libc.single_threaded;
 	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
-#endif
 }
 
 /* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
@@ -519,19 +530,19 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
 		return fail(ENOTCONN);
-	sock->report_once = false;
-	if (how == SHUT_RD && !sock->shut_write && !reader_may_sleep(fd)) {
-		sock->keep_read = true;
+	sock->report.connected = false;
+	if (how == SHUT_RD && !sock->shut.write && !reader_may_sleep(fd)) {
+		sock->shut.read_kept = true;
 		return 0;
 	}
-	if (how == SHUT_WR && sock->keep_read && !readable(fd))
+	if (how == SHUT_WR && sock->shut.read_kept && !readable(fd))
 		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
 	if (how != SHUT_RD && is_nameserver(sock) && !is_datagram(sock))
 		nameserver_end(fd);
 	int result = libc.shutdown(fd, how);
 	if (result == 0) {
-		sock->shut_write |= how != SHUT_RD;
-		sock->shut_read |= how != SHUT_WR;
+		sock->shut.write |= how != SHUT_RD;
+		sock->shut.read |= how != SHUT_WR;
 	}
 	return result;
 }

@@ -11,12 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-bool nameserver_at(const struct address *address)
-{
-	const struct rule *rule = shim_rules.names_rules ? map_find(shim.map, SIDE_CONNECT, address) : NULL;
-	return rule && rule->target.kind == TARGET_NAMES;
-}
-
 void nameserver_full(void)
 {
 	static atomic_bool said;
@@ -146,7 +140,7 @@ static ssize_t send_datagram(int fd, const struct msghdr *message)
 ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	int saved = errno;
-	if (sock->shut_write) {
+	if (sock->shut.write) {
 		if (!(flags & MSG_NOSIGNAL) && !is_datagram(sock))
 			raise(SIGPIPE);
 		return fail(EPIPE);

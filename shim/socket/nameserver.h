@@ -13,9 +13,6 @@ static inline bool is_nameserver(const struct sock *sock)
 	return sock->transport == &transport_names;
 }
 
-/* Is there a name server at this address? */
-bool nameserver_at(const struct address *address);
-
 /* dns_answer() by the map of this process. errno is untouched. */
 size_t nameserver_answer(const uint8_t *query, size_t size, uint8_t answer[DNS_ANSWER]);
 

@@ -25,7 +25,8 @@ static ssize_t discard(int fd, size_t size, int flags)
 /* AF_VSOCK can wait for no more than its buffer holds: ENOMEM. */
 static ssize_t wait_for_all(int fd, const struct sock *sock, char *data, size_t size, int flags)
 {
-	size_t have = 0, most = (sock->rule ? sock->rule->buffer : BUFFER_DEFAULT) / 2;
+	const struct rule *rule = sock->rule; /* another thread may be closing it */
+	size_t have = 0, most = (rule ? rule->buffer : BUFFER_DEFAULT) / 2;
 	do {
 		size_t part = size - have < most ? size - have : most;
 		ssize_t got = libc.recv(fd, data + have, part, flags);
@@ -63,14 +64,15 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 	if (!(flags & STREAM_ODD_FLAGS) || !message->msg_iovlen) {
 		struct msghdr bare = *message;
 		bare.msg_name = NULL;
-		bool unix_socket = sock->transport->family == AF_UNIX;
-		if (unix_socket) { /* a peer could put fds into this process: they end with the message */
+		const struct transport *transport = sock->transport; /* another thread may be closing it */
+		bool passes_fds = transport && transport->passes_fds;
+		if (passes_fds) { /* they end with the message */
 			bare.msg_control = NULL;
 			bare.msg_controllen = 0;
 		}
 		ssize_t got = libc.recvmsg(fd, &bare, flags);
 		message->msg_controllen = bare.msg_controllen;
-		message->msg_flags = unix_socket ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
+		message->msg_flags = passes_fds ? bare.msg_flags & ~MSG_CTRUNC : bare.msg_flags;
 		return got;
 	}
 	message->msg_controllen = 0;

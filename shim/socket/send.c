@@ -24,20 +24,21 @@ static bool peer_closed(int fd)
 static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 {
 	const struct transport *transport = sock->transport;
-	if (sock->refused)
-		return fail(stream_take_error(fd, sock));
+	int error = sock->report.error ? stream_take_error(fd, sock) : 0;
+	if (error)
+		return fail(error);
 	int domain = 0;
 	socklen_t length = sizeof domain;
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || !transport ||
 		domain != transport->family)
 		return fail(EPIPE); /* closed behind our back: this is another socket */
-	if (sock->shut_write || sock->told_closed || !peer_closed(fd) ||
+	if (sock->shut.write || sock->report.broken || !peer_closed(fd) ||
 		stream_settle(fd, sock) != STATE_CONNECTED) {
 		if (!(flags & MSG_NOSIGNAL))
 			raise(SIGPIPE);
 		return fail(EPIPE);
 	}
-	sock->told_closed = true;
+	sock->report.broken = true;
 	return (ssize_t)size;
 }
 

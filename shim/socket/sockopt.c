@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Socket options and ioctls of a mapped socket. What is set is remembered; what TCP would answer, TCP is
  * asked (options.h); what depends on the connection is told from what is known of it. */
+#include "stream_end.h"
 #include "stream_internal.h"
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
@@ -89,7 +91,7 @@ static int socket_error(int fd, struct sock *sock, void *value, socklen_t *lengt
 	bool connecting = state_of(sock) == STATE_CONNECTING;
 	int error = stream_take_error(fd, sock);
 	if (connecting && error)
-		sock->abort_once = true;
+		sock->report.aborted = true;
 	return give_int(error, value, length);
 }
 
@@ -138,7 +140,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 {
 	enum sock_state state = stream_settle(fd, sock);
 	bool connected = state == STATE_CONNECTED;
-	if (state == STATE_IP && !(sock->refused && level == SOL_SOCKET && name == SO_ERROR))
+	if (state == STATE_IP && !(sock->report.error && level == SOL_SOCKET && name == SO_ERROR))
 		return libc.getsockopt(fd, level, name, value, length);
 	/* What is answered here goes through the kernel first, which looks at the pointers. */
 	if (answered_here(level, name) &&
@@ -153,7 +155,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	if (level == SOL_SOCKET && name == SO_PROTOCOL)
 		return give_int(is_datagram(sock) ? IPPROTO_UDP : IPPROTO_TCP, value, length);
 	if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
-		return give_int(state == STATE_LISTENING && !sock->shut_listen, value, length);
+		return give_int(state == STATE_LISTENING && !sock->shut.listener, value, length);
 	if (level == SOL_SOCKET && name == SO_PEERNAME) {
 		if (!connected)
 			return fail(ENOTCONN);
@@ -180,6 +182,17 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	return options_get(&sock->options, sock->family, level, name, value, length);
 }
 
+/* Where nothing can be peeked at: as much as the buffer holds, if there is anything. A program that is told
+ * too much reads until there is no more. */
+static int most_unread(int fd, const struct sock *sock)
+{
+	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	uint32_t most = sock->rule ? sock->rule->buffer : BUFFER_DEFAULT;
+	if (libc.poll(&queue, 1, 0) <= 0 || !(queue.revents & POLLIN))
+		return 0;
+	return most < INT32_MAX ? (int)most : INT32_MAX;
+}
+
 /* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't
  * know it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
 static int unread(int fd, struct sock *sock, int *count)
@@ -195,7 +208,10 @@ static int unread(int fd, struct sock *sock, int *count)
 		pages[i] = (struct iovec){scratch, sizeof scratch};
 	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
 	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
-	*count = got > 0 ? (int)got : 0;
+	if (got < 0 && atomic_load(&stream_cannot_peek))
+		*count = most_unread(fd, sock);
+	else
+		*count = got > 0 ? (int)got : 0;
 	return 0;
 }
 

@@ -15,13 +15,14 @@ static void forget_threads(int fd, void *context)
 {
 	(void)context;
 	struct sock *sock = fd_sock(fd);
-	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting))
+	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting && !sock->pins))
 		return; /* not written to: the page is shared with the parent */
 	if (sock->fresh >= 0)
 		close_quietly(sock->fresh);
 	sock->fresh = -1;
 	sock->attempting = false;
 	sock->accepting = 0;
+	sock->pins = 0;
 }
 
 static void in_child(void)
@@ -39,11 +40,10 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
 	KEEP_ERRNO;
-	if (state_of(sock) == STATE_CONNECTING && !sock->refused &&
-		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0) {
-		sock->report_once = true;
-		set_state(sock, STATE_CONNECTED);
-	}
+	if (state_of(sock) == STATE_CONNECTING && !sock->report.error &&
+		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
+		sock_change(sock, STATE_CONNECTING, STATE_CONNECTED))
+		sock->report.connected = true;
 	return state_of(sock);
 }
 
@@ -68,9 +68,7 @@ bool stream_place(const struct rule *rule, const struct address *address, uint16
 		return true;
 	}
 	char host[NAME_TEXT], path[108];
-	bool pattern;
-	if (!names_host(shim.map, address, host, &pattern))
-		address_format(address, host, sizeof host);
+	names_host_text(shim.map, address, host);
 	if (!rule_path(rule, host, port, path)) {
 		errno = ENAMETOOLONG;
 		return false;
@@ -89,28 +87,27 @@ int stream_to_ip(int fd, struct sock *sock)
 	if (fresh < 0)
 		return -1;
 	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
-		sock->refused = stream_take_error(fd, sock);
+		sock->report.error = stream_take_error(fd, sock);
 	log_debug("a mapped socket is IP's again");
-	options_replay(&sock->options, fresh);
-	bool keeps_port = sock->bound && !(sock->any_port && state_of(sock) != STATE_BOUND);
+	options_replay(&sock->options, sock->family, fresh);
+	bool keeps_port = sock->claim.bound && !(sock->claim.any_port && state_of(sock) != STATE_BOUND);
 	if (keeps_port) {
 		struct sockaddr_storage name;
-		socklen_t length = address_to_sockaddr(&sock->name, sock->family, &name);
+		socklen_t length = address_to_sockaddr(&sock->claim.name, sock->family, &name);
 		libc.bind(fresh, (struct sockaddr *)&name,
 			length); /* if IP has that address; we remember it anyhow */
 	}
 	bool attempted = state_of(sock) != STATE_BOUND && state_of(sock) != STATE_LISTENING;
-	struct address source = attempted && sock->had_address ? stream_own_address(fd, sock) : sock->name;
+	struct address source =
+		attempted && sock->claim.had_address ? stream_own_address(fd, sock) : sock->claim.name;
 	if (swap_in(fd, sock, fresh) < 0)
 		return -1;
-	memcpy(sock->name.ip, source.ip, sizeof source.ip);
-	if (sock->bound && !keeps_port) { /* it is shown until there is another */
-		sock->tried = sock->name.port;
-		sock->name.port = 0;
-		sock->bound = false;
-	}
-	sock->report_once = sock->abort_once = sock->shut_listen = sock->keep_read = sock->shut_read =
-		sock->shut_write = sock->shares = sock->accepted = false;
+	memcpy(sock->claim.name.ip, source.ip, sizeof source.ip);
+	if (sock->claim.bound && !keeps_port)
+		claim_give_up(&sock->claim);
+	report_reset(&sock->report, sock->report.error);
+	shut_reset(&sock->shut);
+	sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);
 	return 0;
 }
@@ -122,13 +119,13 @@ int stream_take_error(int fd, struct sock *sock)
 	socklen_t length = sizeof error;
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		return errno;
-	if (sock->refused)
-		error = sock->refused;
+	int kept = atomic_exchange(&sock->report.error, 0);
+	if (kept)
+		error = kept;
 	else if (error && state_of(sock) == STATE_CONNECTING)
 		error = transport ? transport->connect_error(error) : error;
-	sock->refused = 0;
-	if (error && state_of(sock) == STATE_CONNECTING)
-		set_state(sock, STATE_FAILED);
+	if (error)
+		sock_change(sock, STATE_CONNECTING, STATE_FAILED);
 	return error;
 }
 

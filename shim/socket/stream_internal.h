@@ -15,16 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-static inline enum sock_state state_of(const struct sock *sock)
-{
-	return (enum sock_state)atomic_load(&sock->state);
-}
-
-static inline void set_state(struct sock *sock, enum sock_state state)
-{
-	atomic_store(&sock->state, (uint8_t)state);
-}
-
 /* What the kernel says of a socket, at SOL_SOCKET; -1 and errno: it is none. */
 static inline int int_option(int fd, int name)
 {

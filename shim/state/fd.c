@@ -2,11 +2,13 @@
 #include "fd.h"
 
 #include "partial.h"
-#include "system/libc.h"
+#include "system/clock.h"
+#include "system/errno.h"
 #include "system/pool.h"
 
+#include <fcntl.h>
 #include <pthread.h>
-#include <string.h>
+#include <sched.h>
 #include <unistd.h>
 
 _Atomic uint32_t fd_index[FD_LIMIT]; /* zero pages until touched; 0: not tracked, else the sock's number */
@@ -93,13 +95,7 @@ struct sock *fd_make(int fd, int family)
 		return NULL;
 	}
 	struct sock *sock = at(index);
-	memset(sock, 0, sizeof *sock);
-	sock->number = index;
-	sock->family = (uint8_t)family;
-	atomic_store(&sock->fresh, -1);
-	for (int i = 0; i < REGISTRATIONS; i++)
-		sock->registrations[i].epfd = -1;
-	atomic_store(&sock->references, 1);
+	sock_reset(sock, index, family);
 	return sock;
 }
 
@@ -118,17 +114,21 @@ struct sock *fd_open(int fd, int family)
 
 struct sock *fd_open_datagram(int fd, int family)
 {
-	struct sock *sock = fd_open(fd, family);
-	if (sock)
+	struct sock *sock = fd_make(fd, family);
+	if (sock) {
 		sock->options.datagram = true;
+		fd_enter(fd, sock);
+	}
 	return sock;
 }
 
 void fd_open_foreign(int fd)
 {
-	struct sock *sock = fd_open(fd, AF_VSOCK);
-	if (sock)
-		atomic_store(&sock->state, STATE_FOREIGN);
+	struct sock *sock = fd_make(fd, AF_VSOCK);
+	if (sock) {
+		set_state(sock, STATE_FOREIGN);
+		fd_enter(fd, sock);
+	}
 }
 
 bool fd_is_foreign(int fd)
@@ -137,13 +137,69 @@ bool fd_is_foreign(int fd)
 	return sock && atomic_load(&sock->state) == STATE_FOREIGN;
 }
 
+/* Takes the number's entry out of the table, with its reference. 0: there is none. */
+static uint32_t take_out(int fd)
+{
+	return fd_tracked(fd) && !in_vfork_child ? atomic_exchange(&fd_index[fd], 0) : 0;
+}
+
 void fd_forget(int fd)
 {
-	if (!fd_tracked(fd) || in_vfork_child)
-		return;
-	uint32_t index = atomic_exchange(&fd_index[fd], 0);
+	uint32_t index = take_out(fd);
 	if (index)
 		release(index);
+}
+
+/* One side writes `pins` and then looks at the table, the other writes the table and then looks at `pins`: at
+ * least one of them sees the other. */
+bool fd_pin(int fd, struct sock *sock)
+{
+	atomic_fetch_add(&sock->pins, 1);
+	if (fd_sock(fd) == sock)
+		return true;
+	fd_unpin(sock);
+	return false;
+}
+
+void fd_unpin(struct sock *sock)
+{
+	atomic_fetch_sub(&sock->pins, 1);
+}
+
+/* No lock: a signal handler that closes what the code below it has pinned must not wait for ever. */
+static void await_unpinned(const struct sock *sock)
+{
+	enum { PATIENCE_MS = 100 };
+	if (!atomic_load(&sock->pins))
+		return;
+	KEEP_ERRNO;
+	for (int64_t began = now_ms(); atomic_load(&sock->pins) && now_ms() - began < PATIENCE_MS;)
+		sched_yield();
+}
+
+struct sock *fd_take(int fd)
+{
+	uint32_t index = take_out(fd);
+	struct sock *sock = index ? at(index) : NULL;
+	if (sock)
+		await_unpinned(sock);
+	return sock;
+}
+
+void fd_leave(int fd)
+{
+	struct sock *sock = fd_take(fd);
+	if (sock)
+		fd_release(sock);
+}
+
+int fd_dup(int fd, struct sock *sock)
+{
+	if (!fd_pin(fd, sock))
+		return fail(EBADF);
+	int number = libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL);
+	fd_unpin(sock);
+	return number;
 }
 
 int fd_highest(void)
@@ -186,4 +242,19 @@ int fd_find(bool (*matches)(const struct sock *sock, const void *context), const
 			return fd;
 	}
 	return -1;
+}
+
+struct sock *fd_find_held(
+	bool (*matches)(const struct sock *sock, const void *context), const void *context, int *fd)
+{
+	int end = fd_highest();
+	for (*fd = 0; *fd <= end; ++*fd) {
+		struct sock *sock = fd_sock(*fd);
+		if (!sock || !matches(sock, context) || !fd_hold(*fd, sock))
+			continue;
+		if (matches(sock, context)) /* it may have become another's in between */
+			return sock;
+		fd_release(sock);
+	}
+	return NULL;
 }

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -67,10 +69,10 @@ static bool read_instance(struct sock *sock, int epfd, struct suspended *suspend
 	text_add_number(&path, (uint64_t)epfd);
 	int info = open(name, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
-		return false;
+		return errno == ENOENT; /* it was closed meanwhile */
 	size_t have = 0;
 	ssize_t got;
-	while ((got = read(info, text + have, sizeof text - 1 - have)) > 0) {
+	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
 		have += (size_t)got;
 		text[have] = '\0';
 		char *line = text, *end;
@@ -187,7 +189,7 @@ void registrations_leave(int fd)
 	struct sock *sock = fd_sock(fd);
 	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
 		registrations_drop(sock, fd);
-	fd_forget(fd);
+	fd_leave(fd);
 }
 
 void registrations_leave_range(unsigned first, unsigned last)
@@ -196,3 +198,15 @@ void registrations_leave_range(unsigned first, unsigned last)
 		if (fd_tracked((int)fd))
 			registrations_leave((int)fd);
 }
+
+#ifdef SYS_close_range
+bool registrations_leave_closed(unsigned first, unsigned last, int flags)
+{
+	if (flags & CLOSE_RANGE_CLOEXEC || first > last || (int64_t)first > fd_highest())
+		return true; /* nothing of ours will be closed */
+	if (libc.syscall(SYS_close_range, UINT_MAX, UINT_MAX, flags, 0, 0, 0) < 0) /* no fd has that number */
+		return false;
+	registrations_leave_range(first, last);
+	return true;
+}
+#endif

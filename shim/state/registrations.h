@@ -30,5 +30,9 @@ void registrations_drop(struct sock *sock, int fd);
  * the numbers that are tracked. */
 void registrations_leave(int fd);
 void registrations_leave_range(unsigned first, unsigned last);
+/* The same before close_range(2) with these flags. false with errno: the kernel hasn't the call (before
+ * Linux 5.9), a filter refuses it, or the flags are wrong, so that nothing will be closed, and nothing was
+ * left. */
+bool registrations_leave_closed(unsigned first, unsigned last, int flags);
 
 #endif

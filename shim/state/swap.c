@@ -65,14 +65,15 @@ int swap_in(int fd, struct sock *sock, int fresh)
 	if (shared && fstat(fd, &dups.of_old) < 0)
 		shared = false;
 	bool done = registrations_suspend(sock, &suspended);
-	if (done && fd_sock(fd) != sock) { /* closed meanwhile, and the number may be another file's by now */
-		errno = EBADF;
-		done = false;
-	}
-	done = done && put(fresh, fd);
+	bool pinned = done && fd_pin(fd, sock);
+	if (done && !pinned)
+		errno = EBADF; /* closed meanwhile, and the number may be another file's by now */
+	done = pinned && put(fresh, fd);
 	int error = errno;
 	if (done && shared)
 		fd_each(sock, put_dup, &dups);
+	if (pinned)
+		fd_unpin(sock);
 	registrations_resume(&suspended);
 	atomic_store(&sock->fresh, -1);
 	libc.close(fresh);

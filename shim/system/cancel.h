@@ -34,9 +34,9 @@ static inline void cancel_as_before(int outer)
  * stack that is gone. So would the child of a vfork(), which is its parent's thread, if it were killed in the
  * call. */
 #ifdef __GLIBC__
-void cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held) __asm__(
-	"_pthread_cleanup_push");
-void cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute) __asm__("_pthread_cleanup_pop");
+extern void (*cleanup_push)(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held);
+extern void (*cleanup_pop)(struct _pthread_cleanup_buffer *buffer, int execute);
+void cancel_start(void); /* finds these two, once, at the start */
 #define LETTING_GO(call, let_go, held)                                                                       \
 	({                                                                                                   \
 		__typeof__(call) given;                                                                      \
@@ -50,6 +50,7 @@ void cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute) __asm__("_
 		given;                                                                                       \
 	})
 #else
+#define cancel_start() ((void)0)
 #define LETTING_GO(call, let_go, held)                                                                       \
 	({                                                                                                   \
 		__typeof__(call) given;                                                                      \

@@ -3,7 +3,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static int missing(void)
 {
@@ -11,19 +14,71 @@ static int missing(void)
 	return -1;
 }
 
+#ifdef OLDEST_GLIBC
+/* glibc before 2.34 has these two in a library of its own, which not every program has loaded, and two others
+ * of a private kind to load it by (RTLD_LOADER: its __RTLD_DLOPEN). */
+__asm__(".symver dlsym, dlsym@" OLDEST_GLIBC);
+__asm__(".symver dlopen, dlopen@" OLDEST_GLIBC);
+#pragma weak dlsym
+#pragma weak dlopen
+extern void *__libc_dlopen_mode(const char *file, int mode) __attribute__((weak));
+extern void *__libc_dlsym(void *library, const char *name) __attribute__((weak));
+enum { RTLD_LOADER = INT_MIN };
+
+/* Without them no hook could reach libc, and the program would fail at its first close(). */
+__attribute__((noreturn)) static void no_loader(void)
+{
+	static const char message[] =
+		"ip2vsock: libdl.so.2 isn't there, in which glibc before 2.34 has dlsym()\n";
+	syscall(SYS_write, STDERR_FILENO, message, sizeof message - 1);
+	syscall(SYS_exit_group, 125);
+	__builtin_unreachable();
+}
+
+void *libc_find(void *library, const char *name)
+{
+	static void *(*found)(void *, const char *);
+	if (dlsym)
+		return dlsym(library, name);
+	if (!found) {
+		void *loader =
+			__libc_dlopen_mode ? __libc_dlopen_mode("libdl.so.2", RTLD_LAZY | RTLD_LOADER) : NULL;
+		*(void **)&found = loader ? __libc_dlsym(loader, "dlsym") : NULL;
+	}
+	if (!found)
+		no_loader();
+	return found(library, name);
+}
+
+void *libc_load(const char *file, int mode)
+{
+	return dlopen ? dlopen(file, mode) : __libc_dlopen_mode(file, mode | RTLD_LOADER);
+}
+#else
+void *libc_find(void *library, const char *name)
+{
+	return dlsym(library, name);
+}
+
+void *libc_load(const char *file, int mode)
+{
+	return dlopen(file, mode);
+}
+#endif
+
 /* glibc before 2.34 has these in a library of its own, which a plugin may have brought, and as __res_query …
  */
 static void *find_in_libresolv(const char *name)
 {
 	char old[32] = "__";
 	void *library =
-		strncmp(name, "res_", 4) == 0 ? dlopen("libresolv.so.2", RTLD_LAZY | RTLD_NOLOAD) : NULL;
-	return library ? dlsym(library, strcat(old, name)) : NULL;
+		strncmp(name, "res_", 4) == 0 ? libc_load("libresolv.so.2", RTLD_LAZY | RTLD_NOLOAD) : NULL;
+	return library ? libc_find(library, strcat(old, name)) : NULL;
 }
 
-static void resolve(void *entry, const char *name)
+void libc_fill(void *entry, const char *name)
 {
-	void *found = dlsym(RTLD_NEXT, name);
+	void *found = libc_find(RTLD_NEXT, name);
 	if (!found)
 		found = find_in_libresolv(name);
 	if (!found)
@@ -34,7 +89,7 @@ static void resolve(void *entry, const char *name)
 #define HOOK(result, name, parameters, arguments)                                                            \
 	static result first_##name parameters                                                                \
 	{                                                                                                    \
-		resolve(&libc.name, #name);                                                                  \
+		libc_fill(&libc.name, #name);                                                                \
 		return libc.name arguments;                                                                  \
 	}
 #include "symbols.h"
@@ -44,12 +99,13 @@ struct libc libc = {
 #include "symbols.h"
 };
 
-#define SIGNAL_SAFE(name) resolve(&libc.name, #name)
+#define SIGNAL_SAFE(name) libc_fill(&libc.name, #name)
 void libc_start(void)
 {
 #ifdef HAVE_THREAD_POINTER
 	libc.error = (char *)&errno - (char *)__builtin_thread_pointer();
 #endif
+	libc.single_threaded = libc_find(RTLD_DEFAULT, "__libc_single_threaded");
 	SIGNAL_SAFE(socket);
 	SIGNAL_SAFE(connect);
 	SIGNAL_SAFE(bind);
@@ -61,6 +117,7 @@ void libc_start(void)
 	SIGNAL_SAFE(getsockopt);
 	SIGNAL_SAFE(setsockopt);
 	SIGNAL_SAFE(shutdown);
+	SIGNAL_SAFE(read);
 	SIGNAL_SAFE(write);
 	SIGNAL_SAFE(send);
 	SIGNAL_SAFE(sendto);

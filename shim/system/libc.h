@@ -27,6 +27,7 @@ struct __res_state;
 #define HOOK(result, name, parameters, arguments) result(*name) parameters;
 struct libc {
 	ptrdiff_t error; /* where errno is in a thread's memory, from its thread pointer; 0: not known */
+	const char *single_threaded; /* what __libc_single_threaded says (glibc 2.32); NULL: nothing does */
 #include "symbols.h"
 };
 
@@ -62,5 +63,12 @@ static inline int *libc_errno(void)
  * And where errno is: libc's thread-local memory is where every thread has it, since it was there at the
  * start. */
 void libc_start(void);
+
+/* Puts the next function of that name into an entry of the table. Not async-signal-safe. */
+void libc_fill(void *entry, const char *name);
+
+/* dlsym() and dlopen(), on glibc before 2.34 too. Not for signal handlers. */
+void *libc_find(void *library, const char *name);
+void *libc_load(const char *file, int mode);
 
 #endif

@@ -39,10 +39,11 @@ static void write_quietly(int fd, const char *line, size_t size)
 	sigset_t pipe, before;
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	sigprocmask(SIG_BLOCK, &pipe,
+		&before); /* this thread's, as pthread_sigmask() of glibc before 2.32 that isn't in libc */
 	if (write(fd, line, size) < 0 && errno == EPIPE && !sigismember(&before, SIGPIPE))
 		sigtimedwait(&pipe, NULL, &(struct timespec){0, 0});
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 void log_write(const char *first, ...)

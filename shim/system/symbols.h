@@ -22,6 +22,8 @@ HOOK(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *leng
 HOOK(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),
 	(fd, level, name, value, length))
 HOOK(int, shutdown, (int fd, int how), (fd, how))
+HOOK(ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
+HOOK(ssize_t, readv, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 HOOK(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
 HOOK(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count))
 HOOK(ssize_t, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
@@ -40,6 +42,7 @@ HOOK(int, recvmmsg,
 	(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout),
 	(fd, messages, count, flags, timeout))
 #ifdef __GLIBC__
+HOOK(ssize_t, __read_chk, (int fd, void *data, size_t size, size_t room), (fd, data, size, room))
 HOOK(ssize_t, __recv_chk, (int fd, void *data, size_t size, size_t room, int flags),
 	(fd, data, size, room, flags))
 HOOK(ssize_t, __recvfrom_chk,

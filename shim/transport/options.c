@@ -108,7 +108,14 @@ void options_remember(struct options *options, int level, int name, const void *
 	while (!atomic_compare_exchange_weak(&options->first, &first, number));
 }
 
-void options_learn(struct options *options, int fd)
+/* A socket may have had another family: the one that an IPv6 listener accepts (or IPV6_ADDRFORM makes) is
+ * IPv4's. */
+static bool belongs(int level, int family, bool datagram)
+{
+	return !(level == IPPROTO_IPV6 && family != AF_INET6) && !(level == IPPROTO_TCP && datagram);
+}
+
+void options_learn(struct options *options, int family, int fd)
 {
 	static const struct {
 		int level, name;
@@ -135,7 +142,8 @@ void options_learn(struct options *options, int fd)
 	for (size_t i = 0; i < sizeof common / sizeof *common; i++) {
 		uint8_t value[VALUE_LIMIT];
 		socklen_t length = sizeof value;
-		if (libc.getsockopt(fd, common[i].level, common[i].name, value, &length) == 0)
+		if (belongs(common[i].level, family, options->datagram) &&
+			libc.getsockopt(fd, common[i].level, common[i].name, value, &length) == 0)
 			options_remember(options, common[i].level, common[i].name, value, length);
 	}
 }
@@ -223,15 +231,22 @@ int options_time(const struct options *options, int name)
 	return (int)(whole[0] * 1000 + (whole[1] + 999) / 1000);
 }
 
-static void replay(const struct option *option, void *fd)
+struct tcp_socket {
+	int fd, family;
+	bool datagram;
+};
+
+static void replay(const struct option *option, void *context)
 {
+	const struct tcp_socket *to = context;
 	struct value value = value_of(option);
-	libc.setsockopt(*(int *)fd, option->level, option->name, value.bytes, value.length);
+	if (belongs(option->level, to->family, to->datagram))
+		libc.setsockopt(to->fd, option->level, option->name, value.bytes, value.length);
 }
 
-void options_replay(const struct options *options, int fd)
+void options_replay(const struct options *options, int family, int fd)
 {
-	in_order(options, replay, &fd);
+	in_order(options, replay, &(struct tcp_socket){fd, family, options->datagram});
 }
 
 bool options_universal(int level, int name)
@@ -319,7 +334,7 @@ int options_scratch(const struct options *options, int family)
 {
 	int fd = libc.socket(family, (options->datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd >= 0)
-		options_replay(options, fd);
+		options_replay(options, family, fd);
 	return fd;
 }
 

@@ -19,9 +19,10 @@ struct options {
 };
 
 void options_remember(struct options *options, int level, int name, const void *value, socklen_t length);
-/* Remembers what a TCP socket has that was opened elsewhere, as far as servers and clients commonly set it.
- */
-void options_learn(struct options *options, int fd);
+/* Remembers what a socket of that family has that was opened elsewhere, as far as servers and clients
+ * commonly set it. It is asked nothing that isn't its family's: a kernel with CONFIG_BPFILTER (4.18 to 6.7)
+ * takes IPV6_TCLASS on an IPv4 socket for one of its own and runs modprobe, for 245 ms. */
+void options_learn(struct options *options, int family, int fd);
 void options_forget(struct options *options);
 /* All that an accepted connection inherits from its listener. */
 void options_copy(struct options *to, const struct options *from);
@@ -31,8 +32,8 @@ int options_int(const struct options *options, int level, int name, int otherwis
 /* SO_RCVTIMEO or SO_SNDTIMEO in milliseconds, 0: none. */
 int options_time(const struct options *options, int name);
 
-/* Sets all of them on a TCP socket. */
-void options_replay(const struct options *options, int fd);
+/* Sets all of them that a socket of that family has on one. */
+void options_replay(const struct options *options, int family, int fd);
 /* Sets those that act on a carrier too: the universal ones and SO_RCVLOWAT (at most `buffer`). errno is
  * untouched. */
 void options_apply(const struct options *options, int fd, uint32_t buffer);

@@ -6,11 +6,11 @@
 
 static const struct transport *cid_transport = &transport_vsock;
 
-bool transport_unix_used;
+bool transport_hangs_up_early;
 
 void transport_start(const struct settings *settings)
 {
-	transport_unix_used = settings->emulated || map_summary(settings->map)->unix_rules;
+	transport_hangs_up_early = settings->emulated || map_summary(settings->map)->unix_rules;
 	if (!settings->emulated)
 		return;
 	transport_unix_start(settings);
@@ -32,6 +32,11 @@ const struct transport *transport_of(const struct rule *rule)
 uint32_t transport_own_cid(void)
 {
 	return cid_transport->own_cid(CID_ANY);
+}
+
+uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown)
+{
+	return transport->is_local && transport->is_local(shown) ? CID_LOCAL : shown;
 }
 
 const struct transport *transport_of_fd(int fd)

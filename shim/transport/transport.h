@@ -20,6 +20,10 @@ struct place {
 struct transport {
 	const char *name;
 	int family;
+	socklen_t address_size;	    /* the most that one of its addresses takes */
+	bool hangs_up_early;	    /* POLLHUP comes as soon as the peer has closed, with data still unread */
+	bool passes_fds;	    /* a peer may put fds into this process */
+	bool shutdown_wakes_accept; /* else a connection of our own must */
 	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the
 	 * socket is bound or connected, since the peer learns it then. */
 	int (*open)(int flags, uint32_t buffer);
@@ -42,19 +46,23 @@ struct transport {
 	/* The endpoint that a sockaddr of this carrier tells. A peer that doesn't say is local, with a
 	 * made-up port. */
 	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);
+	/* Is a peer with that CID this machine? NULL: only CID_LOCAL is. */
+	bool (*is_local)(uint32_t cid);
 	/* This end's own CID, as `peer` sees it. CID_ANY if it can't be known. */
 	uint32_t (*own_cid)(uint32_t peer_cid);
 };
 
 extern const struct transport transport_vsock, transport_unix, transport_names;
 
-extern bool transport_unix_used; /* by emulated CIDs, or a `unix:` target */
+extern bool transport_hangs_up_early; /* by emulated CIDs, or a `unix:` target */
 
 /* Chooses the transport of CIDs: settings->emulated. Not async-signal-safe; once, at start. */
 void transport_start(const struct settings *settings);
 /* The carrier of a rule whose target is a CID, unix: or names. */
 const struct transport *transport_of(const struct rule *rule);
 uint32_t transport_own_cid(void); /* as remote peers see this end; CID_ANY if it can't be known */
+/* The CID of a peer: this machine is CID_LOCAL, by whatever CID the kernel shows it. */
+uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown);
 /* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
 const struct transport *transport_of_fd(int fd);
 

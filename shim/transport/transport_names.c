@@ -72,6 +72,8 @@ static uint32_t names_own_cid(uint32_t peer_cid)
 const struct transport transport_names = {
 	.name = "names",
 	.family = AF_UNIX,
+	.address_size = sizeof(struct sockaddr_un),
+	.passes_fds = true,
 	.open = names_open,
 	.size = names_size,
 	.place = names_place,

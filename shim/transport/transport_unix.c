@@ -249,7 +249,7 @@ static bool may_bind(uint32_t port)
 	char text[12] = "1024";
 	int setting = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
 	if (setting >= 0) {
-		ssize_t got = read(setting, text, sizeof text - 1);
+		ssize_t got = libc.read(setting, text, sizeof text - 1);
 		text[got > 0 ? got : 0] = '\0';
 		libc.close(setting);
 	}
@@ -366,6 +366,10 @@ int transport_unix_refused(int flags)
 const struct transport transport_unix = {
 	.name = "unix",
 	.family = AF_UNIX,
+	.address_size = sizeof(struct sockaddr_un),
+	.hangs_up_early = true,
+	.passes_fds = true,
+	.shutdown_wakes_accept = true,
 	.open = unix_open,
 	.size = unix_size,
 	.place = unix_place,

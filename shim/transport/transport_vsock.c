@@ -4,10 +4,12 @@
 
 #include "system/errno.h"
 #include "system/log.h"
+#include "vsock_local.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
@@ -94,13 +96,34 @@ static int vsock_connect_error(int error)
 	}
 }
 
+/* A connection to CID 1 goes where this machine is, or nowhere: where nothing loops it, it would reach
+ * whoever runs this machine. */
+static bool find_local(struct sockaddr_vm *address)
+{
+	static _Atomic bool told;
+	if (address->svm_cid != CID_LOCAL)
+		return true;
+	address->svm_cid = vsock_local_cid();
+	if (address->svm_cid != CID_ANY)
+		return true;
+	if (!atomic_exchange(&told, true))
+		log_error("CID 1 (local) isn't this machine, and a connection would leave it: it needs the "
+			  "module "
+			  "vsock_loopback (Linux 5.6 and newer), or /dev/vsock on an older kernel");
+	return false;
+}
+
 static int vsock_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
+	struct sockaddr_vm address;
+	memcpy(&address, &place->sockaddr, sizeof address);
+	if (!find_local(&address))
+		return fail(EHOSTUNREACH);
 	if (timeout_ms) {
 		struct timeval limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 		libc.setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof limit);
 	}
-	int result = libc.connect(fd, (const struct sockaddr *)&place->sockaddr, place->length);
+	int result = libc.connect(fd, (const struct sockaddr *)&address, sizeof address);
 	if (result < 0)
 		errno = vsock_connect_error(errno);
 	return result;
@@ -130,6 +153,7 @@ static uint32_t vsock_own_cid(uint32_t peer_cid)
 const struct transport transport_vsock = {
 	.name = "vsock",
 	.family = AF_VSOCK,
+	.address_size = sizeof(struct sockaddr_vm),
 	.open = vsock_open,
 	.size = vsock_size,
 	.place = vsock_place,
@@ -139,5 +163,6 @@ const struct transport transport_vsock = {
 	.connect = vsock_connect,
 	.connect_error = vsock_connect_error,
 	.endpoint = vsock_endpoint,
+	.is_local = vsock_is_local,
 	.own_cid = vsock_own_cid,
 };

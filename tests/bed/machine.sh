@@ -21,6 +21,12 @@ choose_kernel() {
 	chmod +x "$state/modprobe"
 }
 
+# use_image FILE: the same for a kernel that somebody brings: all that the bed needs is part of it (docs/kernels.md).
+use_image() {
+	[ -r "$1" ] || fail "$1: a kernel's image (bzImage) is expected there"
+	kernel_image=$(realpath "$1") kernel_modules=''
+}
+
 # initramfs NAME COMMAND MODULE...: $state/NAME.initramfs, which loads the modules, takes this machine's file system for its
 # root, with $state where it lies here, and becomes COMMAND. Modules that the kernel asks for itself come from there too.
 initramfs() {
@@ -28,7 +34,7 @@ initramfs() {
 	shift 2
 	mkdir -p "$root"/{bin,proc,dev,mnt,modules}
 	cp "$(command -v busybox)" "$root/bin/busybox"
-	mapfile -t files < <(for module in virtio_pci 9p 9pnet_virtio "$@"; do
+	[ -z "$kernel_modules" ] || mapfile -t files < <(for module in virtio_pci 9p 9pnet_virtio "$@"; do
 		modprobe --dirname "$kernel_modules" --set-version "${kernel_image##*/vmlinuz-}" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 	done | awk '!seen[$0]++')
 	{
@@ -61,11 +67,14 @@ END
 }
 
 # machine NAME: QEMU's arguments, one a line, for a machine with that initramfs that shares / and $state with this one.
+# One that is brought may be so old that QEMU's emulation of XSAVE is too new for it, and without entropy getrandom() would wait.
 machine() {
+	local more=''
+	[ "$kernel_modules" ] || { more=' noxsave' && printf '%s\n' -device virtio-rng-pci; }
 	printf '%s\n' -nodefaults -display none -serial stdio -no-reboot -kernel "$kernel_image" -initrd "$state/$1.initramfs" \
 		-virtfs "local,path=/,mount_tag=root,security_model=none,multidevs=remap" \
 		-virtfs "local,path=$state,mount_tag=state,security_model=none,multidevs=remap" \
-		-append 'console=ttyS0 panic=-1 quiet'
+		-append "console=ttyS0 panic=-1 quiet$more"
 }
 
 # accelerator: KVM where this machine's processor has it, else software, with a thread for each CPU.

@@ -6,7 +6,7 @@
  *  - there is none to an answer, and none to less than a header;
  *  - the same bytes as a name make a query that isn't malformed, or none.
  */
-// sources: shim/core/*.c
+// sources: shim/core/dns.c shim/core/endpoint.c shim/core/map*.c shim/core/names.c shim/core/text.c
 #include "core/dns.h"
 
 #include <assert.h>

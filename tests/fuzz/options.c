@@ -128,7 +128,7 @@ static void check_copy(const struct options *history, int family)
 	struct options copied = {.first = 0};
 	options_copy(&copied, history);
 	int fd = open_tcp(family);
-	options_replay(&copied, fd);
+	options_replay(&copied, family, fd);
 	errno = 4242;
 	options_apply(&copied, fd, 4096);
 	assert(errno == 4242);

@@ -7,7 +7,7 @@
 
 #include <linux/vm_sockets.h>
 
-#include "walk.h"
+#include "random_walk.h"
 
 enum { RECORD_SIZE = 1 << 20 };
 static int case_seconds = 10;

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# What `run` and `walk` share: where the binary and the library are, and how a command is run on a transport.
+# What `run` and `random_walk` share: where the binary and the library are, and how a command is run on a transport.
 # Sourced with $here set; uses $binary, $library (may be given) and $state, a directory of its own.
+
+# shellcheck source=../guard/guard.sh source-path=SCRIPTDIR
+. "${BASH_SOURCE%/*}/../guard/guard.sh"
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -37,7 +40,9 @@ find_library() {
 build_bare() { "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra -o "$state/bare.so" "$here/bare/bare.c"; }
 
 # Without the loopback transport AF_VSOCK reaches whoever runs this machine.
+# PARITY_OWN_CID: in a bed whose kernel loops its own CID instead, before Linux 5.6.
 needs_loopback() {
+	[ -z "${PARITY_OWN_CID:-}" ] || return 0
 	"$binary" --have-vsock-loopback || fail "this kernel has no vsock loopback: run this in the bed (tests/bed/with-vsock)"
 }
 
@@ -53,11 +58,12 @@ connect *:* = local:*
 listen *:* = any:*'
 
 # PARITY_RUNTIME: a sanitizer's, which must stand before the library.
+# PARITY_KERNEL: what answers for the kernel, behind the library.
 through() { # TRANSPORT COMMAND...
 	local transport=$1 emulated
 	shift
 	case $transport in
-	oracle) own_network "$@" ;;
+	oracle) own_network env ${PARITY_KERNEL:+LD_PRELOAD="$PARITY_KERNEL"} "$@" ;;
 	bare)
 		needs_loopback
 		own_network env LD_PRELOAD="$state/bare.so" "$@"
@@ -66,7 +72,7 @@ through() { # TRANSPORT COMMAND...
 		find_library
 		emulated=$(mktemp -d "$state/cids.XXXXXX")
 		chmod 1777 "$emulated"
-		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
+		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library${PARITY_KERNEL:+:$PARITY_KERNEL}" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
 			PARITY_MAPPED=1 "$@"
 		;;
 	vsock)

@@ -4,6 +4,8 @@
 # server's side is CID 3 and the client's CID 16, or kernel vsock in the bed, where both are CID 1.
 # shellcheck disable=SC2034 # variables for the tests
 set -euo pipefail
+# shellcheck source=../guard/guard.sh source-path=SCRIPTDIR
+. "${BASH_SOURCE%/*}/../guard/guard.sh"
 shopt -s inherit_errexit
 set -E
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C

@@ -201,23 +201,40 @@ static void large_environments_fit(void **state)
 	assert_completed(envp, expected);
 }
 
-static void as_many_settings_as_there_can_be_fit(void **state)
+static void of_a_setting_that_is_there_twice_the_first_is_kept(void **state)
 {
 	(void)state;
-	static char text[KEPT + 4][32];
-	const char *start[KEPT + 6], *expected[KEPT + 4];
-	for (int i = 0; i < KEPT + 4; i++) {
-		snprintf(text[i], sizeof text[i], "IP2VSOCK_%d=x", i);
-		start[i] = text[i];
-		if (i < KEPT)
-			expected[i] = text[i];
-	}
-	start[KEPT + 4] = "LD_PRELOAD=" OUR_PATH;
-	start[KEPT + 5] = NULL;
-	expected[KEPT] = start[KEPT + 4];
-	expected[KEPT + 1] = NULL;
+	const char *start[SETTINGS + 5],
+		*expected[] = {OUR_MAP, "IP2VSOCK_CID=4", "LD_PRELOAD=" OUR_PATH, NULL};
+	size_t count = 0;
+	start[count++] = OUR_MAP;
+	while (count < SETTINGS + 2)
+		start[count++] = "IP2VSOCK_MAP=b:2=4:2";
+	start[count++] = "IP2VSOCK_CID=4";
+	start[count++] = "LD_PRELOAD=" OUR_PATH;
+	start[count] = NULL;
 	start_with(start);
 	assert_completed(NULL, expected);
+}
+
+static void all_settings_fit(void **state)
+{
+	(void)state;
+	static const char *const all[] = {OUR_MAP, "IP2VSOCK_TRANSPORT=unix:/x", "IP2VSOCK_CID=4",
+		"IP2VSOCK_PEERS=10.0.0.0/8", "IP2VSOCK_NAMES=11.0.0.0/8", "IP2VSOCK_LOG=off",
+		"IP2VSOCK_FOLLOW=1", "LD_PRELOAD=" OUR_PATH, NULL};
+	_Static_assert(sizeof all / sizeof *all == SETTINGS + 2, "all of them");
+	start_with(all);
+	assert_completed(NULL, all);
+}
+
+static void service_links_are_not_kept(void **state)
+{
+	(void)state;
+	START("IP2VSOCK_SERVICE_HOST=10.0.0.1", "IP2VSOCK_SERVICE_PORT=80", "IP2VSOCK_PORT=tcp://10.0.0.1:80",
+		OUR_MAP, "IP2VSOCK_PORT_80_TCP_ADDR=10.0.0.1", "LD_PRELOAD=" OUR_PATH);
+	assert_completed(LIST("IP2VSOCK_PORT=tcp://10.0.0.1:80"),
+		LIST("IP2VSOCK_PORT=tcp://10.0.0.1:80", OUR_MAP, "LD_PRELOAD=" OUR_PATH));
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, forget_start)
@@ -238,7 +255,9 @@ int main(void)
 		TEST(without_settings_nothing_is_kept),
 		TEST(odd_strings_are_passed_on),
 		TEST(large_environments_fit),
-		TEST(as_many_settings_as_there_can_be_fit),
+		TEST(of_a_setting_that_is_there_twice_the_first_is_kept),
+		TEST(all_settings_fit),
+		TEST(service_links_are_not_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

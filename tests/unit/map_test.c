@@ -140,6 +140,37 @@ static void rules_know_where_they_were_written(void **state)
 	}
 }
 
+/* What the command writes above the rules of -m and -f; in a file, and in another form, it is a comment. */
+static void a_line_of_the_command_names_where_rules_were_written(void **state)
+{
+	(void)state;
+	static const struct test_file files[] = {
+		{"/etc/x.map", "#source \"other\"\nf:1=3:1\n", 0}, {NULL, NULL, 0}};
+	static const struct {
+		const char *source;
+		uint32_t line;
+	} expected[] = {{"IP2VSOCK_MAP", 2}, {"-m", 1}, {"-m", 2}, {"-m", 1}, {"/dev/fd/63, \"", 5},
+		{"/etc/x.map", 2}, {"-f", 2}, {"IP2VSOCK_MAP", 2}};
+	test_files = files;
+	const struct map *map =
+		map_of("\na:1=3:1\n"
+		       "#source \"-m\"\nb:1=3:1\nc:1=3:1\n"
+		       " #source \"-m\"\t\r\nd:1=3:1\n"
+		       "#source \"/dev/fd/63, \"\"\n\n#source \"\n#source\n#source -m\ne:1=3:1\n"
+		       "#source \"-f\"\n@/etc/x.map\ng:1=3:1\n"
+		       "#source \"IP2VSOCK_MAP\"\n#Source \"-m\"\nh:1=3:1, i:1=3:1");
+	for (uint32_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+		assert_string_equal(map_rule(map, i)->source, expected[i].source);
+		assert_int_equal(map_rule(map, i)->line, expected[i].line);
+		assert_int_equal(map_rule(map, i)->column, 1);
+	}
+	struct map_error error;
+	static const char bad[] = "a:1=3:1\n#source \"/dev/fd/63\"\na:x=3:1";
+	assert_null(try_map_of(bad, strlen(bad), &ranges_default, &error));
+	assert_string_equal(error.source, "/dev/fd/63");
+	assert_int_equal(error.line, 1);
+}
+
 static void options_are_kept(void **state)
 {
 	(void)state;
@@ -605,7 +636,8 @@ static void a_map_says_what_it_asks_for(void **state)
 	assert_int_equal(summary->low_port->number, 7);
 	assert_int_equal(summary->at_one_cid->number, 8);
 	summary = map_summary(map_of("listen *:8080=1:8080"));
-	assert_int_equal(summary->to_local->number, 1);
+	assert_int_equal(summary->at_local->number, 1);
+	assert_null(summary->to_local);
 	assert_null(summary->low_port);
 }
 

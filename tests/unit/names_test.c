@@ -116,27 +116,6 @@ static void a_name_server_may_have_a_name(void **state)
 	assert_false(taken(map, "other", 53));
 }
 
-static const struct rule *listener(const struct map *map, const char *ip, uint16_t port)
-{
-	struct address address = address_of(ip);
-	address.port = port;
-	return names_listener(map, &address);
-}
-
-static void a_name_that_only_a_listen_rule_has_leads_to_that_listener(void **state)
-{
-	(void)state;
-	const struct map *map =
-		map_of("listen app:8080=any:1,listen *.b:80=refuse,listen *:*=any:*,c:443=3:1");
-	assert_ptr_equal(listener(map, "198.18.0.1", 8080), map_rule(map, 0));
-	assert_ptr_equal(listener(map, "fd76:736f:636b:1::1", 8080), map_rule(map, 0));
-	assert_null(listener(map, "198.18.0.1", 80)); /* * names nobody */
-	assert_null(listener(map, "198.18.0.2", 80));
-	assert_null(listener(map, "198.18.0.3", 8080));
-	assert_null(listener(map, "100.64.0.3", 8080));
-	assert_null(listener(map, "127.0.0.1", 8080));
-}
-
 static void numeric_hosts_that_a_connect_rule_matches(void **state)
 {
 	(void)state;
@@ -398,7 +377,6 @@ int main(void)
 		TEST(an_address_is_the_place_of_a_pattern_in_the_map),
 		TEST(the_service_asked_decides),
 		TEST(a_name_server_may_have_a_name),
-		TEST(a_name_that_only_a_listen_rule_has_leads_to_that_listener),
 		TEST(numeric_hosts_that_a_connect_rule_matches),
 		TEST(any_port_means_one_that_a_rule_really_wins),
 		TEST(what_is_no_name_is_not_taken),

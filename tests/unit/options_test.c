@@ -78,12 +78,12 @@ static void options_are_replayed_in_the_order_of_their_setting(void **state)
 	int fd = tcp(AF_INET);
 	remember(SOL_SOCKET, SO_PRIORITY, 5);
 	remember(IPPROTO_IP, IP_TOS, IPTOS_LOWDELAY);
-	options_replay(&history, fd);
+	options_replay(&history, AF_INET, fd);
 	assert_int_not_equal(int_of(fd, SOL_SOCKET, SO_PRIORITY), 5);
 	libc.close(fd);
 	fd = tcp(AF_INET);
 	remember(SOL_SOCKET, SO_PRIORITY, 5); /* moves to the end */
-	options_replay(&history, fd);
+	options_replay(&history, AF_INET, fd);
 	assert_int_equal(int_of(fd, SOL_SOCKET, SO_PRIORITY), 5);
 	libc.close(fd);
 }
@@ -101,7 +101,7 @@ static void a_copy_is_its_own_and_has_all_but_the_priority(void **state)
 	remember(IPPROTO_TCP, TCP_NODELAY, 0);
 	assert_int_equal(options_int(&copy, IPPROTO_TCP, TCP_NODELAY, 7), 1);
 	assert_int_equal(options_int(&copy, SOL_SOCKET, SO_KEEPALIVE, 7), 1);
-	options_replay(&copy, fd);
+	options_replay(&copy, AF_INET, fd);
 	assert_int_equal(int_of(fd, SOL_SOCKET, SO_PRIORITY), 0);
 	assert_int_equal(int_of(fd, IPPROTO_IP, IP_TOS), IPTOS_LOWDELAY);
 	libc.close(fd);
@@ -140,8 +140,8 @@ static void what_an_inherited_socket_has_is_learnt(void **state)
 	assert_int_equal(libc.setsockopt(from, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle), 0);
 	assert_int_equal(libc.setsockopt(from, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one), 0);
 	assert_int_equal(libc.setsockopt(from, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
-	options_learn(&history, from);
-	options_replay(&history, to);
+	options_learn(&history, AF_INET6, from);
+	options_replay(&history, AF_INET6, to);
 	assert_int_equal(int_of(to, IPPROTO_TCP, TCP_NODELAY), 1);
 	assert_int_equal(int_of(to, IPPROTO_TCP, TCP_KEEPIDLE), 77);
 	assert_int_equal(int_of(to, IPPROTO_IPV6, IPV6_V6ONLY), 1);
@@ -149,6 +149,62 @@ static void what_an_inherited_socket_has_is_learnt(void **state)
 	assert_memory_equal(&found, &linger, sizeof found);
 	libc.close(from);
 	libc.close(to);
+}
+
+static int asked[256]; /* calls on options, by level */
+static struct libc kernels;
+
+static int counting_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	asked[level]++;
+	return kernels.getsockopt(fd, level, name, value, length);
+}
+
+static int counting_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	asked[level]++;
+	return kernels.setsockopt(fd, level, name, value, length);
+}
+
+static int count_calls(void **state)
+{
+	memset(asked, 0, sizeof asked);
+	kernels = libc;
+	libc.getsockopt = counting_getsockopt;
+	libc.setsockopt = counting_setsockopt;
+	return forget_history(state);
+}
+
+static int count_no_more(void **state)
+{
+	libc.getsockopt = kernels.getsockopt;
+	libc.setsockopt = kernels.setsockopt;
+	history.datagram = false;
+	return forget_history(state);
+}
+
+static void a_socket_is_asked_no_option_of_another_family(void **state)
+{
+	(void)state;
+	int four = tcp(AF_INET), six = tcp(AF_INET6), datagram = libc.socket(AF_INET, SOCK_DGRAM, 0);
+	options_learn(&history, AF_INET, four);
+	assert_int_equal(asked[IPPROTO_IPV6], 0);
+	assert_true(asked[SOL_SOCKET] > 5 && asked[IPPROTO_TCP] > 5 && asked[IPPROTO_IP] > 0);
+	options_learn(&history, AF_INET6, six);
+	assert_true(asked[IPPROTO_IPV6] > 1);
+	memset(asked, 0, sizeof asked);
+	options_replay(&history, AF_INET, four); /* which an IPv6 listener has accepted */
+	libc.close(options_scratch(&history, AF_INET));
+	assert_int_equal(asked[IPPROTO_IPV6], 0);
+	assert_true(asked[IPPROTO_TCP] > 5);
+	memset(asked, 0, sizeof asked);
+	history.datagram = true;
+	options_learn(&history, AF_INET, datagram);
+	libc.close(options_scratch(&history, AF_INET));
+	assert_int_equal(asked[IPPROTO_IPV6] + asked[IPPROTO_TCP], 0);
+	libc.close(four);
+	libc.close(six);
+	libc.close(datagram);
 }
 
 static void what_acts_on_a_carrier_is_applied_to_it(void **state)
@@ -427,6 +483,8 @@ int main(void)
 		TEST(a_copy_is_its_own_and_has_all_but_the_priority),
 		TEST(times_are_milliseconds),
 		TEST(what_an_inherited_socket_has_is_learnt),
+		cmocka_unit_test_setup_teardown(
+			a_socket_is_asked_no_option_of_another_family, count_calls, count_no_more),
 		TEST(what_acts_on_a_carrier_is_applied_to_it),
 		TEST(each_option_of_ipv4_is_set_and_read_as_on_tcp),
 		TEST(each_option_of_ipv6_is_set_and_read_as_on_tcp),

@@ -214,6 +214,84 @@ static void mistakes_are_told(void **state)
 		assert_mistake(cases[i].first, cases[i].second, cases[i].message);
 }
 
+/* What Kubernetes 1.34 puts into a pod's environment for services with these names, and what only looks like
+ * it. */
+static void service_links_are_ignored(void **state)
+{
+	(void)state;
+	static const char *const links[] = {
+		"IP2VSOCK_SERVICE_HOST=10.96.0.1",
+		"IP2VSOCK_SERVICE_HOST=fd00:10:96::a",
+		"IP2VSOCK_SERVICE_PORT=8080",
+		"IP2VSOCK_SERVICE_PORT_HTTP=8080",
+		"IP2VSOCK_SERVICE_PORT_GRPC_WEB=65535",
+		"IP2VSOCK_PORT=tcp://10.96.0.1:8080",
+		"IP2VSOCK_PORT=udp://[fd00:10:96::a]:53",
+		"IP2VSOCK_PORT_8080_TCP=tcp://10.96.0.1:8080",
+		"IP2VSOCK_PORT_8080_TCP_PROTO=tcp",
+		"IP2VSOCK_PORT_8080_TCP_PORT=8080",
+		"IP2VSOCK_PORT_8080_TCP_ADDR=10.96.0.1",
+		"IP2VSOCK_PORT_53_UDP=udp://10.96.0.1:53",
+		"IP2VSOCK_PORT_53_UDP_PROTO=udp",
+		"IP2VSOCK_PORT_53_UDP_PORT=53",
+		"IP2VSOCK_PORT_53_UDP_ADDR=fd00:10:96::a",
+		"IP2VSOCK_PORT_3868_SCTP=sctp://[fd00:10:96::a]:3868",
+		"IP2VSOCK_PORT_3868_SCTP_PROTO=sctp",
+		"IP2VSOCK_PORT_3868_SCTP_PORT=3868",
+		"IP2VSOCK_PORT_3868_SCTP_ADDR=10.96.0.1",
+		/* ip2vsock-xyz, ip2vsock-map, ip2vsock-port-80-tcp */
+		"IP2VSOCK_XYZ_SERVICE_HOST=10.96.0.1",
+		"IP2VSOCK_XYZ_SERVICE_PORT=80",
+		"IP2VSOCK_XYZ_SERVICE_PORT_HTTP=80",
+		"IP2VSOCK_XYZ_PORT=tcp://10.96.0.1:80",
+		"IP2VSOCK_XYZ_PORT_80_TCP=tcp://10.96.0.1:80",
+		"IP2VSOCK_MAP_SERVICE_HOST=10.96.0.1",
+		"IP2VSOCK_MAP_PORT_80_TCP_PROTO=tcp",
+		"IP2VSOCK_PORT_80_TCP_PORT_80_TCP_ADDR=10.96.0.1",
+	};
+	static const char *const others[] = {
+		"IP2VSOCK_SERVICE_HOST=",
+		"IP2VSOCK_SERVICE_HOST=enclave",
+		"IP2VSOCK_SERVICE_HOST=10.96.0.0/16",
+		"IP2VSOCK_SERVICE_HOST=10.96.0.1 ",
+		"IP2VSOCK_SERVICE_PORT=0",
+		"IP2VSOCK_SERVICE_PORT=http",
+		"IP2VSOCK_SERVICE_PORT=65536",
+		"IP2VSOCK_SERVICE_PORT_=80",
+		"IP2VSOCK_SERVICE_PORT_http=80",
+		"IP2VSOCK_SERVICE_NAME=x",
+		"IP2VSOCK_SERVICE=10.96.0.1",
+		"IP2VSOCK_PORT=8080",
+		"IP2VSOCK_PORT=tcp://10.96.0.1",
+		"IP2VSOCK_PORT=tcp://10.96.0.1:",
+		"IP2VSOCK_PORT=tcp://enclave:80",
+		"IP2VSOCK_PORT=tcp://[10.96.0.1:80",
+		"IP2VSOCK_PORT=tcp://fd00::1:80",
+		"IP2VSOCK_PORT=tcp://10.96.0.1:80/",
+		"IP2VSOCK_PORT=vsock://10.96.0.1:80",
+		"IP2VSOCK_PORT=TCP://10.96.0.1:80",
+		"IP2VSOCK_PORT_80=tcp://10.96.0.1:80",
+		"IP2VSOCK_PORT_80_tcp=tcp://10.96.0.1:80",
+		"IP2VSOCK_PORT_80_VSOCK=vsock://10.96.0.1:80",
+		"IP2VSOCK_PORT_80_TCP_HOST=10.96.0.1",
+		"IP2VSOCK_PORT_80_TCP_PROTO=TCP",
+		"IP2VSOCK_PORT_HTTP_TCP=tcp://10.96.0.1:80",
+		"IP2VSOCK_PORT_65536_TCP=tcp://10.96.0.1:80",
+		"IP2VSOCK_xyz_SERVICE_HOST=10.96.0.1",
+		"IP2VSOCK_MAP_=a:80=3:80",
+	};
+	struct settings settings;
+	for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+		settings = good_settings(links[i], "IP2VSOCK_MAP=a:80=3:80", links[i]);
+		assert_int_equal(map_count(settings.map), 1);
+	}
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		if (read_settings(&settings, others[i], NULL, NULL))
+			fail_msg("%s was taken for a service link", others[i]);
+		assert_non_null(strstr(message, " is no setting\nhint: the settings are IP2VSOCK_MAP, "));
+	}
+}
+
 static void the_emulated_directory_fits_a_socket_address(void **state)
 {
 	(void)state;
@@ -349,6 +427,7 @@ int main(void)
 		cmocka_unit_test(all_of_it_outlives_the_environment),
 		cmocka_unit_test(settings_are_read),
 		cmocka_unit_test(mistakes_are_told),
+		cmocka_unit_test(service_links_are_ignored),
 		cmocka_unit_test(the_emulated_directory_fits_a_socket_address),
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
@@ -18,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* ---- faults ---- */
 
@@ -927,6 +929,125 @@ static void a_number_that_is_taken_meanwhile_ends_the_wait(void **state)
 	assert_serves(program.other, SERVER_PORT);
 }
 
+/* ---- races, each in the order that does the harm ---- */
+
+static int getsockopt_of_a_thread_that_was_first(int fd, int level, int name, void *value, socklen_t *length)
+{
+	int error = 0;
+	socklen_t size = sizeof error;
+	libc.getsockopt = real.getsockopt;
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+	assert_int_equal(error, ECONNREFUSED);
+	return real.getsockopt(fd, level, name, value, length);
+}
+
+/* send() finds that an error is to be reported, and another thread takes it. */
+static void an_error_that_another_thread_has_taken_is_not_reported_as_0(void **state)
+{
+	(void)state;
+	prepare_socket();
+	assert_int_equal(fcntl(program.fd, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+	assert_int_equal(connect_to(program.fd, SERVER_PORT), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	libc.getsockopt = getsockopt_of_a_thread_that_was_first;
+	errno = 0;
+	assert_int_equal(send(program.fd, "x", 1, MSG_NOSIGNAL), -1);
+	libc.getsockopt = faulty.getsockopt;
+	assert_int_equal(errno, EPIPE);
+}
+
+static pthread_t closer;
+static int file; /* what the closer has got, on whatever number */
+
+static void *close_and_open(void *unused)
+{
+	(void)unused;
+	close(program.fd);
+	file = open("/dev/null", O_RDWR);
+	return NULL;
+}
+
+/* The number has been looked at; now a thread closes it and opens a file. */
+static void another_thread_closes(void)
+{
+	assert_int_equal(pthread_create(&closer, NULL, close_and_open, NULL), 0);
+	while (fd_tracked(program.fd))
+		nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+static int dup3_that_is_late(int fd, int number, int flags)
+{
+	libc.dup3 = real.dup3;
+	another_thread_closes();
+	return real.dup3(fd, number, flags);
+}
+
+static void assert_file_is_untouched(void)
+{
+	struct stat status;
+	assert_int_equal(pthread_join(closer, NULL), 0);
+	assert_true(file >= 0);
+	assert_int_equal(fstat(file, &status), 0);
+	assert_true(S_ISCHR(status.st_mode));
+	assert_false(fd_tracked(file));
+	real.close(file);
+	program.fd = -1;
+}
+
+/* connect() puts its socket on the number: the other's close() waits for that, closes it, and no file is hit.
+ */
+static void a_file_that_another_thread_opens_is_not_replaced(void **state)
+{
+	(void)state;
+	prepare_socket();
+	libc.dup3 = dup3_that_is_late;
+	act_connect();
+	libc.dup3 = faulty.dup3;
+	assert_file_is_untouched();
+}
+
+static int fcntl_that_is_late(int fd, int command, void *argument)
+{
+	if (fd != program.fd || command != F_DUPFD_CLOEXEC)
+		return real.fcntl(fd, command, argument);
+	libc.fcntl = real.fcntl;
+	another_thread_closes();
+	return real.fcntl(fd, command, argument);
+}
+
+/* bind() shares another socket of its port, which is just closed: it gets that, or nothing, and never a file.
+ */
+static void a_file_that_another_thread_opens_is_not_shared(void **state)
+{
+	(void)state;
+	struct stat status;
+	program.fd = fresh_socket(0);
+	program.other = fresh_socket(0);
+	assert_int_equal(setsockopt(program.fd, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)), 0);
+	assert_int_equal(setsockopt(program.other, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)), 0);
+	assert_int_equal(bind_to(program.fd, SERVER_PORT), 0);
+	libc.fcntl = fcntl_that_is_late;
+	bind_to(program.other, SERVER_PORT);
+	libc.fcntl = faulty.fcntl;
+	assert_int_equal(fstat(program.other, &status), 0);
+	assert_true(S_ISSOCK(status.st_mode));
+	assert_file_is_untouched();
+}
+
+/* A record that was just recycled has no carrier yet; the data path looks at it without holding it. */
+static void a_record_without_a_carrier_is_no_fault(void **state)
+{
+	(void)state;
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	prepare_socket();
+	assert_null(fd_sock(program.fd)->transport);
+	assert_int_equal(stream_recvmsg(program.fd, fd_sock(program.fd), &message, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, ENOTCONN);
+}
+
 /* Another thread's dup2() of its TCP socket is done by the kernel before the library knows of it. */
 static int taken_at, calls_on_it, ip_connects;
 
@@ -1172,6 +1293,11 @@ int main(void)
 		cmocka_unit_test_teardown(an_inherited_listener_without_an_entry_lets_nobody_in, clean_up),
 		cmocka_unit_test_teardown(a_socket_left_to_ip_costs_nothing_and_may_come_back, clean_up),
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
+		cmocka_unit_test_teardown(
+			an_error_that_another_thread_has_taken_is_not_reported_as_0, clean_up),
+		cmocka_unit_test_teardown(a_file_that_another_thread_opens_is_not_replaced, clean_up),
+		cmocka_unit_test_teardown(a_file_that_another_thread_opens_is_not_shared, clean_up),
+		cmocka_unit_test_teardown(a_record_without_a_carrier_is_no_fault, clean_up),
 	};
 	struct CMUnitTest tests[SCENARIOS + sizeof others / sizeof *others];
 	memcpy(tests + SCENARIOS, others, sizeof others);

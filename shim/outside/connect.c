@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: MIT */
+/* connect(): an attempt is made on a fresh socket of ours, which takes the place of the program's when it has
+ * come far enough: connected, if the program waits, under way, if it doesn't. A blocking connect() that fails
+ * leaves no trace. */
+#include "serve.h"
+#include "task.h"
+
+#include "core/names.h"
+#include "transport/ports.h"
+#include "transport/transport_unix.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct attempt {
+	struct held held; /* the connect() that waits; its call.id is 0: none does */
+	struct watch watch;
+	struct timer timer;
+	struct watched *watched;
+	int number;
+	int fresh; /* -1: none */
+	int own; /* the program's own socket, which bind() has given a place and which connects from there; -1
+		  */
+	bool nonblocking; /* the program's socket */
+	const struct rule *rule;
+	const struct transport *transport;
+	struct place place;
+	struct endpoint local, peer;
+	struct address asked;
+	uint32_t scope;
+	int64_t deadline;   /* until the peer's backlog has room; 0: for ever */
+	int64_t until;	    /* that it is tried again; 0: it isn't */
+	int64_t send_limit; /* the program waits; 0: for ever */
+	int pause;
+	bool done;
+	int outcome;
+};
+
+enum { LOOK_AGAIN_MS = 100, FULL_MS = 5 };
+
+static struct attempt *attempt_of(const void *member, size_t offset)
+{
+	return (struct attempt *)((char *)(uintptr_t)member - offset);
+}
+
+static void close_fresh(struct attempt *attempt)
+{
+	watch_end(&attempt->watch);
+	if (attempt->fresh >= 0)
+		close(attempt->fresh);
+	attempt->fresh = -1;
+}
+
+/* While we wait for it, the program's own socket doesn't block. */
+static void set_blocking(int fd, bool nonblocking)
+{
+	libc.fcntl(fd, F_SETFL, (void *)(long)(O_RDWR | (nonblocking ? O_NONBLOCK : 0)));
+}
+
+static void drop(struct attempt *attempt)
+{
+	held_end(&attempt->held);
+	timer_end(&attempt->timer);
+	close_fresh(attempt);
+	if (attempt->own >= 0) {
+		set_blocking(attempt->own, attempt->nonblocking);
+		close(attempt->own);
+	}
+	attempt->watched->attempt = NULL;
+	free(attempt);
+}
+
+/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
+ */
+static int choose_port(struct attempt *attempt)
+{
+	const struct watched *watched = attempt->watched;
+	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
+	if (attempt->transport->turn)
+		ports_place(attempt->transport->turn);
+	for (int i = 0; i < PORT_TRIES; i++) {
+		uint32_t port = i == 0 && watched->bound && watched->name.port ? watched->name.port
+									       : ports_next(kind);
+		int result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
+		if (result == 0)
+			attempt->local.port = port;
+		if (result == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			break;
+	}
+	return attempt->transport->bind_client(attempt->fresh, PORT_ANY, &attempt->peer) < 0 ? EADDRNOTAVAIL
+											     : 0;
+}
+
+/* A socket of ours that may connect. 0 or an errno. */
+static int open_fresh(struct attempt *attempt)
+{
+	const struct transport *transport = attempt->transport;
+	attempt->fresh = attempt->own >= 0
+				 ? libc.fcntl(attempt->own, F_DUPFD_CLOEXEC, NULL)
+				 : transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, attempt->rule->buffer);
+	if (attempt->fresh < 0)
+		return errno;
+	if (attempt->own >= 0) {
+		set_blocking(attempt->fresh, true);
+		attempt->local = attempt->watched->local;
+		return 0;
+	}
+	options_apply(&attempt->watched->options, attempt->fresh, attempt->rule->buffer);
+	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
+	return choose_port(attempt);
+}
+
+/* 0: connected, EINPROGRESS, or how it ended; there is no socket then. */
+static int start(struct attempt *attempt)
+{
+	struct watched *watched = attempt->watched;
+	if (attempt->transport == &transport_names) {
+		attempt->fresh = nameserver_open(false, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		return attempt->fresh < 0 ? errno : 0;
+	}
+	int error = open_fresh(attempt);
+	if (!error &&
+		attempt->transport->connect(attempt->fresh, &attempt->place, attempt->rule->timeout_ms) < 0)
+		error = errno;
+	if (error && error != EINPROGRESS)
+		close_fresh(attempt);
+	if (attempt->local.port != PORT_ANY)
+		watched->tried = (uint16_t)attempt->local.port;
+	return error;
+}
+
+static void tell_log(const struct attempt *attempt, int outcome)
+{
+	report("connect", &attempt->asked, attempt->rule, &attempt->peer,
+		outcome == EINPROGRESS ? "under way"
+		: outcome	       ? log_errno(outcome)
+				       : "connected");
+}
+
+/* Puts the fresh socket in the place of the program's: from here on that is connected, or connecting. 0, or
+ * an errno. */
+static int take_place(struct subject *subject, struct attempt *attempt, int outcome, int refused)
+{
+	struct watched *watched = attempt->watched;
+	int flags = subject_flags(subject);
+	if (flags < 0)
+		return EBADF;
+	set_blocking(attempt->fresh, attempt->nonblocking);
+	struct watched before = *watched;
+	watched->rule = attempt->rule;
+	watched->transport = attempt->transport;
+	watched->local = attempt->local;
+	watched->peer = attempt->peer;
+	watched->asked = attempt->asked;
+	watched->scope = attempt->scope;
+	watched->refused = refused;
+	watched->report_once = watched->abort_once = false;
+	watched->stage = outcome ? STAGE_CONNECTING : STAGE_CONNECTED;
+	int error = attempt->own >= 0 && !refused
+			    ? 0
+			    : subject_replace(subject, attempt->fresh, flags & O_CLOEXEC);
+	if (error)
+		*watched = before;
+	return error;
+}
+
+/* A non-blocking attempt that has failed at once looks as if it had failed a moment later. */
+static int refuse_later(struct attempt *attempt, int error)
+{
+	attempt->fresh = transport_unix_refused(SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (attempt->fresh >= 0)
+		options_apply(&attempt->watched->options, attempt->fresh, attempt->rule->buffer);
+	return attempt->fresh < 0 ? error : EINPROGRESS;
+}
+
+/* As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first. */
+static void connect_nonblocking(struct subject *subject, struct attempt *attempt)
+{
+	int refused = 0, error = start(attempt);
+	tell_log(attempt, error);
+	if (error == ECONNREFUSED || error == ETIMEDOUT)
+		error = refuse_later(attempt, refused = error);
+	if (!error || error == EINPROGRESS) {
+		error = take_place(subject, attempt, EINPROGRESS, refused);
+		error = error ? error : EINPROGRESS;
+	}
+	drop(attempt);
+	if (error == ENOENT)
+		subject->call->id = 0;
+	else
+		fail(subject, error);
+}
+
+/* ---- the program waits ---- */
+
+static void proceed(struct attempt *attempt);
+
+/* The program's thread has gone: the attempt goes on, and what it comes to is for its next call on this
+ * socket. If there is none, because the socket was closed, the peer must see an end. */
+static void look_again(struct timer *timer)
+{
+	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
+	struct task_fd fd;
+	if (task_look(attempt->held.call.thread, attempt->number, &fd) || fd.inode != attempt->watched->inode)
+		drop(attempt);
+	else
+		timer_begin(timer, LOOK_AGAIN_MS, look_again);
+}
+
+static void thread_gone(struct held *held)
+{
+	struct attempt *attempt = attempt_of(held, offsetof(struct attempt, held));
+	if (attempt->fresh < 0) { /* between two attempts */
+		drop(attempt);
+		return;
+	}
+	timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
+}
+
+/* Ends a connect() that waited, or leaves its outcome to the next call. */
+static void conclude(struct attempt *attempt, int outcome)
+{
+	struct call call = attempt->held.call;
+	struct watched *watched = attempt->watched;
+	watch_end(&attempt->watch);
+	tell_log(attempt, outcome);
+	attempt->done = outcome != EINPROGRESS;
+	attempt->outcome = outcome;
+	if (!call_is_there(&call)) {
+		held_end(&attempt->held);
+		attempt->held.call.id = 0;
+		timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
+		return;
+	}
+	struct subject subject = {&call, attempt->number, -1, watched->inode, watched};
+	int error = outcome;
+	if (!outcome || outcome == EINPROGRESS) {
+		int placed = take_place(&subject, attempt, outcome, 0);
+		error = placed ? placed : outcome;
+	}
+	drop(attempt);
+	if (error != ENOENT)
+		answer(&subject, 0, error);
+}
+
+static bool nobody_there(int error)
+{
+	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
+static void try_again(struct timer *timer)
+{
+	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
+	attempt->deadline = attempt->rule->timeout_ms ? now_ms() + attempt->rule->timeout_ms : 0;
+	proceed(attempt);
+}
+
+static void room_again(struct timer *timer)
+{
+	proceed(attempt_of(timer, offsetof(struct attempt, timer)));
+}
+
+/* The program's SO_SNDTIMEO: the attempt goes on without it, in its socket's place. */
+static void send_limit_over(struct timer *timer)
+{
+	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
+	conclude(attempt, attempt->fresh < 0 ? EAGAIN : EINPROGRESS);
+}
+
+static void failed(struct attempt *attempt, int error)
+{
+	int64_t now = now_ms();
+	close_fresh(attempt);
+	/* A full backlog is where a Unix socket's connect() would have waited. */
+	bool full = error == ETIMEDOUT && attempt->transport == &transport_unix &&
+		    (!attempt->deadline || now < attempt->deadline);
+	if (attempt->send_limit && now >= attempt->send_limit) {
+		conclude(attempt, EINPROGRESS);
+	} else if (full) {
+		timer_begin(&attempt->timer, FULL_MS, room_again);
+	} else if (attempt->until && nobody_there(error) && now + attempt->pause <= attempt->until) {
+		timer_begin(&attempt->timer, attempt->pause, try_again);
+		attempt->pause = attempt->pause < 500 ? attempt->pause * 2 : 1000;
+	} else {
+		conclude(attempt, error);
+	}
+}
+
+static int take_error(const struct attempt *attempt)
+{
+	int error = int_option(attempt->fresh, SO_ERROR);
+	return error ? attempt->transport->connect_error(error) : 0;
+}
+
+static void ready(struct watch *watch, uint32_t events)
+{
+	struct attempt *attempt = attempt_of(watch, offsetof(struct attempt, watch));
+	(void)events;
+	int error = take_error(attempt);
+	watch_end(watch);
+	timer_end(&attempt->timer);
+	if (error && attempt->held.call.id)
+		failed(attempt, error);
+	else
+		conclude(attempt, error);
+}
+
+static void proceed(struct attempt *attempt)
+{
+	int error = start(attempt);
+	if (error != EINPROGRESS) {
+		if (error)
+			failed(attempt, error);
+		else
+			conclude(attempt, 0);
+		return;
+	}
+	if (!watch_begin(&attempt->watch, attempt->fresh, EPOLLOUT, ready))
+		conclude(attempt, ENOBUFS);
+	else if (attempt->send_limit)
+		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
+}
+
+static void connect_blocking(struct subject *subject, struct attempt *attempt)
+{
+	int limit = options_time(&attempt->watched->options, SO_SNDTIMEO);
+	int64_t now = now_ms();
+	attempt->send_limit = limit ? now + limit : 0;
+	attempt->until = attempt->rule->retry_ms ? now + attempt->rule->retry_ms : 0;
+	attempt->deadline = attempt->rule->timeout_ms ? now + attempt->rule->timeout_ms : 0;
+	attempt->pause = 10;
+	if (!held_begin(&attempt->held, subject->call, thread_gone)) {
+		drop(attempt);
+		fail(subject, ENOBUFS);
+		return;
+	}
+	proceed(attempt);
+}
+
+/* ---- what is there already ---- */
+
+void attempt_settle(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	struct attempt *attempt = watched ? watched->attempt : NULL;
+	if (!attempt || call_is_there(&attempt->held.call))
+		return;
+	int outcome = attempt->done ? attempt->outcome : EINPROGRESS;
+	if (attempt->fresh >= 0 && (!outcome || outcome == EINPROGRESS)) {
+		if (take_place(subject, attempt, outcome, 0))
+			return;
+		watched->report_once = !outcome;
+	} else {
+		watched->refused = outcome;
+	}
+	drop(attempt);
+}
+
+bool attempt_cancel(struct watched *watched)
+{
+	struct attempt *attempt = watched->attempt;
+	if (!attempt || attempt->done)
+		return false;
+	close_fresh(attempt);
+	timer_end(&attempt->timer);
+	conclude(attempt, ECONNRESET);
+	return true;
+}
+
+/* The same connect() again: the thread was away for a signal's handler. true: it waits again, or is answered.
+ */
+static bool resume(struct subject *subject, const struct address *asked)
+{
+	struct attempt *attempt = subject->watched->attempt;
+	if (!attempt || attempt->done || call_is_there(&attempt->held.call) ||
+		memcmp(&attempt->asked, asked, sizeof *asked) != 0)
+		return false;
+	held_end(&attempt->held);
+	timer_end(&attempt->timer);
+	if (!held_begin(&attempt->held, subject->call, thread_gone))
+		fail(subject, ENOBUFS);
+	else if (attempt->send_limit)
+		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
+	return true;
+}
+
+/* A connect() that tells how an attempt has failed leaves the socket as new, but for a port of the program's
+ * choice. */
+static void start_over(struct subject *subject, int error)
+{
+	subject->watched->stage = STAGE_FAILED;
+	subject_to_ip(subject);
+	fail(subject, error);
+}
+
+/* ---- connect() on a socket that isn't new ---- */
+
+struct again {
+	struct held held;
+	struct watch watch;
+	struct timer timer;
+	struct subject subject; /* without its call */
+};
+
+static void again_done(struct again *again, int error)
+{
+	struct subject subject = again->subject;
+	struct call call = again->held.call;
+	watch_end(&again->watch);
+	timer_end(&again->timer);
+	held_end(&again->held);
+	free(again);
+	subject.call = &call;
+	/* The table may have let it go meanwhile. */
+	subject.watched = watched_find(subject.inode);
+	if (!subject.watched || !call_is_there(&call))
+		; /* nobody waits */
+	else if (error && error != EINPROGRESS)
+		start_over(&subject, error);
+	else
+		answer(&subject, 0, error);
+	if (!error && subject.watched)
+		subject.watched->stage = STAGE_CONNECTED;
+	close(subject.fd);
+}
+
+static void again_ready(struct watch *watch, uint32_t events)
+{
+	struct again *again = (struct again *)((char *)watch - offsetof(struct again, watch));
+	(void)events;
+	again_done(again, subject_take_error(&again->subject));
+}
+
+static void again_late(struct timer *timer)
+{
+	again_done((struct again *)((char *)timer - offsetof(struct again, timer)), EINPROGRESS);
+}
+
+static void again_gone(struct held *held)
+{
+	again_done((struct again *)((char *)held - offsetof(struct again, held)), EINPROGRESS);
+}
+
+static void wait_again(struct subject *subject)
+{
+	struct again *again = calloc(1, sizeof *again);
+	int limit = options_time(&subject->watched->options, SO_SNDTIMEO);
+	if (!again || !held_begin(&again->held, subject->call, again_gone)) {
+		free(again);
+		fail(subject, ENOBUFS);
+		return;
+	}
+	again->subject = *subject;
+	subject->fd = -1;
+	if (!watch_begin(&again->watch, again->subject.fd, EPOLLOUT, again_ready))
+		again_done(again, ENOBUFS);
+	else if (limit)
+		timer_begin(&again->timer, limit, again_late);
+}
+
+/* connect() on a socket whose connection is under way. */
+static void connect_again(struct subject *subject)
+{
+	int error = subject_take_error(subject);
+	if (error) {
+		start_over(subject, error);
+	} else if (subject_settle(subject) == STAGE_CONNECTED) {
+		subject->watched->report_once = false;
+		answer(subject, 0, 0);
+	} else if (libc.fcntl(subject->fd, F_GETFL, NULL) & O_NONBLOCK) {
+		fail(subject, EALREADY);
+	} else {
+		wait_again(subject);
+	}
+}
+
+/* Did IP connect it? Asked of a socket that has been used, or was inherited. */
+static bool is_open_in_tcp(const struct subject *subject)
+{
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	socklen_t length = sizeof info.tcpi_state;
+	return subject->watched->used &&
+	       libc.getsockopt(subject->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	       info.tcpi_state != TCP_CLOSE;
+}
+
+/* ---- the system call ---- */
+
+static int wrong_address(
+	const struct watched *watched, const struct sockaddr_storage *address, socklen_t length)
+{
+	socklen_t least = watched->family == AF_INET6 ? offsetof(struct sockaddr_in6, sin6_scope_id)
+						      : sizeof(struct sockaddr_in);
+	if (length < least)
+		return EINVAL;
+	return address->ss_family == watched->family ? 0 : EAFNOSUPPORT;
+}
+
+static uint32_t scope_of(
+	const struct watched *watched, const struct sockaddr_storage *address, socklen_t length)
+{
+	return watched->family == AF_INET6 && length >= sizeof(struct sockaddr_in6)
+		       ? ((const struct sockaddr_in6 *)address)->sin6_scope_id
+		       : 0;
+}
+
+/* What the program had set before, without our seeing it. */
+static void learn(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	struct address name;
+	if (watched->stage != STAGE_IP)
+		return;
+	if (int_option(subject->fd, SO_KEEPALIVE) == 1)
+		options_remember(&watched->options, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	/* Bound to port 0: the kernel chose one. */
+	if (watched->bound && !watched->name.port && bound_address(subject->fd, watched, &name))
+		watched->name = name;
+}
+
+static void connect_mapped(
+	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope)
+{
+	int flags = subject_flags(subject);
+	if (flags < 0)
+		return;
+	struct attempt *attempt = calloc(1, sizeof *attempt);
+	if (!attempt) {
+		fail(subject, ENOBUFS);
+		return;
+	}
+	*attempt = (struct attempt){
+		.watched = subject->watched, .number = subject->number, .fresh = -1, .own = -1};
+	attempt->rule = rule;
+	attempt->transport = transport_of(rule);
+	attempt->nonblocking = flags & O_NONBLOCK;
+	if (subject->watched->stage == STAGE_BOUND && subject->watched->transport == attempt->transport)
+		attempt->own = libc.fcntl(subject->fd, F_DUPFD_CLOEXEC, NULL);
+	attempt->asked = *asked;
+	attempt->scope = scope;
+	if (subject->watched->attempt)
+		drop(subject->watched->attempt);
+	subject->watched->attempt = attempt;
+	int error = decide_place(rule, asked, asked->port, &attempt->place, &attempt->peer);
+	if (attempt->peer.cid == CID_ANY) { /* a listener of this machine, by its name */
+		attempt->peer.cid = CID_LOCAL;
+		attempt->transport->place(&attempt->peer, &attempt->place);
+	}
+	if (error) {
+		drop(attempt);
+		fail(subject, error);
+		return;
+	}
+	learn(subject);
+	if (attempt->nonblocking)
+		connect_nonblocking(subject, attempt);
+	else
+		connect_blocking(subject, attempt);
+}
+
+/* IP has it from here on. */
+static void connect_by_ip(struct subject *subject, const struct address *asked, const struct rule *rule)
+{
+	report("connect", asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
+	int error = subject->watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
+	if (error) {
+		fail(subject, error);
+		return;
+	}
+	subject->watched->used = true;
+	call_pass(subject->call);
+}
+
+static void connect_stream(struct subject *subject, const struct sockaddr_storage *address, socklen_t length)
+{
+	struct watched *watched = subject->watched;
+	struct address asked;
+	address_from_sockaddr(&asked, (const struct sockaddr *)address, length);
+	if (address_is_wildcard(&asked) && watched->bound && address_is_ipv4(&watched->name))
+		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() */
+	address_wildcard_to_loopback(&asked);
+	if (resume(subject, &asked))
+		return;
+	struct decision decision = decide(SIDE_CONNECT, &asked);
+	if (watched->stage == STAGE_IP && decision.way != WAY_IP && is_open_in_tcp(subject)) {
+		fail(subject, EISCONN);
+	} else if (decision.way == WAY_IP) {
+		connect_by_ip(subject, &asked, decision.rule);
+	} else if (decision.way == WAY_RESERVED) {
+		report_unreachable(&asked, false);
+		fail(subject, EHOSTUNREACH);
+	} else if (watched->family == AF_INET6 && address_is_ipv4(&asked) &&
+		   options_int(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, 0)) {
+		fail(subject, ENETUNREACH);
+	} else if (decision.way == WAY_REFUSED) {
+		report("connect", &asked, decision.rule, NULL, "refused");
+		fail(subject, decision.rule->target.error);
+	} else {
+		connect_mapped(subject, decision.rule, &asked, scope_of(watched, address, length));
+	}
+}
+
+/* UDP is IP's, but for what goes to a name server that the map stands in for; nothing of it goes to the
+ * reserved ranges. */
+static void connect_datagram(
+	struct subject *subject, const struct sockaddr_storage *address, socklen_t length)
+{
+	struct watched *watched = subject->watched;
+	struct address asked;
+	address_from_sockaddr(&asked, (const struct sockaddr *)address, length);
+	address_wildcard_to_loopback(&asked);
+	struct decision decision = decide(SIDE_CONNECT, &asked);
+	if (decision.way == WAY_NAMES) {
+		int error = nameserver_replace(
+			subject, decision.rule, &asked, scope_of(watched, address, length));
+		if (!error)
+			watched->stage = STAGE_CONNECTED;
+		fail(subject, error);
+	} else if (ranges_reserve(&shim.ranges, &asked)) {
+		if (asked.port &&
+			asked.port != 9) /* resolvers sort addresses by which of them could be reached */
+			report_unreachable(&asked, true);
+		fail(subject, EHOSTUNREACH);
+	} else {
+		int error = watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
+		if (error)
+			fail(subject, error);
+		else
+			call_pass(subject->call);
+	}
+}
+
+/* What the socket's state says before any address is looked at. true: answered. */
+static bool connect_by_stage(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	if (watched->options.datagram)
+		return false;
+	if (watched->stage == STAGE_CONNECTING) {
+		connect_again(subject);
+	} else if (watched->abort_once) { /* the kernel's word for "it had failed, and you know" */
+		watched->abort_once = false;
+		if (watched->stage == STAGE_BOUND)
+			fail(subject, ECONNABORTED);
+		else
+			start_over(subject, ECONNABORTED);
+	} else if (watched->stage == STAGE_CONNECTED && watched->report_once) {
+		watched->report_once = false;
+		answer(subject, 0, 0);
+	} else if (watched->stage == STAGE_CONNECTED || watched->stage == STAGE_LISTENING) {
+		fail(subject, EISCONN);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void disconnect(struct subject *subject)
+{
+	int error = 0;
+	if (subject->watched->stage == STAGE_IP)
+		call_pass(subject->call);
+	else if (!(error = subject_to_ip(subject)))
+		answer(subject, 0, 0);
+	else
+		fail(subject, error);
+}
+
+void serve_connect(struct subject *subject)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	int error;
+	if (!subject_know(subject, &error)) {
+		if (error)
+			fail(subject, error);
+		else
+			call_pass(subject->call);
+		return;
+	}
+	if (!subject_read_address(subject, argument(subject, 1), argument(subject, 2), &address, &length))
+		return;
+	struct watched *watched = subject->watched;
+	int wrong = wrong_address(watched, &address, length);
+	if (length < sizeof address.ss_family)
+		fail(subject, EINVAL);
+	else if (address.ss_family == AF_UNSPEC)
+		disconnect(subject);
+	else if (connect_by_stage(subject))
+		;
+	else if (wrong && watched->options.datagram && watched->stage == STAGE_IP)
+		call_pass(subject->call); /* IPv6's UDP takes IPv4's addresses, too */
+	else if (wrong)
+		fail(subject, wrong);
+	else if (watched->options.datagram)
+		connect_datagram(subject, &address, length);
+	else
+		connect_stream(subject, &address, length);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "filter.h"
+
+#include "kernel.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+enum test {
+	ALWAYS,
+	IS, /* the argument is this value */
+	IS_NOT,
+	HAS,	/* it has one of these bits */
+	POINTS, /* it isn't NULL */
+};
+
+struct trap {
+	int number;
+	enum test test;
+	int argument;
+	uint32_t value;
+	uint32_t action;
+};
+
+#define SEEN SECCOMP_RET_USER_NOTIF
+#define FAILS(error) (SECCOMP_RET_ERRNO | (error))
+
+/* Rows of one number stand together; the first one whose test holds decides, and where none holds the call
+ * goes on. SOL_SOCKET's options that aren't named mean the same on every kind of socket. */
+static const struct trap traps[] = {
+	{SYS_connect, ALWAYS, 0, 0, SEEN}, {SYS_bind, ALWAYS, 0, 0, SEEN}, {SYS_listen, ALWAYS, 0, 0, SEEN},
+	{SYS_accept, ALWAYS, 0, 0, SEEN}, {SYS_accept4, ALWAYS, 0, 0, SEEN},
+	{SYS_getsockname, ALWAYS, 0, 0, SEEN}, {SYS_getpeername, ALWAYS, 0, 0, SEEN},
+	{SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN}, {SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN},
+	{SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN}, {SYS_setsockopt, IS, 2, SO_LINGER, SEEN},
+	{SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN},
+	{SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN}, {SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN},
+	{SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN}, {SYS_getsockopt, IS, 2, SO_ERROR, SEEN},
+	{SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN}, {SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN},
+	{SYS_getsockopt, IS, 2, SO_TYPE, SEEN}, {SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN},
+	{SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_getsockopt, IS, 2, SO_LINGER, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN}, {SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
+	{SYS_sendto, POINTS, 4, 0, SEEN},
+	/* As where net.ipv4.tcp_fastopen is off: what uses it then calls connect(). The address of these two
+	 * is in memory, which a filter can't read. */
+	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
+	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)}, {SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
+	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN}, {SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
+	{SYS_io_uring_setup, ALWAYS, 0, 0,
+		FAILS(ENOSYS)},		    /* its connect() and accept() would go past all this */
+	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* the last: only with `datagrams` */
+};
+enum { TRAPS = sizeof traps / sizeof *traps };
+
+struct program {
+	struct sock_filter *code;
+	size_t length;
+};
+
+static void add(struct program *program, uint16_t code, uint8_t yes, uint8_t no, uint32_t value)
+{
+	program->code[program->length++] = (struct sock_filter){code, yes, no, value};
+}
+
+static void load(struct program *program, size_t offset)
+{
+	add(program, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+}
+
+static size_t low_half(int argument)
+{
+	return offsetof(struct seccomp_data, args) + 8 * (size_t)argument +
+	       (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0);
+}
+
+static size_t high_half(int argument)
+{
+	return low_half(argument) ^ 4;
+}
+
+/* What decides about one row: falls through where its test doesn't hold. */
+static void add_row(struct program *program, const struct trap *trap)
+{
+	if (trap->test != ALWAYS)
+		load(program, low_half(trap->argument));
+	switch (trap->test) {
+	case IS:
+		add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, trap->value);
+		break;
+	case IS_NOT:
+		add(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, trap->value);
+		break;
+	case HAS:
+		add(program, BPF_JMP | BPF_JSET | BPF_K, 0, 1, trap->value);
+		break;
+	case POINTS:
+		add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0);
+		load(program, high_half(trap->argument));
+		add(program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0);
+		break;
+	case ALWAYS:
+		break;
+	}
+	add(program, BPF_RET | BPF_K, 0, 0, trap->action);
+}
+
+/* All rows of one number, jumped over where the call is another. Returns the row behind them. */
+static const struct trap *add_number(struct program *program, const struct trap *trap, const struct trap *end)
+{
+	int number = trap->number;
+	size_t jump = program->length;
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)number);
+	for (; trap < end && trap->number == number; trap++)
+		add_row(program, trap);
+	if (trap[-1].test != ALWAYS)
+		add(program, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
+	program->code[jump].jf = (uint8_t)(program->length - jump - 1);
+	return trap;
+}
+
+size_t filter_build(struct sock_filter filter[FILTER_LENGTH], bool datagrams)
+{
+	struct program program = {filter, 0};
+	const struct trap *trap = traps, *end = traps + TRAPS - !datagrams;
+	load(&program, offsetof(struct seccomp_data, arch));
+	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
+	add(&program, BPF_RET | BPF_K, 0, 0,
+		SEEN); /* another machine's system calls (int 0x80): it is ended */
+	load(&program, offsetof(struct seccomp_data, nr));
+#ifdef FOREIGN_NUMBERS /* x32's, which few kernels have */
+	add(&program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);
+	add(&program, BPF_RET | BPF_K, 0, 0, FAILS(ENOSYS));
+#endif
+	while (trap < end)
+		trap = add_number(&program, trap, end);
+	add(&program, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
+	return program.length;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel has and the headers of an older system don't. */
+#ifndef IP2VSOCK_KERNEL_H
+#define IP2VSOCK_KERNEL_H
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#if defined __x86_64__ && !defined __ILP32__
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#define FOREIGN_NUMBERS 0x40000000
+#elif defined __aarch64__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#define NATIVE_ARCH 0 /* none: supervise() says so */
+#endif
+
+/* The same on all architectures: include/uapi/asm-generic/unistd.h. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+#ifndef SYS_seccomp
+#error "SYS_seccomp is missing: this needs kernel headers of Linux 3.17 or newer"
+#endif
+
+#ifndef SECCOMP_ADDFD_FLAG_SEND /* Linux 5.14 */
+#define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
+#endif
+#ifndef SECCOMP_FILTER_FLAG_SPEC_ALLOW
+#define SECCOMP_FILTER_FLAG_SPEC_ALLOW (1UL << 2)
+#endif
+#ifndef PIDFD_THREAD /* Linux 6.9 */
+#define PIDFD_THREAD O_EXCL
+#endif
+#ifndef MSG_FASTOPEN
+#define MSG_FASTOPEN 0x20000000
+#endif
+#ifndef SO_ZEROCOPY
+#define SO_ZEROCOPY 60
+#endif
+
+/* FIONREAD, SIOCOUTQ and SIOCATMARK. */
+enum { IOCTL_UNREAD = 0x541B, IOCTL_UNSENT = 0x5411, IOCTL_AT_MARK = 0x8905 };
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* bind() and listen(). */
+#include "serve.h"
+#include "task.h"
+
+#include "transport/ports.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool both_set(const struct watched *first, const struct watched *second, int name)
+{
+	return options_int(&first->options, SOL_SOCKET, name, 0) &&
+	       options_int(&second->options, SOL_SOCKET, name, 0);
+}
+
+struct sharing {
+	const struct watched *second;
+	const struct address *wanted;
+	struct endpoint local;
+	const struct rule *rule;
+};
+
+/* Two sockets on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::), SO_REUSEPORT
+ * on both, or SO_REUSEADDR while none listens. */
+static bool may_share(const struct watched *first, const struct watched *second, const struct address *wanted)
+{
+	const struct watched *six = first->family == AF_INET6	 ? first
+				    : second->family == AF_INET6 ? second
+								 : NULL;
+	if (both_set(first, second, SO_REUSEPORT))
+		return true;
+	if (both_set(first, second, SO_REUSEADDR) && first->stage != STAGE_LISTENING &&
+		second->stage != STAGE_LISTENING)
+		return true;
+	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
+		return true;
+	return !address_is_wildcard(&first->name) && !address_is_wildcard(wanted) &&
+	       memcmp(first->name.ip, wanted->ip, sizeof wanted->ip) != 0;
+}
+
+static bool shares(const struct watched *first, const void *context)
+{
+	const struct sharing *sharing = context;
+	return first != sharing->second && first->rule &&
+	       (first->stage == STAGE_BOUND || first->stage == STAGE_LISTENING) &&
+	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
+	       first->rule->target.kind == sharing->rule->target.kind &&
+	       first->name.port == sharing->wanted->port &&
+	       may_share(first, sharing->second, sharing->wanted);
+}
+
+/* The port is taken. CID any takes a port whole: where TCP would allow a second socket beside ours, it gets a
+ * place that nobody knows, and the first one has the clients of both. */
+static int bind_beside(const struct watched *watched, const struct rule *rule, const struct address *wanted,
+	const struct endpoint *local, int fresh)
+{
+	struct sharing sharing = {.second = watched, .wanted = wanted, .local = *local, .rule = rule};
+	struct place place;
+	struct endpoint hidden = *local;
+	if (!watched_first(shares, &sharing) || rule->target.kind != TARGET_CID)
+		return EADDRINUSE;
+	for (int i = 0; i < PORT_TRIES; i++) {
+		hidden.port = 65536 + ports_next(PORT_OF_IPV4);
+		transport_of(rule)->place(&hidden, &place);
+		if (transport_of(rule)->bind(fresh, &place) == 0)
+			return 0;
+	}
+	return EADDRINUSE;
+}
+
+/* Binds a fresh socket. 0 or an errno; *wanted has the port that the program is told. */
+static int bind_fresh(const struct watched *watched, const struct rule *rule, struct address *wanted,
+	struct endpoint *local, int fresh)
+{
+	bool any = wanted->port == 0;
+	int error = EADDRINUSE;
+	for (int i = 0; i < PORT_TRIES && error == EADDRINUSE; i++) {
+		struct place place;
+		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
+				    : wanted->port;
+		error = decide_place(rule, wanted, port, &place, local);
+		if (!error && transport_of(rule)->bind(fresh, &place) < 0)
+			error = errno;
+		if (!error)
+			wanted->port = port;
+		if (!any)
+			break;
+	}
+	return error == EADDRINUSE && !any ? bind_beside(watched, rule, wanted, local, fresh) : error;
+}
+
+static int put_bound(
+	struct subject *subject, const struct rule *rule, struct address *wanted, int fresh, int flags)
+{
+	struct watched *watched = subject->watched;
+	struct endpoint local = {CID_ANY, PORT_ANY};
+	bool any_port = wanted->port == 0;
+	int error = bind_fresh(watched, rule, wanted, &local, fresh);
+	report("bind", wanted, rule, &local, error ? log_errno(error) : "bound");
+	if (error) {
+		if (error == EADDRINUSE && !watched->bound) /* TCP has given the address up that it had */
+			memset(&watched->name, 0, sizeof watched->name);
+		return error;
+	}
+	if (int_option(subject->fd, SO_KEEPALIVE) == 1)
+		options_remember(&watched->options, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	options_apply(&watched->options, fresh, rule->buffer);
+	error = subject_replace(subject, fresh, flags & O_CLOEXEC);
+	if (error)
+		return error;
+	watched->rule = rule;
+	watched->transport = transport_of(rule);
+	watched->local = local;
+	watched->name = *wanted;
+	watched->bound = true;
+	watched->any_port = any_port;
+	watched->had_address |= !address_is_wildcard(wanted);
+	if (watched->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
+		options_remember(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
+			sizeof(int)); /* as inet6_bind() */
+	watched->stage = STAGE_BOUND;
+	return 0;
+}
+
+/* 0 or an errno; -1: answered. */
+static int bind_mapped(struct subject *subject, const struct rule *rule, struct address *wanted)
+{
+	int flags = subject_flags(subject);
+	if (flags < 0)
+		return -1;
+	held_review(); /* an accept() that was interrupted may still hold the port */
+	int fresh = transport_of(rule)->open(
+		SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), rule->buffer);
+	if (fresh < 0)
+		return errno;
+	int error = put_bound(subject, rule, wanted, fresh, flags);
+	close(fresh);
+	return error;
+}
+
+/* As getsockname() of a connection shows this end: a client may bind to that before it connects. */
+static bool is_own(const struct address *address)
+{
+	struct endpoint own = {transport_own_cid(), PORT_ANY};
+	struct address shown =
+		endpoint_shown(&own, address_is_ipv4(address) ? AF_INET : AF_INET6, &shim.ranges);
+	return own.cid != CID_ANY && memcmp(shown.ip, address->ip, sizeof shown.ip) == 0;
+}
+
+/* The kernel binds the program's socket, with the program's rights; which port it chose is asked for when it
+ * is needed. */
+static void bind_by_ip(struct subject *subject, const struct address *wanted, const struct rule *rule)
+{
+	struct watched *watched = subject->watched;
+	report("bind", wanted, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
+	int error = watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
+	if (error) {
+		fail(subject, error);
+		return;
+	}
+	watched->name = *wanted;
+	watched->bound = true;
+	watched->any_port = wanted->port == 0;
+	call_pass(subject->call);
+}
+
+/* IP has no such address: the port alone is bound to, on the program's own socket, which has no rights of
+ * ours. */
+static void bind_to_own(struct subject *subject, const struct address *wanted)
+{
+	struct address any = {.port = wanted->port};
+	struct sockaddr_storage name;
+	if (address_is_ipv4(wanted))
+		any = address_ipv4(INADDR_ANY, wanted->port);
+	socklen_t length = address_to_sockaddr(&any, subject->watched->family, &name);
+	if (wanted->port && wanted->port < 1024) {
+		fail(subject, EACCES);
+	} else if (libc.bind(subject->fd, (struct sockaddr *)&name, length) < 0) {
+		fail(subject, errno);
+	} else {
+		subject->watched->name = *wanted;
+		subject->watched->bound = true;
+		subject->watched->any_port = wanted->port == 0;
+		answer(subject, 0, 0);
+	}
+}
+
+static void bind_stream(struct subject *subject, struct address *wanted)
+{
+	struct watched *watched = subject->watched;
+	struct decision decision = decide(SIDE_LISTEN, wanted);
+	bool passes = decision.way == WAY_IP || decision.way == WAY_RESERVED;
+	if (decision.way == WAY_RESERVED && !is_own(wanted)) {
+		fail(subject, EADDRNOTAVAIL);
+	} else if (decision.way == WAY_RESERVED) {
+		bind_to_own(subject, wanted);
+	} else if (passes) {
+		bind_by_ip(subject, wanted, decision.rule);
+	} else if ((watched->bound && !(watched->any_port && watched->stage == STAGE_FAILED)) ||
+		   (watched->family == AF_INET6 && address_is_ipv4(wanted) &&
+			   options_int(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))) {
+		fail(subject, EINVAL);
+	} else if (decision.way == WAY_REFUSED) {
+		report("bind", wanted, decision.rule, NULL, "refused");
+		fail(subject, decision.rule->target.error);
+	} else {
+		int error = bind_mapped(subject, decision.rule, wanted);
+		if (error == ENOENT)
+			subject->call->id = 0;
+		else if (error >= 0)
+			fail(subject, error);
+	}
+}
+
+void serve_bind(struct subject *subject)
+{
+	struct sockaddr_storage given;
+	socklen_t length;
+	struct address wanted;
+	int error;
+	struct watched *watched = subject_know(subject, &error);
+	if (!watched || watched->options.datagram) {
+		if (!watched && error)
+			fail(subject, error);
+		else
+			call_pass(subject->call);
+		return;
+	}
+	if (!subject_read_address(subject, argument(subject, 1), argument(subject, 2), &given, &length))
+		return;
+	if (given.ss_family == AF_UNSPEC && watched->family == AF_INET &&
+		length >= sizeof(struct sockaddr_in) &&
+		((struct sockaddr_in *)&given)->sin_addr.s_addr == INADDR_ANY)
+		given.ss_family = AF_INET; /* as Linux takes it, for old programs */
+	if (watched->stage == STAGE_CONNECTED && closed_both_ways(subject->fd, watched))
+		subject_to_ip(subject);
+	if (watched->stage != STAGE_IP && watched->stage != STAGE_FAILED)
+		fail(subject, EINVAL);
+	else if (!address_from_sockaddr(&wanted, (struct sockaddr *)&given, length))
+		fail(subject, length < sizeof(struct sockaddr_in) || given.ss_family == watched->family
+				      ? EINVAL
+				      : EAFNOSUPPORT);
+	else if (given.ss_family != watched->family)
+		fail(subject, watched->family == AF_INET6 && length < sizeof(struct sockaddr_in6) - 4
+				      ? EINVAL
+				      : EAFNOSUPPORT);
+	else
+		bind_stream(subject, &wanted);
+}
+
+/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
+ * means any free port of every address, or one that a failed connect() has left as IP's. 0 or an errno; -1:
+ * answered. */
+static int bind_by_map(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	struct address wanted;
+	if (!bound_address(subject->fd, watched, &wanted))
+		return errno;
+	struct decision decision = decide(SIDE_LISTEN, &wanted);
+	if (decision.way == WAY_RESERVED)
+		return EADDRINUSE; /* IP would let in everybody */
+	if (decision.way == WAY_IP)
+		return 0;
+	if (decision.way == WAY_REFUSED)
+		return decision.rule->target.error;
+	bool any_port = watched->bound && watched->any_port;
+	int error = bind_mapped(subject, decision.rule, &wanted);
+	watched->any_port |= any_port;
+	if (!error) { /* what stands there now */
+		close(subject->fd);
+		subject->fd = task_duplicate(subject->call->thread, subject->number);
+	}
+	return error;
+}
+
+/* Two that share a port by SO_REUSEADDR can't both listen. */
+static bool conflicts(const struct watched *other, const void *context)
+{
+	const struct watched *watched = context;
+	return other != watched && other->stage == STAGE_LISTENING &&
+	       other->local.cid == watched->local.cid && other->local.port == watched->local.port &&
+	       !may_share(other, watched, &watched->name);
+}
+
+/* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
+ * net.core.somaxconn allows. */
+enum { BACKLOG = 1 << 16 };
+
+static void listen_mapped(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	if (watched->stage != STAGE_BOUND && watched->stage != STAGE_LISTENING) {
+		fail(subject, EINVAL);
+	} else if (watched->stage == STAGE_BOUND && watched_first(conflicts, watched)) {
+		fail(subject, EADDRINUSE);
+	} else if (libc.listen(subject->fd, BACKLOG) < 0) {
+		fail(subject, errno);
+	} else {
+		watched->stage = STAGE_LISTENING;
+		answer(subject, 0, 0);
+	}
+}
+
+void serve_listen(struct subject *subject)
+{
+	int error;
+	struct watched *watched = subject_know(subject, &error);
+	if (!watched) {
+		if (error)
+			fail(subject, error);
+		else
+			call_pass(subject->call);
+		return;
+	}
+	subject_settle(subject);
+	if (watched->options.datagram)
+		error = EOPNOTSUPP;
+	else if (watched->abort_once)
+		error = EINVAL; /* a failed connect() that connect() hasn't told yet */
+	else if (watched->stage == STAGE_FAILED)
+		error = subject_to_ip(subject);
+	if (!error && watched->stage == STAGE_IP)
+		error = bind_by_map(subject);
+	if (error == ENOENT)
+		subject->call->id = 0;
+	else if (error)
+		error > 0 ? fail(subject, error) : (void)0;
+	else if (watched->stage == STAGE_IP)
+		call_pass(subject->call);
+	else
+		listen_mapped(subject);
+}

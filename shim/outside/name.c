@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* getsockname() and getpeername(). */
+#include "serve.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+
+bool is_readable(int fd)
+{
+	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	return libc.poll(&queue, 1, 0) != 0;
+}
+
+bool closed_both_ways(int fd, const struct watched *watched)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	return watched->shut_write && !watched->shut_read && libc.poll(&peer, 1, 0) > 0 &&
+	       peer.revents & (POLLRDHUP | POLLHUP);
+}
+
+struct address own_address(int fd, const struct watched *watched)
+{
+	bool bound = !address_is_wildcard(&watched->name);
+	if (bound && watched->name.port)
+		return watched->name;
+	int family = watched->family == AF_INET6 && !address_is_ipv4(&watched->asked) ? AF_INET6 : AF_INET;
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	struct endpoint own = {CID_ANY, PORT_ANY};
+	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+		name.ss_family == watched->transport->family)
+		watched->transport->endpoint((struct sockaddr *)&name, length, &own);
+	if (own.port == PORT_ANY)
+		own.port = watched->local.port;
+	if (watched->peer.cid == CID_LOCAL)
+		own.cid = CID_LOCAL;
+	else if (own.cid == CID_ANY)
+		own.cid = watched->transport->own_cid(watched->peer.cid);
+	struct address shown = endpoint_shown(&own, family, &shim.ranges);
+	if (watched->name.port)
+		shown.port = watched->name.port; /* the map may have made another of it */
+	if (bound)
+		memcpy(shown.ip, watched->name.ip, sizeof shown.ip);
+	return shown;
+}
+
+bool bound_address(int fd, const struct watched *watched, struct address *name)
+{
+	struct sockaddr_storage its;
+	socklen_t length = sizeof its;
+	if (libc.getsockname(fd, (struct sockaddr *)&its, &length) < 0 ||
+		!address_from_sockaddr(name, (struct sockaddr *)&its, length))
+		return false;
+	if (!name->port && (watched->bound || !address_is_wildcard(&watched->name)))
+		*name = watched->name;
+	else if (watched->bound && address_is_wildcard(name))
+		memcpy(name->ip, watched->name.ip, sizeof name->ip);
+	return true;
+}
+
+static void tell(struct subject *subject, const struct address *told, uint32_t scope)
+{
+	fail(subject, subject_tell_address(subject, subject->watched->family, told, scope,
+			      argument(subject, 1), argument(subject, 2)));
+}
+
+void serve_getsockname(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	if (!watched) {
+		call_pass(subject->call);
+		return;
+	}
+	struct address told = watched->name;
+	enum stage stage = subject_settle(subject);
+	if (stage == STAGE_IP) { /* an attempt that failed has left its port, as on TCP */
+		if (watched->options.datagram || !bound_address(subject->fd, watched, &told)) {
+			call_pass(subject->call);
+			return;
+		}
+		if (!told.port)
+			told.port = watched->tried;
+	}
+	if (stage == STAGE_CONNECTED || stage == STAGE_CONNECTING || stage == STAGE_FAILED)
+		told = own_address(subject->fd, watched);
+	tell(subject, &told, 0);
+}
+
+void serve_getpeername(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	if (!watched || watched->stage == STAGE_IP)
+		call_pass(subject->call);
+	else if (subject_settle(subject) != STAGE_CONNECTED || closed_both_ways(subject->fd, watched))
+		fail(subject, ENOTCONN);
+	else
+		tell(subject, &watched->asked, watched->scope);
+}

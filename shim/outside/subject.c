@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/* What all calls have in common: the socket behind the program's number, its memory, and the one replacement.
+ */
+#include "serve.h"
+#include "task.h"
+
+#include "core/text.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The answer that a thread went away from before it could hear it: it makes the same call again. There are
+ * few. */
+static struct unheard {
+	pid_t thread;
+	int number;
+	uint64_t inode;
+	uint64_t arguments[6];
+	int64_t value;
+	int error;
+} unheard[64];
+enum { UNHEARD = sizeof unheard / sizeof *unheard };
+
+static void remember(const struct call *call, uint64_t inode, int64_t value, int error)
+{
+	static unsigned next;
+	struct unheard *one = &unheard[next++ % UNHEARD];
+	*one = (struct unheard){call->thread, call->number, inode, {0}, value, error};
+	memcpy(one->arguments, call->arguments, sizeof one->arguments);
+}
+
+void answer(struct subject *subject, int64_t value, int error)
+{
+	struct call call = *subject->call;
+	if (!call_answer(subject->call, value, error) && call.id)
+		remember(&call, subject->watched ? subject->watched->inode : subject->inode, value, error);
+}
+
+static bool answer_again(struct subject *subject)
+{
+	struct call *call = subject->call;
+	for (int i = 0; i < UNHEARD; i++) {
+		struct unheard *one = &unheard[i];
+		if (one->thread != call->thread)
+			continue;
+		bool same = one->number == call->number && one->inode == subject->inode &&
+			    !memcmp(one->arguments, call->arguments, sizeof one->arguments);
+		one->thread = 0;
+		if (same) {
+			answer(subject, one->value, one->error);
+			return true;
+		}
+	}
+	return false;
+}
+
+void fail_closed(struct subject *subject, const char *what, int error)
+{
+	char number[16];
+	struct text text = text_in(number, sizeof number);
+	text_add_number(&text, (uint64_t)subject->call->thread);
+	log_error("thread ", number, ": its ", what, " can't be read: ", log_errno(error),
+		error == EPERM ? ": it isn't dumpable, or has other rights than its supervisor" : "",
+		": its call fails with EACCES, and nothing of it goes over IP");
+	fail(subject, EACCES);
+}
+
+/* ---- the socket ---- */
+
+bool subject_open(struct subject *subject, struct call *call)
+{
+	struct stat status;
+	*subject = (struct subject){.call = call, .number = (int)call->arguments[0], .fd = -1};
+	subject->fd = task_duplicate(call->thread, subject->number);
+	if (subject->fd < 0) {
+		if (errno == EBADF)
+			fail(subject, EBADF);
+		else
+			fail_closed(subject, "fd", errno);
+		return false;
+	}
+	if (fstat(subject->fd, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+		if (call->number == SYS_ioctl)
+			call_pass(call); /* a terminal's or a pipe's */
+		else
+			fail(subject, ENOTSOCK);
+		return false;
+	}
+	subject->inode = status.st_ino;
+	subject->watched = watched_find(subject->inode);
+	return !answer_again(subject);
+}
+
+void subject_close(struct subject *subject)
+{
+	if (subject->fd >= 0)
+		close(subject->fd);
+}
+
+struct watched *subject_know(struct subject *subject, int *error)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof name;
+	*error = 0;
+	if (subject->watched)
+		return subject->watched;
+	int protocol = int_option(subject->fd, SO_PROTOCOL);
+	bool stream =
+		protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
+	if ((!stream && protocol != IPPROTO_UDP) ||
+		libc.getsockname(subject->fd, (struct sockaddr *)&name, &length) < 0 ||
+		(name.ss_family != AF_INET && name.ss_family != AF_INET6))
+		return NULL;
+	struct watched *watched = watched_open(subject->inode, name.ss_family);
+	subject->watched = watched;
+	if (!watched) {
+		*error = ENOBUFS;
+		return NULL;
+	}
+	watched->options.datagram = !stream;
+	struct address bound;
+	/* It came from elsewhere: bound, or connected. */
+	if (address_from_sockaddr(&bound, (struct sockaddr *)&name, length) && bound.port) {
+		watched->used = watched->bound = true;
+		watched->name = bound;
+	}
+	return watched;
+}
+
+int subject_flags(struct subject *subject)
+{
+	struct task_fd fd;
+	int error = task_look(subject->call->thread, subject->number, &fd);
+	if (!error && fd.inode == (subject->watched ? subject->watched->inode : subject->inode))
+		return fd.flags;
+	if (!error || error == ENOENT)
+		fail(subject, EBADF);
+	else
+		fail_closed(subject, "fd", error);
+	return -1;
+}
+
+int subject_replace(struct subject *subject, int fresh, bool close_on_exec)
+{
+	struct stat status;
+	if (fstat(fresh, &status) < 0)
+		return errno;
+	int error = call_put(subject->call, subject->number, fresh, close_on_exec);
+	if (error)
+		return error;
+	subject->inode = status.st_ino;
+	if (subject->watched)
+		watched_move(subject->watched, status.st_ino);
+	return 0;
+}
+
+int subject_to_ip(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	int flags = subject_flags(subject);
+	if (flags < 0)
+		return EBADF;
+	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC |
+		   (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
+	int fresh = libc.socket(watched->family, type, 0);
+	if (fresh < 0)
+		return errno;
+	if (watched->stage == STAGE_CONNECTING) /* what it came to is still to be told */
+		watched->refused = subject_take_error(subject);
+	options_replay(&watched->options, watched->family, fresh);
+	bool keeps_port = watched->bound && !(watched->any_port && watched->stage != STAGE_BOUND);
+	if (keeps_port) {
+		struct sockaddr_storage name;
+		socklen_t length = address_to_sockaddr(&watched->name, watched->family, &name);
+		libc.bind(fresh, (struct sockaddr *)&name,
+			length); /* if IP has that address; we remember it anyhow */
+	}
+	bool attempted = watched->stage != STAGE_BOUND && watched->stage != STAGE_LISTENING;
+	struct address source =
+		attempted && watched->had_address ? own_address(subject->fd, watched) : watched->name;
+	int error = subject_replace(subject, fresh, flags & O_CLOEXEC);
+	close(fresh);
+	if (error)
+		return error;
+	memcpy(watched->name.ip, source.ip, sizeof source.ip);
+	if (watched->bound && !keeps_port) { /* it is shown until there is another */
+		watched->tried = watched->name.port;
+		watched->name.port = 0;
+		watched->bound = false;
+	}
+	watched->report_once = watched->abort_once = watched->keep_read = watched->shut_read =
+		watched->shut_write = watched->accepted = false;
+	watched->stage = STAGE_IP;
+	return 0;
+}
+
+/* ---- its state ---- */
+
+enum stage subject_settle(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof peer;
+	if (watched->stage == STAGE_CONNECTING && !watched->refused &&
+		libc.getpeername(subject->fd, (struct sockaddr *)&peer, &length) == 0) {
+		watched->report_once = true;
+		watched->stage = STAGE_CONNECTED;
+	}
+	return (enum stage)watched->stage;
+}
+
+int subject_take_error(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	int error = int_option(subject->fd, SO_ERROR);
+	if (watched->refused)
+		error = watched->refused;
+	else if (error > 0 && watched->stage == STAGE_CONNECTING && watched->transport)
+		error = watched->transport->connect_error(error);
+	watched->refused = 0;
+	if (error && watched->stage == STAGE_CONNECTING)
+		watched->stage = STAGE_FAILED;
+	return error;
+}
+
+/* ---- its memory ---- */
+
+static void unreadable(struct subject *subject, int error)
+{
+	if (error == EFAULT)
+		fail(subject, EFAULT);
+	else
+		fail_closed(subject, "memory", error);
+}
+
+bool subject_read(struct subject *subject, uint64_t address, void *to, size_t size)
+{
+	int error = call_read(subject->call, address, to, size);
+	if (error)
+		unreadable(subject, error);
+	return !error;
+}
+
+bool subject_write(struct subject *subject, uint64_t address, const void *from, size_t size)
+{
+	int error = call_write(subject->call, address, from, size);
+	if (error)
+		unreadable(subject, error);
+	return !error;
+}
+
+bool subject_read_address(struct subject *subject, uint64_t address, uint64_t length,
+	struct sockaddr_storage *whole, socklen_t *size)
+{
+	int given = (int)length;
+	memset(whole, 0, sizeof *whole);
+	if (given < 0 || given > (int)sizeof *whole) {
+		fail(subject, EINVAL);
+		return false;
+	}
+	*size = (socklen_t)given;
+	return subject_read(subject, address, whole, *size);
+}
+
+int subject_tell_value(
+	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length)
+{
+	int room;
+	int error = call_read(subject->call, length, &room, sizeof room);
+	if (error)
+		return error;
+	if (room < 0)
+		return EINVAL;
+	int told = (int)size;
+	error = call_write(subject->call, to, value, room < told ? (size_t)room : size);
+	return error ? error : call_write(subject->call, length, &told, sizeof told);
+}
+
+int subject_tell_address(struct subject *subject, int family, const struct address *told, uint32_t scope,
+	uint64_t address, uint64_t length)
+{
+	struct sockaddr_storage whole;
+	socklen_t size = address_to_sockaddr(told, family, &whole);
+	if (family == AF_INET6)
+		((struct sockaddr_in6 *)&whole)->sin6_scope_id = scope;
+	return subject_tell_value(subject, &whole, size, address, length);
+}

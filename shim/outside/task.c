@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "task.h"
+
+#include "kernel.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Numbers of threads are used again. The pidfd of one that has ended says ESRCH for ever; where pidfds are of
+ * whole processes (before Linux 6.9), the directory of its threads tells whether this one is still of it. */
+struct known {
+	pid_t thread;
+	int pidfd;
+	int threads; /* /proc/PROCESS/task; -1: the pidfd is the thread's own, or the process's first */
+};
+
+enum { KNOWN = 256 };
+static struct known known[KNOWN];
+
+static void forget(struct known *one)
+{
+	if (!one->thread)
+		return;
+	close(one->pidfd);
+	if (one->threads >= 0)
+		close(one->threads);
+	one->thread = 0;
+}
+
+static int open_pidfd(pid_t process, unsigned flags)
+{
+	return (int)syscall(SYS_pidfd_open, process, flags);
+}
+
+/* A line "NAME:\tNUMBER" of a file in /proc; -1: there is none. */
+static long long line_of(const char *text, const char *name, int base)
+{
+	const char *line = strstr(text, name);
+	return line ? strtoll(line + strlen(name), NULL, base) : -1;
+}
+
+static ssize_t read_text(const char *path, char *text, size_t size)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = file < 0 ? -1 : read(file, text, size - 1);
+	int error = errno;
+	if (file >= 0)
+		close(file);
+	text[got > 0 ? got : 0] = '\0';
+	errno = error;
+	return got;
+}
+
+/* Before Linux 6.9: a thread that isn't its process's first. */
+static bool open_process(struct known *one, pid_t thread)
+{
+	char path[48], status[1024];
+	snprintf(path, sizeof path, "/proc/%d/status", thread);
+	long long process =
+		read_text(path, status, sizeof status) > 0 ? line_of(status, "\nTgid:\t", 10) : -1;
+	if (process <= 0) {
+		errno = ESRCH;
+		return false;
+	}
+	one->pidfd = open_pidfd((pid_t)process, 0);
+	snprintf(path, sizeof path, "/proc/%lld/task", process);
+	one->threads = one->pidfd < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (one->pidfd >= 0 && one->threads < 0)
+		close(one->pidfd);
+	return one->threads >= 0;
+}
+
+static bool open_thread(struct known *one, pid_t thread)
+{
+	static bool no_threads;
+	one->threads = -1;
+	one->pidfd = no_threads ? -1 : open_pidfd(thread, PIDFD_THREAD);
+	if (one->pidfd < 0 && !no_threads && errno == EINVAL)
+		no_threads = true;
+	if (one->pidfd < 0 && no_threads)
+		one->pidfd = open_pidfd(thread, 0);
+	if (one->pidfd < 0 && !(no_threads && open_process(one, thread)))
+		return false;
+	one->thread = thread;
+	return true;
+}
+
+static bool is_of_it(const struct known *one)
+{
+	char name[16];
+	struct stat status;
+	if (one->threads < 0)
+		return true;
+	snprintf(name, sizeof name, "%d", one->thread);
+	return fstatat(one->threads, name, &status, 0) == 0;
+}
+
+static struct known *know(pid_t thread)
+{
+	struct known *one = &known[(unsigned)thread % KNOWN];
+	if (one->thread == thread && is_of_it(one))
+		return one;
+	forget(one);
+	return open_thread(one, thread) ? one : NULL;
+}
+
+/* ESRCH may be that of a thread that had the number before. */
+int task_duplicate(pid_t thread, int number)
+{
+	for (int i = 0; i < 2; i++) {
+		struct known *one = know(thread);
+		if (!one)
+			return -1;
+		int fd = (int)syscall(SYS_pidfd_getfd, one->pidfd, number, 0);
+		if (fd >= 0 || errno != ESRCH)
+			return fd;
+		forget(one);
+	}
+	errno = ESRCH;
+	return -1;
+}
+
+int task_end(pid_t thread)
+{
+	struct known *one = know(thread);
+	return one ? fcntl(one->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+}
+
+/* Linux before 5.14 doesn't tell the inode in fdinfo. */
+static uint64_t inode_of(pid_t thread, int number)
+{
+	char path[48];
+	struct stat status;
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", thread, number);
+	return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+int task_look(pid_t thread, int number, struct task_fd *fd)
+{
+	char path[48], text[256];
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", thread, number);
+	if (read_text(path, text, sizeof text) <= 0)
+		return errno;
+	long long flags = line_of(text, "flags:\t", 8), inode = line_of(text, "\nino:\t", 10);
+	fd->flags = (int)flags;
+	fd->inode = inode >= 0 ? (uint64_t)inode : inode_of(thread, number);
+	return flags < 0 ? EIO : 0;
+}
+
+bool task_has_threads(pid_t thread)
+{
+	char path[48];
+	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	snprintf(path, sizeof path, "/proc/%d/task", thread);
+	return stat(path, &tasks) < 0 || tasks.st_nlink > 3;
+}
+
+int task_find(pid_t thread, uint64_t inode, int not_this)
+{
+	char path[48], wanted[32], target[32];
+	int found = -1;
+	snprintf(path, sizeof path, "/proc/%d/fd", thread);
+	int length = snprintf(wanted, sizeof wanted, "socket:[%llu]", (unsigned long long)inode);
+	DIR *directory = opendir(path);
+	for (struct dirent *entry; directory && found < 0 && (entry = readdir(directory));) {
+		ssize_t got = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
+		int number = atoi(entry->d_name);
+		if (got == length && !memcmp(target, wanted, (size_t)length) && number != not_this)
+			found = number;
+	}
+	if (directory)
+		closedir(directory);
+	return found;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread of a supervised program, by its number: what of it isn't its memory (call.h). Known threads are
+ * cached, so that most calls cost one system call. One thread; not for signal handlers. */
+#ifndef IP2VSOCK_TASK_H
+#define IP2VSOCK_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A duplicate of the thread's fd, ours to close (it is close-on-exec). -1 and errno: EBADF, it has no such
+ * fd; EPERM, ESRCH …, it can't be reached. */
+int task_duplicate(pid_t thread, int number);
+
+struct task_fd {
+	int flags;	/* O_NONBLOCK and O_CLOEXEC of them */
+	uint64_t inode; /* of what stands there */
+};
+/* What stands on the number at this moment. 0 or an errno: ENOENT, nothing. */
+int task_look(pid_t thread, int number, struct task_fd *fd);
+
+/* A pidfd that is readable once the thread has ended (its process, before Linux 6.9). Ours to close; -1 and
+ * errno. */
+int task_end(pid_t thread);
+
+bool task_has_threads(pid_t thread); /* its process has more than this one */
+
+/* The number of the process's fd that is this socket, other than `not`; -1: there is none, or it can't be
+ * told. */
+int task_find(pid_t thread, uint64_t inode, int not_this);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "vsock_local.h"
+
+#include "system/errno.h"
+#include "system/kernel.h"
+#include "transport.h"
+
+#include <linux/vm_sockets.h>
+#include <stdatomic.h>
+
+/* Asked until it is so: the module may be loaded at any time. bind() sends nothing. */
+static bool cid_1_loops(void)
+{
+	static _Atomic bool known;
+	if (atomic_load_explicit(&known, memory_order_relaxed))
+		return true;
+	struct sockaddr_vm local = {
+		.svm_family = AF_VSOCK, .svm_cid = CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
+	int probe = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool loops = probe >= 0 && libc.bind(probe, (struct sockaddr *)&local, sizeof local) == 0;
+	close_quietly(probe);
+	if (loops)
+		atomic_store(&known, true);
+	return loops;
+}
+
+static bool own_cid_may_loop(void)
+{
+	static _Atomic int known; /* 1: it may; -1: it doesn't */
+	int may = atomic_load_explicit(&known, memory_order_relaxed);
+	if (!may)
+		atomic_store(&known, may = kernel_is_before(5, 6) ? 1 : -1);
+	return may > 0;
+}
+
+uint32_t vsock_local_cid(void)
+{
+	KEEP_ERRNO;
+	if (cid_1_loops())
+		return CID_LOCAL;
+	uint32_t own = own_cid_may_loop() ? transport_vsock.own_cid(CID_ANY) : CID_ANY;
+	return own > CID_HOST ? own : CID_ANY; /* a host's, 2, isn't looped */
+}
+
+bool vsock_is_local(uint32_t cid)
+{
+	static _Atomic uint32_t own; /* 0: not asked yet */
+	if (cid == CID_LOCAL)
+		return true;
+	if (cid <= CID_HOST || cid == CID_ANY || !own_cid_may_loop())
+		return false;
+	uint32_t known = atomic_load_explicit(&own, memory_order_relaxed);
+	if (!known)
+		atomic_store(&own, known = vsock_local_cid());
+	return cid == known;
+}

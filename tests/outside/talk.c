@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Linked statically: what a C program does that a supervisor could get wrong. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct sockaddr_in at(const char *ip, int port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	inet_pton(AF_INET, ip, &address.sin_addr);
+	return address;
+}
+
+static int listener(int port)
+{
+	struct sockaddr_in address = at("0.0.0.0", port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 100))
+		perror("listen"), exit(1);
+	return fd;
+}
+
+static int dial(const char *ip, int port)
+{
+	struct sockaddr_in address = at(ip, port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static int served;
+static void *serve(void *listening)
+{
+	for (;;) {
+		int fd = accept((int)(long)listening, NULL, NULL);
+		char byte;
+		if (fd < 0)
+			return NULL;
+		while (read(fd, &byte, 1) == 1 && write(fd, &byte, 1) == 1)
+			;
+		close(fd);
+		served++;
+	}
+}
+
+static void serve_in_thread(int port)
+{
+	pthread_t thread;
+	pthread_create(&thread, NULL, serve, (void *)(long)listener(port));
+}
+
+/* cycle N: connections to itself, a byte each way. */
+static int cycle(int count)
+{
+	char byte = 'x';
+	serve_in_thread(7000);
+	for (int i = 0; i < count; i++) {
+		int fd = dial("127.0.0.1", 7000);
+		if (fd < 0 || write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
+			return perror("cycle"), 1;
+		close(fd);
+	}
+	return 0;
+}
+
+/* pingpong N over one connection. */
+static int pingpong(int count)
+{
+	char byte = 'x';
+	serve_in_thread(7000);
+	int fd = dial("127.0.0.1", 7000);
+	for (int i = 0; i < count; i++)
+		if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
+			return perror("pingpong"), 1;
+	return 0;
+}
+
+static int refused(const char *ip, int port, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (dial(ip, port) >= 0 || errno != ECONNREFUSED)
+			return perror("refused"), 1;
+	int fd = dup(0);
+	printf("%d\n", fd); /* the first free one: nothing has leaked */
+	return 0;
+}
+
+static volatile int alarms;
+static void count_alarm(int number)
+{
+	(void)number;
+	alarms++;
+}
+
+/* interrupted RESTART: a blocking accept() and signals. */
+static int interrupted(int restart)
+{
+	struct sigaction action = {.sa_handler = count_alarm, .sa_flags = restart ? SA_RESTART : 0};
+	struct itimerval often = {.it_interval = {.tv_usec = 100000}, .it_value = {.tv_usec = 100000}};
+	sigaction(SIGALRM, &action, NULL);
+	int fd = listener(7000);
+	if (fork() == 0) {
+		close(fd);
+		usleep(550000);
+		int client = dial("127.0.0.1", 7000);
+		char byte;
+		_exit(read(client, &byte, 1) != 0); /* the end, once the server closes */
+	}
+	setitimer(ITIMER_REAL, &often, NULL);
+	int accepted = accept(fd, NULL, NULL), error = errno;
+	printf("%s after %d\n", accepted >= 0 ? "accepted" : strerror(error), alarms);
+	return 0;
+}
+
+/* undumpable: nobody may read this process's memory. */
+static int undumpable(void)
+{
+	prctl(PR_SET_DUMPABLE, 0);
+	printf("%s\n", dial("127.0.0.1", 7000) < 0 ? strerror(errno) : "connected");
+	return 0;
+}
+
+static void *block_in_accept(void *listening)
+{
+	accept((int)(long)listening, NULL, NULL);
+	return NULL;
+}
+
+static void *block_in_connect(void *nothing)
+{
+	dial("10.0.0.9", 9);
+	return nothing;
+}
+
+static int longer(const void *one, const void *other)
+{
+	long a = *(const long *)one, b = *(const long *)other;
+	return (a > b) - (a < b);
+}
+
+/* head: what 95 % of 200 refused connections take at most while others wait, in microseconds; the rest is the
+ * machine's. */
+static int head(void)
+{
+	enum { DIALS = 200 };
+	pthread_t threads[2];
+	long took[DIALS];
+	pthread_create(&threads[0], NULL, block_in_accept, (void *)(long)listener(7000));
+	pthread_create(&threads[1], NULL, block_in_connect, NULL);
+	usleep(200000);
+	for (int i = 0; i < DIALS; i++) {
+		struct timespec before, after;
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		dial("127.0.0.1", 7001);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		took[i] = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
+	}
+	qsort(took, DIALS, sizeof *took, longer);
+	printf("%ld\n", took[DIALS * 95 / 100]);
+	return 0;
+}
+
+int main(int count, char **arguments)
+{
+	const char *what = count > 1 ? arguments[1] : "";
+	int number = count > 2 ? atoi(arguments[2]) : 0;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!strcmp(what, "cycle"))
+		return cycle(number);
+	if (!strcmp(what, "pingpong"))
+		return pingpong(number);
+	if (!strcmp(what, "refused"))
+		return refused("127.0.0.1", 7001, number);
+	if (!strcmp(what, "interrupted"))
+		return interrupted(number);
+	if (!strcmp(what, "undumpable"))
+		return undumpable();
+	if (!strcmp(what, "head"))
+		return head();
+	if (!strcmp(what, "uring"))
+		return syscall(425, 1, NULL) == -1 && errno == ENOSYS ? 0 : 1;
+	if (!strcmp(what, "accept"))
+		return signal(SIGUSR1, count_alarm), serve((void *)(long)listener(7000)), 0;
+	return 2;
+}

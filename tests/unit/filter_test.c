@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* The filter of supervised programs, run by an interpreter of what it is made of. */
+#include "outside/filter.h"
+#include "outside/kernel.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint32_t decide_by(const struct sock_filter *filter, size_t length, const struct seccomp_data *data)
+{
+	uint32_t a = 0;
+	for (size_t at = 0; at < length; at++) {
+		const struct sock_filter *one = &filter[at];
+		switch (one->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			assert_true(one->k % 4 == 0 && one->k + 4 <= sizeof *data);
+			memcpy(&a, (const char *)data + one->k, sizeof a);
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			at += a == one->k ? one->jt : one->jf;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			at += a >= one->k ? one->jt : one->jf;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			at += a & one->k ? one->jt : one->jf;
+			break;
+		case BPF_RET | BPF_K:
+			return one->k;
+		default:
+			fail_msg("instruction %zu has the code %x", at, one->code);
+		}
+	}
+	fail_msg("it ends without a decision");
+	return 0;
+}
+
+static uint32_t decide(bool datagrams, int number, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	struct sock_filter filter[FILTER_LENGTH];
+	size_t length = filter_build(filter, datagrams);
+	assert_in_range(length, 1, FILTER_LENGTH);
+	struct seccomp_data data = {.nr = number, .arch = NATIVE_ARCH, .args = {3, b, c, d, e}};
+	return decide_by(filter, length, &data);
+}
+
+#define SEEN(...) assert_int_equal(decide(false, __VA_ARGS__), SECCOMP_RET_USER_NOTIF)
+#define PASSES(...) assert_int_equal(decide(false, __VA_ARGS__), SECCOMP_RET_ALLOW)
+
+static void what_makes_connections_is_seen(void **state)
+{
+	(void)state;
+	SEEN(SYS_connect, 0, 0, 0, 0);
+	SEEN(SYS_bind, 0, 0, 0, 0);
+	SEEN(SYS_listen, 0, 0, 0, 0);
+	SEEN(SYS_accept, 0, 0, 0, 0);
+	SEEN(SYS_accept4, 0, 0, 0, 0);
+	SEEN(SYS_getsockname, 0, 0, 0, 0);
+	SEEN(SYS_getpeername, 0, 0, 0, 0);
+	SEEN(SYS_shutdown, SHUT_RD, 0, 0, 0);
+	SEEN(SYS_shutdown, SHUT_RDWR, 0, 0, 0);
+}
+
+static void what_carries_data_is_not(void **state)
+{
+	(void)state;
+	static const int free_of_charge[] = {SYS_socket, SYS_read, SYS_write, SYS_close, SYS_dup, SYS_fcntl,
+		SYS_epoll_ctl, SYS_recvmsg, SYS_sendmsg, SYS_sendmmsg, SYS_recvfrom, SYS_sendto, SYS_execve,
+		SYS_clone};
+	for (size_t i = 0; i < sizeof free_of_charge / sizeof *free_of_charge; i++)
+		PASSES(free_of_charge[i], 0, 0, 0, 0);
+	PASSES(SYS_shutdown, SHUT_WR, 0, 0, 0);
+	PASSES(SYS_ioctl, 0x5401, 0, 0, 0); /* TCGETS */
+}
+
+static void options_by_level_and_name(void **state)
+{
+	(void)state;
+	SEEN(SYS_setsockopt, 6, 1, 0, 0);
+	SEEN(SYS_setsockopt, SOL_SOCKET, SO_REUSEPORT, 0, 0);
+	PASSES(SYS_setsockopt, SOL_SOCKET, SO_KEEPALIVE, 0, 0);
+	SEEN(SYS_getsockopt, SOL_SOCKET, SO_ERROR, 0, 0);
+	SEEN(SYS_getsockopt, 0, SO_KEEPALIVE, 0, 0);
+	PASSES(SYS_getsockopt, SOL_SOCKET, SO_SNDBUF, 0, 0);
+}
+
+static void pointers_have_two_halves(void **state)
+{
+	(void)state;
+	SEEN(SYS_sendto, 0, 0, 0, 1);
+	SEEN(SYS_sendto, 0, 0, 0, 0x7f0000000000);
+	PASSES(SYS_recvfrom, 0, 0, 0, 1);
+	assert_int_equal(decide(true, SYS_recvfrom, 0, 0, 0, 1), SECCOMP_RET_USER_NOTIF);
+	assert_int_equal(decide(true, SYS_recvfrom, 0, 0, 0, 0), SECCOMP_RET_ALLOW);
+}
+
+static void ways_past_it_are_closed(void **state)
+{
+	(void)state;
+	struct sock_filter filter[FILTER_LENGTH];
+	size_t length = filter_build(filter, true);
+	struct seccomp_data foreign = {.nr = SYS_getpid, .arch = NATIVE_ARCH ^ 1};
+	assert_int_equal(decide_by(filter, length, &foreign), SECCOMP_RET_USER_NOTIF);
+	assert_int_equal(decide(false, SYS_io_uring_setup, 0, 0, 0, 0), SECCOMP_RET_ERRNO | ENOSYS);
+	assert_int_equal(decide(false, SYS_sendmsg, 0, MSG_FASTOPEN, 0, 0), SECCOMP_RET_ERRNO | EOPNOTSUPP);
+	assert_int_equal(decide(false, SYS_sendmmsg, 0, 0, MSG_FASTOPEN, 0), SECCOMP_RET_ERRNO | EOPNOTSUPP);
+#ifdef FOREIGN_NUMBERS
+	assert_int_equal(
+		decide(false, FOREIGN_NUMBERS | SYS_connect, 0, 0, 0, 0), SECCOMP_RET_ERRNO | ENOSYS);
+#endif
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_makes_connections_is_seen),
+		cmocka_unit_test(what_carries_data_is_not),
+		cmocka_unit_test(options_by_level_and_name),
+		cmocka_unit_test(pointers_have_two_halves),
+		cmocka_unit_test(ways_past_it_are_closed),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
