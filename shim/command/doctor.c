@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "doctor.h"
 
+#include "core/text.h"
 #include "system/kernel.h"
 
 #include <errno.h>
@@ -97,7 +98,7 @@ static bool file_has(const char *path, const char *start)
 	bool found = false;
 	FILE *file = fopen(path, "re");
 	while (file && !found && fgets(line, sizeof(line), file))
-		found = !strncmp(line, start, strlen(start));
+		found = text_begins(line, start);
 	if (file)
 		fclose(file);
 	return found;

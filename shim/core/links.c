@@ -36,7 +36,7 @@ static const char *skip_port(const char *text)
 static const char *skip_protocol(const char *text, const char *const protocols[3])
 {
 	for (int i = 0; i < 3; i++)
-		if (strncmp(text, protocols[i], strlen(protocols[i])) == 0)
+		if (text_begins(text, protocols[i]))
 			return text + strlen(protocols[i]);
 	return NULL;
 }

@@ -29,10 +29,10 @@ bool rule_path(const struct rule *rule, const char *host, uint16_t port, char pa
 		(strchr(host, '/') || !*host || strspn(host, ".") == strlen(host)))
 		return false;
 	for (const char *at = rule->target.path; *at;) {
-		if (strncmp(at, host_word, strlen(host_word)) == 0) {
+		if (text_begins(at, host_word)) {
 			add_host(&text, host);
 			at += strlen(host_word);
-		} else if (strncmp(at, port_word, strlen(port_word)) == 0) {
+		} else if (text_begins(at, port_word)) {
 			text_add_number(&text, port);
 			at += strlen(port_word);
 		} else {

@@ -91,6 +91,8 @@ static inline bool is(struct span span, const char *word)
 
 static inline bool begins(struct span span, const char *word)
 {
+	if (!size(span) || *span.at != *word)
+		return false;
 	size_t length = strlen(word);
 	return size(span) >= length && memcmp(span.at, word, length) == 0;
 }

@@ -4,8 +4,27 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char SEPARATORS[] = ": ";
 static const char LIBRARY[] = "libip2vsock.so";
+
+static bool is_separator(char c)
+{
+	return c == ':' || c == ' ';
+}
+
+static const char *next_entry(const char *list)
+{
+	while (is_separator(*list))
+		list++;
+	return list;
+}
+
+static size_t entry_length(const char *entry)
+{
+	size_t length = 0;
+	while (entry[length] && !is_separator(entry[length]))
+		length++;
+	return length;
+}
 
 static const char *name_of(const char *path, size_t *length)
 {
@@ -36,8 +55,8 @@ static bool is_library(const char *path, size_t length)
 
 const char *preload_list_find(const char *list, size_t *length)
 {
-	for (list += strspn(list, SEPARATORS); *list; list += *length, list += strspn(list, SEPARATORS)) {
-		*length = strcspn(list, SEPARATORS);
+	for (list = next_entry(list); *list; list = next_entry(list + *length)) {
+		*length = entry_length(list);
 		if (is_library(list, *length))
 			return list;
 	}
@@ -55,14 +74,13 @@ size_t preload_list_complete(const char *library, const char *list, char *to)
 		strcpy(to, list);
 		return strlen(to);
 	}
-	const char *rest = list + strspn(list, SEPARATORS);
+	const char *rest = next_entry(list);
 	char *at = to;
-	while ((length = strcspn(rest, SEPARATORS)) && is_sanitizer(rest, length)) {
+	while ((length = entry_length(rest)) && is_sanitizer(rest, length)) {
 		memcpy(at, rest, length);
 		at += length;
 		*at++ = ':';
-		rest += length;
-		rest += strspn(rest, SEPARATORS);
+		rest = next_entry(rest + length);
 	}
 	strcpy(at, library);
 	at += strlen(library);

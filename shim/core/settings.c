@@ -157,7 +157,7 @@ static bool read_environment(
 {
 	static const char ours[] = "IP2VSOCK_";
 	for (; *environ; environ++) {
-		if (**environ != 'I' || strncmp(*environ, ours, strlen(ours)) != 0 || !strchr(*environ, '='))
+		if (!text_begins(*environ, ours) || !strchr(*environ, '='))
 			continue;
 		enum variable i = variable_of(*environ);
 		if (i == VARIABLES && !is_service_link(*environ))
@@ -211,7 +211,7 @@ static bool read_transport(
 	enum { PATH_LIMIT = 107 };
 	const char *text = values[TRANSPORT];
 	if (text && strcmp(text, "vsock") != 0) {
-		if (strncmp(text, scheme, strlen(scheme)) != 0 || text[strlen(scheme)] != '/')
+		if (!text_begins(text, scheme) || text[strlen(scheme)] != '/')
 			return mistake(message, TRANSPORT, "vsock, or unix:DIRECTORY with an absolute path",
 				text, "");
 		const char *directory = text + strlen(scheme);

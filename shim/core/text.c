@@ -35,6 +35,13 @@ void text_add_number(struct text *text, uint64_t number)
 	text_add_bytes(text, first, (size_t)(digits + sizeof digits - first));
 }
 
+bool text_begins(const char *text, const char *with)
+{
+	while (*with && *text == *with)
+		text++, with++;
+	return !*with;
+}
+
 bool number_parse(const char *text, size_t length, uint32_t last, uint32_t *number)
 {
 	uint64_t value = 0;

@@ -20,6 +20,8 @@ void text_add(struct text *text, const char *string);
 void text_add_bytes(struct text *text, const char *bytes, size_t count);
 void text_add_number(struct text *text, uint64_t number);
 
+bool text_begins(const char *text, const char *with);
+
 /* Decimal digits and nothing else, at most `last`. */
 bool number_parse(const char *text, size_t length, uint32_t last, uint32_t *number);
 

@@ -3,6 +3,7 @@
 
 #include "core/preload_list.h"
 #include "core/settings.h"
+#include "core/text.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -13,11 +14,6 @@ static const char PRELOAD[] = "LD_PRELOAD=";
 static char *kept[SETTINGS]; /* "IP2VSOCK_…=…" */
 static size_t kept_count;
 static char *library; /* our entry of LD_PRELOAD; NULL: loaded in another way */
-
-static bool begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
 
 static bool same_variable(const char *one, const char *other)
 {
@@ -38,7 +34,7 @@ void environment_start(char *const *environment)
 {
 	size_t size = 0, length;
 	for (char *const *one = environment; *one; one++)
-		if (is_setting(*one) || begins(*one, PRELOAD))
+		if (is_setting(*one) || text_begins(*one, PRELOAD))
 			size += strlen(*one) + 1;
 	char *copy =
 		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
@@ -46,9 +42,10 @@ void environment_start(char *const *environment)
 		return;
 	for (char *const *one = environment; *one; one++) {
 		if (is_setting(*one) && !is_kept(*one)) {
-			kept[kept_count++] = strcpy(copy, *one);
-			copy += strlen(*one) + 1;
-		} else if (begins(*one, PRELOAD)) {
+			length = strlen(*one) + 1;
+			kept[kept_count++] = memcpy(copy, *one, length);
+			copy += length;
+		} else if (text_begins(*one, PRELOAD)) {
 			const char *entry = preload_list_find(*one + sizeof PRELOAD - 1, &length);
 			if (!length)
 				continue;
@@ -63,7 +60,7 @@ size_t environment_room(char *const *envp)
 	size_t own = sizeof PRELOAD + (library ? strlen(library) : 0) + 3, pointers = SETTINGS + 2,
 	       texts = own;
 	for (; envp && *envp; envp++, pointers++)
-		if (begins(*envp, PRELOAD))
+		if (text_begins(*envp, PRELOAD))
 			texts += own + strlen(*envp);
 	return pointers * sizeof *envp + texts;
 }
@@ -91,7 +88,7 @@ char *const *environment_complete(char *const *envp, void *room)
 	bool preloaded = !library;
 	for (count = 0; count < own; count++) {
 		complete[count] = envp[count];
-		if (!library || !begins(envp[count], PRELOAD))
+		if (!library || !text_begins(envp[count], PRELOAD))
 			continue;
 		preloaded = true;
 		preload_list_find(envp[count] + sizeof PRELOAD - 1, &length);
@@ -126,7 +123,7 @@ bool environment_is_complete(char *const *envp)
 		for (size_t i = 0; i < kept_count; i++)
 			if (same_variable(kept[i], *envp))
 				found |= 1u << i;
-		if (!library || !begins(*envp, PRELOAD))
+		if (!library || !text_begins(*envp, PRELOAD))
 			continue;
 		preload_list_find(*envp + sizeof PRELOAD - 1, &length);
 		if (!length)

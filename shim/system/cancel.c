@@ -28,10 +28,41 @@ static void no_pop(struct _pthread_cleanup_buffer *buffer, int execute)
 void (*cleanup_push)(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held) = first_push;
 void (*cleanup_pop)(struct _pthread_cleanup_buffer *buffer, int execute) = no_pop;
 
+#ifdef OLDEST_GLIBC
+/* The linker finds them for less than dlsym() does. */
+#pragma weak _pthread_cleanup_push
+#pragma weak _pthread_cleanup_pop
+void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held);
+void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer, int execute);
+__asm__(".symver _pthread_cleanup_push, _pthread_cleanup_push@" OLDEST_GLIBC);
+__asm__(".symver _pthread_cleanup_pop, _pthread_cleanup_pop@" OLDEST_GLIBC);
+
+static void linked_pop(struct _pthread_cleanup_buffer *buffer, int execute)
+{
+	_pthread_cleanup_pop(buffer, execute);
+}
+
+static bool linked(void)
+{
+	if (!_pthread_cleanup_push)
+		return false;
+	cleanup_push = _pthread_cleanup_push;
+	cleanup_pop = linked_pop;
+	return true;
+}
+#else
+static bool linked(void)
+{
+	return false;
+}
+#endif
+
 /* glibc before 2.34 has them in libpthread, whose longjmp() then calls what was pushed. The program may load
  * it later: so it is loaded now. */
 void cancel_start(void)
 {
+	if (linked())
+		return;
 	static const char push[] = "_pthread_cleanup_push", pop[] = "_pthread_cleanup_pop";
 	void *library = RTLD_DEFAULT, *found = libc_find(library, push);
 	if (!found && (library = libc_load("libpthread.so.0", RTLD_LAZY)))

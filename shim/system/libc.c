@@ -23,6 +23,7 @@ __asm__(".symver dlopen, dlopen@" OLDEST_GLIBC);
 #pragma weak dlopen
 extern void *__libc_dlopen_mode(const char *file, int mode) __attribute__((weak));
 extern void *__libc_dlsym(void *library, const char *name) __attribute__((weak));
+/* Only calls of all but dlsym: what is taken the address of is looked up in each program. */
 enum { RTLD_LOADER = INT_MIN };
 
 /* Without them no hook could reach libc, and the program would fail at its first close(). */
@@ -41,8 +42,7 @@ void *libc_find(void *library, const char *name)
 	if (dlsym)
 		return dlsym(library, name);
 	if (!found) {
-		void *loader =
-			__libc_dlopen_mode ? __libc_dlopen_mode("libdl.so.2", RTLD_LAZY | RTLD_LOADER) : NULL;
+		void *loader = __libc_dlopen_mode("libdl.so.2", RTLD_LAZY | RTLD_LOADER);
 		*(void **)&found = loader ? __libc_dlsym(loader, "dlsym") : NULL;
 	}
 	if (!found)
@@ -52,7 +52,7 @@ void *libc_find(void *library, const char *name)
 
 void *libc_load(const char *file, int mode)
 {
-	return dlopen ? dlopen(file, mode) : __libc_dlopen_mode(file, mode | RTLD_LOADER);
+	return dlsym ? dlopen(file, mode) : __libc_dlopen_mode(file, mode | RTLD_LOADER);
 }
 #else
 void *libc_find(void *library, const char *name)
