@@ -16,11 +16,35 @@
 enum { QUERY = 1024, LENGTH = 2 };
 
 struct server {
+	struct server *next, **link; /* leak checkers don't see the pointers that epoll holds */
 	struct watch watch;
 	bool datagram;
 	size_t have; /* of a query that comes in pieces */
 	uint8_t bytes[LENGTH + UINT16_MAX];
 };
+static struct server *servers;
+
+static struct server *server_new(bool datagram)
+{
+	struct server *server = calloc(1, sizeof *server);
+	if (!server)
+		return NULL;
+	server->next = servers;
+	server->link = &servers;
+	server->datagram = datagram;
+	if (servers)
+		servers->link = &server->next;
+	servers = server;
+	return server;
+}
+
+static void server_free(struct server *server)
+{
+	*server->link = server->next;
+	if (server->next)
+		server->next->link = server->link;
+	free(server);
+}
 
 static size_t answer_to(const uint8_t *query, size_t size, uint8_t reply[DNS_ANSWER])
 {
@@ -65,7 +89,7 @@ static void serve(struct watch *watch, uint32_t events)
 	if (got <= 0) { /* the program has closed it */
 		watch_end(watch);
 		close(watch->fd);
-		free(server);
+		server_free(server);
 		return;
 	}
 	if (server->datagram) {
@@ -82,20 +106,18 @@ static void serve(struct watch *watch, uint32_t events)
 int nameserver_open(bool datagram, int flags)
 {
 	int pair[2];
-	struct server *server = calloc(1, sizeof *server);
 	int type = (datagram ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC;
-	if (!server || socketpair(AF_UNIX, type, 0, pair) < 0) {
-		free(server);
+	if (socketpair(AF_UNIX, type, 0, pair) < 0)
 		return -1;
-	}
-	server->datagram = datagram;
+	struct server *server = server_new(datagram);
 	libc.fcntl(pair[0], F_SETFL, (void *)(long)(O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0)));
-	if (watch_begin(&server->watch, pair[1], EPOLLIN | EPOLLRDHUP, serve))
+	if (server && watch_begin(&server->watch, pair[1], EPOLLIN | EPOLLRDHUP, serve))
 		return pair[0];
 	int error = errno;
 	close(pair[0]);
 	close(pair[1]);
-	free(server);
+	if (server)
+		server_free(server);
 	errno = error;
 	return -1;
 }

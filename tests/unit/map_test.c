@@ -679,6 +679,7 @@ int main(void)
 		TEST(rules_are_understood),
 		TEST(texts_are_split_into_rules),
 		TEST(rules_know_where_they_were_written),
+		TEST(a_line_of_the_command_names_where_rules_were_written),
 		TEST(options_are_kept),
 		TEST(ports_are_carried_over),
 		TEST(paths_are_filled_in),
