@@ -8,7 +8,15 @@
 #include "endpoint.h"
 
 enum side { SIDE_CONNECT, SIDE_LISTEN };
-enum target_kind { TARGET_CID, TARGET_UNIX, TARGET_NAMES, TARGET_REFUSE, TARGET_DIRECT, TARGET_KINDS };
+enum target_kind {
+	TARGET_CID,
+	TARGET_UNIX,
+	TARGET_FIRECRACKER,
+	TARGET_NAMES,
+	TARGET_REFUSE,
+	TARGET_DIRECT,
+	TARGET_KINDS
+};
 
 /* What the kinds of target have in common; map_target.c says which has what. */
 enum target_property {
@@ -16,6 +24,9 @@ enum target_property {
 	TARGET_CARRIED = 2,	/* over a transport, which options can bear on */
 	TARGET_TAKES_TIME = 4,	/* an attempt may take long: timeout= */
 	TARGET_KNOWS_PEERS = 8, /* an accepted connection says whose it is: allow= */
+	TARGET_HAS_PATH = 16,	/* a Unix socket's: target.path */
+	TARGET_GREETS = 32,	/* a connection begins with a greeting (greeting.h) */
+	TARGET_FROM_AFAR = 64,	/* accepted connections come from another machine, whose CID nobody says */
 };
 
 enum host_kind { HOST_ANY, HOST_PREFIX, HOST_LOCALHOST, HOST_NAME, HOST_SUFFIX };
@@ -32,12 +43,14 @@ struct host {
 struct target {
 	enum target_kind kind;
 	uint32_t cid;	     /* TARGET_CID; CID_ANY only for a listen rule */
-	uint32_t port_first; /* TARGET_CID: the vsock port of the pattern's first port; unused if keep_port */
+	uint32_t port_first; /* TARGET_CID, TARGET_FIRECRACKER (connect): the vsock port of the pattern's
+				first port; unused if keep_port */
 	uint32_t port_last;  /* of its last port; equal to port_first: all of the pattern's ports go to this
 				one */
 	bool keep_port;	     /* the vsock port is the TCP port */
 	int error;	     /* TARGET_REFUSE: the errno */
-	const char *path;  /* TARGET_UNIX: absolute, as written, {port} and {host} still in it; ends in NUL */
+	const char *path; /* TARGET_UNIX, TARGET_FIRECRACKER: absolute, as written, {port} and {host} still in
+			     it; ends in NUL */
 	bool host_in_path; /* {host} occurs in it: the address must tell the name */
 };
 
@@ -114,7 +127,8 @@ const struct rule *map_find(const struct map *map, enum side side, const struct 
 const struct rule *map_find_host(
 	const struct map *map, enum side side, const char *host, size_t length, uint16_t port);
 
-/* The vsock port, or PORT_ANY where `port` is 0 and the rule keeps ports: any free one. TARGET_CID only. */
+/* The vsock port, or PORT_ANY where `port` is 0 and the rule keeps ports: any free one. TARGET_CID, and
+ * TARGET_FIRECRACKER of a connect rule. */
 uint32_t rule_port(const struct rule *rule, uint16_t port);
 /* Fills in {port} and {host} ("*", if the host isn't known, never happens on a checked map). TARGET_UNIX
  * only. false: the path wouldn't fit a sockaddr_un, or {host} holds a slash. */

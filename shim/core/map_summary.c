@@ -36,7 +36,7 @@ void summarize(struct map *map)
 		const struct rule *rule = &map->rules[i];
 		summary->listen_rules += rule->side == SIDE_LISTEN;
 		summary->names_rules += rule->target.kind == TARGET_NAMES;
-		summary->unix_rules += rule->target.kind == TARGET_UNIX;
+		summary->unix_rules += target_has(rule, TARGET_HAS_PATH);
 		if (rule->target.kind == TARGET_CID)
 			add_cid(summary, rule);
 	}

@@ -203,6 +203,73 @@ static bool parse_target_port(struct parser *p, struct rule *rule, struct span t
 	return true;
 }
 
+static const char listen_suffix[] = "_{port}";
+
+/* PATH:PORT to connect, and PATH alone to listen: there the virtual machine's monitor adds "_PORT". */
+static bool parse_firecracker(struct parser *p, struct rule *rule, struct span text)
+{
+	const char *colon = rule->side == SIDE_CONNECT ? find_last(text, ':') : NULL;
+	struct span path = {text.at, colon ? colon : text.end};
+	if (rule->side == SIDE_CONNECT && !colon) {
+		expected(p, "\":\" and a vsock port behind the path", (struct span){text.end, text.end});
+		return hint(p, "such as firecracker:/run/v.sock:52");
+	}
+	if (!parse_unix(p, rule, path))
+		return false;
+	if (colon)
+		return parse_target_port(p, rule, (struct span){colon + 1, text.end});
+	if (size(path) + strlen("_65535") > PATH_LIMIT)
+		return fail(p, path.at,
+			"expected a path of at most %zu bytes, to which _PORT is added, found %zu",
+			PATH_LIMIT - strlen("_65535"), size(path));
+	p->input->store--; /* the NUL */
+	store_text(p, (struct span){listen_suffix, listen_suffix + strlen(listen_suffix)});
+	return true;
+}
+
+static void add_ports(struct text *text, const struct target *target)
+{
+	if (target->keep_port) {
+		text_add(text, "*");
+		return;
+	}
+	text_add_number(text, target->port_first);
+	if (target->port_last == target->port_first)
+		return;
+	text_add(text, "-");
+	text_add_number(text, target->port_last);
+}
+
+static void format_firecracker(struct text *text, const struct rule *rule)
+{
+	const char *path = rule->target.path, *quote = path[strcspn(path, " \t,=")] ? "\"" : "";
+	size_t length = strlen(path);
+	if (rule->side == SIDE_LISTEN)
+		length -= strlen(listen_suffix);
+	text_add(text, quote);
+	text_add(text, "firecracker:");
+	text_add_bytes(text, path, length);
+	if (rule->side == SIDE_CONNECT) {
+		text_add(text, ":");
+		add_ports(text, &rule->target);
+	}
+	text_add(text, quote);
+}
+
+static void explain_firecracker(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	explain_unix(text, rule, asked);
+	if (rule->side == SIDE_LISTEN) {
+		text_add(text, "  which virtual machines reach at CID 2, port ");
+		text_add_number(text, asked->port);
+		text_add(text, "\n");
+		return;
+	}
+	text_add(text, "  and from there to vsock port ");
+	text_add_number(text, rule_port(rule, asked->port));
+	text_add(text, " of the virtual machine\n");
+}
+
 static bool parse_cid_target(struct parser *p, struct rule *rule, struct span text)
 {
 	if (begins(text, "vsock://"))
@@ -292,8 +359,12 @@ static const struct kind kinds[KINDS] = {
 	[TARGET_CID] = {NULL, "CID:PORT", NONE, {true, true}, NULL,
 		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_KNOWS_PEERS, parse_cid_target,
 		format_cid, explain_cid},
-	[TARGET_UNIX] = {"unix", "unix:PATH", NEEDED, {true, true}, NULL, TARGET_LEADS | TARGET_CARRIED,
-		parse_unix, format_unix, explain_unix},
+	[TARGET_UNIX] = {"unix", "unix:PATH", NEEDED, {true, true}, NULL,
+		TARGET_LEADS | TARGET_CARRIED | TARGET_HAS_PATH, parse_unix, format_unix, explain_unix},
+	[TARGET_FIRECRACKER] = {"firecracker", "firecracker:PATH", NEEDED, {true, true}, NULL,
+		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_HAS_PATH | TARGET_GREETS |
+			TARGET_FROM_AFAR,
+		parse_firecracker, format_firecracker, explain_firecracker},
 	[TARGET_NAMES] = {"names", "names", NONE, {true, false},
 		"names is for connect rules: it answers as a name server", TARGET_LEADS, NULL, NULL,
 		explain_names},

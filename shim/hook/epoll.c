@@ -4,10 +4,13 @@
 
 __attribute__((noinline)) static int register_ours(int epfd, int operation, int fd, struct epoll_event *event)
 {
+	struct sock *sock = fd_sock(fd);
+	bool locked = sock && sock->greeting && fd_greeting_lock(sock);
 	int result = libc.epoll_ctl(epfd, operation, fd, event);
-	struct sock *sock = result == 0 ? fd_sock(fd) : NULL;
-	if (sock)
+	if (result == 0 && sock && fd_sock(fd) == sock)
 		registrations_note(sock, epfd, operation, fd, event);
+	if (locked)
+		fd_greeting_unlock(sock);
 	return result;
 }
 

@@ -152,6 +152,8 @@ static bool try_accept(struct subject *subject)
 			fail(subject, errno);
 			return true;
 		}
+		if (target_has(listener->rule, TARGET_FROM_AFAR))
+			peer.cid = CID_ANY;
 		struct address shown = endpoint_shown(&peer, shown_in(listener, &peer), &shim.ranges);
 		bool let_in = allowed(listener->rule, peer.cid);
 		if (!kept) {

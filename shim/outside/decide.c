@@ -5,8 +5,9 @@
 #include "core/names.h"
 #include "core/text.h"
 #include "core/verdict.h"
-#include "transport/transport_unix.h"
+#include "transport/dial.h"
 
+#include <errno.h>
 #include <string.h>
 
 struct decision decide(enum side side, const struct address *address)
@@ -20,23 +21,20 @@ struct decision decide(enum side side, const struct address *address)
 	return (struct decision){ways[verdict.kind], verdict.rule};
 }
 
+/* A greeting would need a stand-in for the socket, as socket/greeter.h has it: there is none here. */
 int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint)
 {
-	char host[NAME_TEXT], path[108];
-	bool pattern;
-	if (rule->target.kind != TARGET_UNIX) {
-		*endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
-		transport_of(rule)->place(endpoint, place);
+	struct destination to;
+	if (!destination_of(rule, address, port, &to))
+		return errno;
+	*place = to.place;
+	*endpoint = to.endpoint;
+	if (!to.greeting)
 		return 0;
-	}
-	if (!names_host(shim.map, address, host, &pattern))
-		address_format(address, host, sizeof host);
-	if (!rule_path(rule, host, port, path))
-		return ENAMETOOLONG;
-	*endpoint = (struct endpoint){CID_LOCAL, port};
-	transport_unix_path(path, place);
-	return 0;
+	log_error("firecracker: targets are only for programs that load the library: a supervised one can't "
+		  "connect to them; use its dynamic build, or unix: with a proxy");
+	return EHOSTUNREACH;
 }
 
 static void write_rule(struct text *text, const struct rule *rule)

@@ -81,12 +81,13 @@ static int bind_fresh(
 	if (fresh < 0)
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
-		struct place place;
+		struct destination to;
 		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
 				    : wanted->port;
-		if (!stream_place(rule, wanted, port, &place, local))
+		if (!destination_of(rule, wanted, port, &to))
 			break;
-		if (transport->bind(fresh, &place) == 0) {
+		*local = to.endpoint;
+		if (transport->bind(fresh, &to.place) == 0) {
 			wanted->port = port;
 			options_apply(&sock->options, fresh, rule->buffer);
 			return fresh;
@@ -403,6 +404,8 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 		count_down(sock);
 		if (accepted < 0)
 			return -1;
+		if (sock->rule && target_has(sock->rule, TARGET_FROM_AFAR))
+			peer.cid = CID_ANY;
 		if (sock->shut.listener) {
 			libc.close(accepted);
 			break;

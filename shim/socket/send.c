@@ -74,6 +74,8 @@ HOT ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *messa
 		return sent;
 	while (sent < 0 && errno == ENOTCONN && without_connection(fd, sock, flags) == 0)
 		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
+	if (sent < 0 && errno == EPIPE && atomic_exchange(&sock->stood_in, false) && !sock->report.error)
+		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL); /* the stand-in was hung up */
 	if (sent < 0 && errno == EPIPE)
 		sent = closed_by_peer(fd, sock, size_of(message), flags);
 	if (sent >= 0)

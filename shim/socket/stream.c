@@ -3,7 +3,7 @@
 
 #include "core/names.h"
 #include "core/text.h"
-#include "transport/transport_unix.h"
+#include "greeter.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -27,6 +27,7 @@ static void forget_threads(int fd, void *context)
 
 static void in_child(void)
 {
+	greeter_in_child();
 	fd_each(NULL, forget_threads, NULL);
 }
 
@@ -40,7 +41,7 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
 	KEEP_ERRNO;
-	if (state_of(sock) == STATE_CONNECTING && !sock->report.error &&
+	if (state_of(sock) == STATE_CONNECTING && !sock->report.error && !sock->greeting &&
 		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
 		sock_change(sock, STATE_CONNECTING, STATE_CONNECTED))
 		sock->report.connected = true;
@@ -57,25 +58,6 @@ int stream_await_writable(int fd, const struct sock *sock, int limit_ms)
 		left -= limit_ms ? glance : 0;
 	} while (ready == 0 && fd_sock(fd) == sock && (!limit_ms || left));
 	return ready || fd_sock(fd) == sock ? ready : fail(EBADF);
-}
-
-bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
-	struct endpoint *endpoint)
-{
-	if (rule->target.kind != TARGET_UNIX) {
-		*endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
-		transport_of(rule)->place(endpoint, place);
-		return true;
-	}
-	char host[NAME_TEXT], path[108];
-	names_host_text(shim.map, address, host);
-	if (!rule_path(rule, host, port, path)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	*endpoint = (struct endpoint){CID_LOCAL, port};
-	transport_unix_path(path, place);
-	return true;
 }
 
 int stream_to_ip(int fd, struct sock *sock)

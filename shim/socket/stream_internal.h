@@ -10,6 +10,7 @@
 #include "system/errno.h"
 #include "system/libc.h"
 #include "system/log.h"
+#include "transport/dial.h"
 #include "transport/ports.h"
 
 #include <errno.h>
@@ -46,11 +47,6 @@ void stream_mark(int fd, const struct sock *sock);
 /* The connection as TCP would have it: both ends said SHUT_WR; the TCP state (netinet/tcp.h). */
 bool stream_closed_both_ways(int fd, const struct sock *sock);
 uint8_t stream_tcp_state(int fd, const struct sock *sock);
-
-/* Where a rule leads for this IP address: fills in place and endpoint (of a `unix:` target: local). false
- * with errno. */
-bool stream_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
-	struct endpoint *endpoint);
 
 /* What an INET socket is bound to: IP's word, but for what IP couldn't give (lo may be down), the port that
  * it gave up, and the address that only we know to be this end's. */

@@ -48,6 +48,36 @@ void fd_release(struct sock *sock)
 	release(sock->number);
 }
 
+void fd_greeting_begin(struct sock *sock)
+{
+	atomic_store(&sock->greeting, GREETING);
+}
+
+void fd_greeting_end(struct sock *sock)
+{
+	atomic_store(&sock->greeting, GREETED);
+}
+
+/* It is held for some system calls; a signal handler of the thread that holds it would wait in vain. */
+bool fd_greeting_lock(struct sock *sock)
+{
+	enum { TURNS = 10000 };
+	for (int i = 0; i < TURNS; i++) {
+		uint8_t free = GREETING;
+		if (atomic_compare_exchange_strong(&sock->greeting, &free, GREETING_LOCKED))
+			return true;
+		if (free == GREETED)
+			return false;
+		sched_yield();
+	}
+	return false;
+}
+
+void fd_greeting_unlock(struct sock *sock)
+{
+	atomic_store(&sock->greeting, GREETING);
+}
+
 static void enter(int fd, uint32_t index)
 {
 	uint32_t seen = atomic_load_explicit(&highest, memory_order_relaxed);

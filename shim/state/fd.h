@@ -22,6 +22,16 @@ static inline bool fd_tracked(int fd)
 	return (unsigned)fd < FD_LIMIT && atomic_load_explicit(&fd_index[fd], memory_order_relaxed) != 0;
 }
 
+/* While a task (socket/greeter.h) is to put another socket in this one's place, the program's own calls that
+ * register it with epoll wait for the moment that this takes, and the task for them. Those that close its
+ * number, or put another file there, wait for the task's pin. */
+enum greeting_state { GREETED, GREETING, GREETING_LOCKED };
+void fd_greeting_begin(struct sock *sock);
+void fd_greeting_end(struct sock *sock);
+/* false: there is no task, and nothing to unlock. */
+bool fd_greeting_lock(struct sock *sock);
+void fd_greeting_unlock(struct sock *sock);
+
 struct sock *fd_sock(int fd); /* NULL: not tracked */
 
 /* A new record in STATE_IP, one reference, which fd_enter() gives to the table; what other threads may ask

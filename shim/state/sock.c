@@ -51,6 +51,8 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	sock->local = sock->peer = (struct endpoint){0};
 	memset(&sock->asked, 0, sizeof sock->asked);
 	sock->scope = 0;
+	atomic_store(&sock->stood_in, false);
+	atomic_store(&sock->greeting, 0);
 	atomic_store(&sock->partial, 0);
 	atomic_store(&sock->options.first, 0);
 	sock->options.datagram = false;

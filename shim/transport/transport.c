@@ -19,14 +19,9 @@ void transport_start(const struct settings *settings)
 
 const struct transport *transport_of(const struct rule *rule)
 {
-	switch (rule->target.kind) {
-	case TARGET_UNIX:
+	if (target_has(rule, TARGET_HAS_PATH))
 		return &transport_unix;
-	case TARGET_NAMES:
-		return &transport_names;
-	default:
-		return cid_transport;
-	}
+	return rule->target.kind == TARGET_NAMES ? &transport_names : cid_transport;
 }
 
 uint32_t transport_own_cid(void)

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+#include "attempt.h"
+
+#include "greeter.h"
+#include "system/clock.h"
+#include "transport/transport_unix.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
+
+/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
+ */
+static bool choose_port(struct attempt *attempt)
+{
+	const struct sock *sock = attempt->sock;
+	int saved = errno, result = -1;
+	if (attempt->to.transport->turn)
+		ports_place(attempt->to.transport->turn);
+	for (int i = 0; i < PORT_TRIES; i++) {
+		uint32_t port =
+			i == 0 && sock->claim.bound && sock->claim.name.port
+				? sock->claim.name.port
+				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+		result = attempt->to.transport->bind_client(attempt->fresh, port, &attempt->to.endpoint);
+		if (result == 0)
+			attempt->local.port = port;
+		if (result == 0 || errno != EADDRINUSE)
+			break;
+	}
+	if (result < 0)
+		result = attempt->to.transport->bind_client(attempt->fresh, PORT_ANY, &attempt->to.endpoint);
+	errno = result < 0 ? EADDRNOTAVAIL : saved;
+	return result == 0;
+}
+
+/* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
+static void from_its_place(struct attempt *attempt, int flags)
+{
+	attempt->fresh = fd_dup(attempt->fd, attempt->sock);
+	if (attempt->fresh >= 0 && flags & SOCK_NONBLOCK)
+		libc.fcntl(attempt->fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
+	attempt->local = attempt->sock->local;
+	attempt->in_place = true;
+}
+
+static bool must_greet(const struct attempt *attempt)
+{
+	return attempt->to.greeting && !attempt->greeted;
+}
+
+static void from_a_new_one(struct attempt *attempt, int flags)
+{
+	attempt->fresh = attempt->to.transport->open(flags, attempt->rule->buffer);
+	if (attempt->fresh < 0)
+		return;
+	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
+	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
+	if (!choose_port(attempt)) {
+		close_quietly(attempt->fresh);
+		attempt->fresh = -1;
+	}
+}
+
+/* A fork() in a signal handler is to find it, too. */
+static int hold(struct attempt *attempt, int fd)
+{
+	attempt->held = fd;
+	atomic_store(&attempt->sock->fresh, fd);
+	return fd;
+}
+
+static bool open_client(struct attempt *attempt, int flags)
+{
+	if (state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->to.transport)
+		from_its_place(attempt, flags);
+	else
+		from_a_new_one(attempt, flags);
+	return hold(attempt, attempt->fresh) >= 0;
+}
+
+/* The child of a fork() in a signal handler has closed it already, and its number may be another file's. */
+static void discard(struct attempt *attempt)
+{
+	int held = attempt->held;
+	attempt->fresh = -1;
+	hold(attempt, -1);
+	if (held >= 0 && attempt->process == fd_process())
+		close_quietly(held);
+}
+
+/* The thread is cancelled while it waits, or jumps out. A second jump may come on the way. */
+static void abandon(void *held)
+{
+	struct attempt *attempt = held;
+	struct sock *sock = attempt->sock;
+	if (!sock)
+		return;
+	discard(attempt);
+	attempt->sock = NULL;
+	sock->attempting = false;
+	fd_release(sock);
+}
+
+static int clear_nonblocking(int fd)
+{
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	return flags < 0 ? -1 : libc.fcntl(fd, F_SETFL, (void *)(long)(flags & ~O_NONBLOCK));
+}
+
+static int take_error(int fd)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+	return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
+}
+
+/* What became of an attempt that poll() was asked for: 0, or -1 with its errno; EINPROGRESS: nothing yet. */
+static int ended(int fd, const struct transport *transport, int ready)
+{
+	if (ready < 0)
+		return -1;
+	if (ready == 0)
+		return fail(EINPROGRESS);
+	int error = take_error(fd);
+	return error ? fail(transport->connect_error(error)) : 0;
+}
+
+static bool is_of_a_crash(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+	       signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT;
+}
+
+/* Would the kernel go on after the signal that has just been handled? It doesn't say which one it was, so all
+ * handlers must agree; one without SA_RESTART is there to interrupt something. */
+bool attempt_handlers_restart(void)
+{
+	struct sigaction action;
+	for (int number = 1; number < NSIG; number++)
+		if (!is_of_a_crash(number) && sigaction(number, NULL, &action) == 0 &&
+			action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
+			!(action.sa_flags & SA_RESTART))
+			return false;
+	return true;
+}
+
+static void begin_greeting(struct attempt *attempt)
+{
+	uint32_t limit = attempt->rule->timeout_ms;
+	attempt->greeting = (struct greeting){.sent = false};
+	attempt->deadline = now_ms() + (limit ? limit : KERNEL_TIMEOUT_MS);
+}
+
+static int greet(struct attempt *attempt, int64_t deadline)
+{
+	int result = CANCEL_HERE(
+		dial_greet(attempt->fresh, &attempt->to, &attempt->greeting, deadline, -1), abandon, attempt);
+	attempt->greeted = result == 0;
+	return result;
+}
+
+/* The whole greeting, as a part of a connect() that blocks: it goes on after a signal, or is left to itself.
+ */
+static int greet_blocking(struct attempt *attempt)
+{
+	int result;
+	begin_greeting(attempt);
+	do
+		result = greet(attempt, attempt->deadline);
+	while (result < 0 && errno == EINTR && attempt_handlers_restart());
+	return result;
+}
+
+/* Starts an attempt on a non-blocking socket. 0: connected already; EINPROGRESS; anything else: no socket is
+ * left. */
+static int start(struct attempt *attempt)
+{
+	if (!open_client(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return -1;
+	int result =
+		attempt->to.transport->connect(attempt->fresh, &attempt->to.place, attempt->rule->timeout_ms);
+	if (result < 0 && errno != EINPROGRESS)
+		discard(attempt);
+	if (result == 0 && attempt->to.greeting) {
+		begin_greeting(attempt);
+		return fail(EINPROGRESS);
+	}
+	return result;
+}
+
+/* What became of it within limit_ms: 0, or -1 with its errno; EINPROGRESS: nothing yet. */
+static int await(struct attempt *attempt, int limit_ms)
+{
+	if (!attempt->to.greeting) {
+		struct pollfd wait = {.fd = attempt->fresh, .events = POLLOUT};
+		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit_ms), abandon, attempt);
+		return ended(attempt->fresh, attempt->to.transport, ready);
+	}
+	int64_t until = now_ms() + limit_ms;
+	bool last = until >= attempt->deadline;
+	int result = greet(attempt, last ? attempt->deadline : until);
+	return result < 0 && errno == ETIMEDOUT && !last ? fail(EINPROGRESS) : result;
+}
+
+/* Waits limit_ms for a program that blocks, and then lets the attempt go on without it, as TCP does:
+ * EINPROGRESS, or EINTR, with a socket. */
+static int start_and_wait(struct attempt *attempt, int limit_ms)
+{
+	int result = start(attempt);
+	if (attempt->fresh < 0)
+		return -1;
+	while (result < 0 && errno == EINPROGRESS && limit_ms) {
+		result = await(attempt, limit_ms);
+		if (result == 0 || errno != EINTR || !attempt_handlers_restart())
+			break;
+		errno = EINPROGRESS;
+	}
+	int outcome = result < 0 ? errno : 0;
+	bool goes_on = outcome == 0 || outcome == EINPROGRESS || outcome == EINTR;
+	if (goes_on && clear_nonblocking(attempt->fresh) < 0) {
+		outcome = errno;
+		goes_on = false;
+	}
+	if (!goes_on)
+		discard(attempt);
+	return outcome ? fail(outcome) : 0;
+}
+
+/* A non-blocking attempt that has failed at once looks as if it had failed a moment later. */
+static int fail_later(struct attempt *attempt, int flags)
+{
+	attempt->refused = errno;
+	attempt->stand_in = transport_unix_refused(flags);
+	if (attempt->stand_in >= 0)
+		options_apply(&attempt->sock->options, attempt->stand_in, attempt->rule->buffer);
+	return fail(attempt->stand_in < 0 ? attempt->refused : EINPROGRESS);
+}
+
+/* The program waits no longer; a last attempt goes on without it. */
+static int give_up_waiting(struct attempt *attempt, int error)
+{
+	if (start_and_wait(attempt, 0) < 0 && attempt->fresh < 0)
+		fail_later(attempt, SOCK_CLOEXEC);
+	return fail(error);
+}
+
+/* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
+ * itself. */
+static int make_once(struct attempt *attempt, int flags)
+{
+	int send_limit = options_time(&attempt->sock->options, SO_SNDTIMEO);
+	uint32_t limit = attempt->rule->timeout_ms;
+	int64_t deadline = 0;
+	if (send_limit)
+		return start_and_wait(attempt, send_limit);
+	for (;;) {
+		if (!open_client(attempt, flags))
+			return -1;
+		int result =
+			CANCEL_HERE(attempt->to.transport->connect(attempt->fresh, &attempt->to.place, limit),
+				abandon, attempt);
+		if (result == 0 && attempt->to.greeting)
+			result = greet_blocking(attempt);
+		if (result == 0)
+			return 0;
+		discard(attempt);
+		if (errno != EINTR)
+			return -1;
+		if (!attempt_handlers_restart())
+			return give_up_waiting(attempt, EINTR);
+		int64_t now = now_ms();
+		if (!deadline)
+			deadline = now + (limit ? limit : KERNEL_TIMEOUT_MS);
+		if (now >= deadline)
+			return fail(ETIMEDOUT);
+		limit = (uint32_t)(deadline - now);
+	}
+}
+
+/* Sleeps so that a signal does to it what it would do to connect(): a read() goes on after a handler with
+ * SA_RESTART, and ends with EINTR after one without. */
+static int pause_for(struct attempt *attempt, int64_t ms)
+{
+	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
+	uint64_t expirations;
+	int timer = hold(attempt, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+	ssize_t got = -1;
+	if (timer >= 0 && timerfd_settime(timer, 0, &once, NULL) == 0)
+		got = CANCEL_HERE(libc.read(timer, &expirations, sizeof expirations), abandon, attempt);
+	discard(attempt);
+	return got < 0 ? -1 : 0;
+}
+
+static bool nobody_there(int error)
+{
+	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
+/* The blocking connect(), with a rule's `retry`. Leaves a fresh socket to put in place: connected (0), or
+ * under way (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
+static int make_blocking(struct attempt *attempt, int flags)
+{
+	struct sock *sock = attempt->sock;
+	uint32_t retry = attempt->rule->retry_ms;
+	uint32_t send_limit = (uint32_t)options_time(&sock->options, SO_SNDTIMEO);
+	int64_t began = retry ? now_ms() : 0, until = began + retry, pause = 10;
+	for (;;) {
+		int result = make_once(attempt, flags);
+		if (result == 0 || attempt_has_come_to(attempt) || !retry || !nobody_there(errno) ||
+			now_ms() + pause > until)
+			return result;
+		if (sock->cancelled)
+			return fail(ECONNRESET);
+		if (pause_for(attempt, pause) < 0 && errno == EINTR)
+			return give_up_waiting(attempt, EINTR);
+		if (send_limit && now_ms() - began >= send_limit)
+			return give_up_waiting(attempt, EINPROGRESS);
+		pause = pause < 500 ? pause * 2 : 1000;
+	}
+}
+
+/* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first.
+ */
+static int make_nonblocking(struct attempt *attempt)
+{
+	int result = start(attempt);
+	if (result == 0)
+		return fail(EINPROGRESS);
+	if (errno == ECONNREFUSED || errno == ETIMEDOUT)
+		return fail_later(attempt, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	return -1;
+}
+
+/* The program goes on, and a task greets on the fresh socket. */
+static int greet_beside(struct attempt *attempt, int flags)
+{
+	struct greeter greeter = {.sock = attempt->sock,
+		.fd = attempt->fd,
+		.fresh = attempt->fresh,
+		.to = attempt->to,
+		.greeting = attempt->greeting,
+		.deadline = attempt->deadline};
+	int stand_in = dial_stand_in(flags & SOCK_NONBLOCK, &greeter.gate);
+	if (stand_in < 0) {
+		discard(attempt);
+		return -1;
+	}
+	options_apply(&attempt->sock->options, stand_in, attempt->rule->buffer);
+	bool kept = fd_hold(attempt->fd, attempt->sock);
+	if (!kept || swap_in(attempt->fd, attempt->sock, stand_in) < 0) {
+		if (kept)
+			fd_release(attempt->sock);
+		else
+			close_quietly(stand_in);
+		close_quietly(greeter.gate);
+		discard(attempt);
+		return -1;
+	}
+	attempt->sock->stood_in = true;
+	greeter_start(&greeter);
+	return 0;
+}
+
+/* What the attempt has come to takes the place of the program's socket. */
+int attempt_hand_over(struct attempt *attempt, int flags)
+{
+	if (attempt->stand_in >= 0)
+		return swap_in(attempt->fd, attempt->sock, attempt->stand_in);
+	if (attempt->in_place) {
+		discard(attempt);
+		return 0;
+	}
+	if (must_greet(attempt))
+		return greet_beside(attempt, flags);
+	return swap_in(attempt->fd, attempt->sock, attempt->fresh);
+}
+
+bool attempt_begin(struct attempt *attempt, int fd, struct sock *sock, const struct rule *rule,
+	const struct address *asked)
+{
+	*attempt = (struct attempt){.fd = fd,
+		.sock = sock,
+		.rule = rule,
+		.asked = *asked,
+		.process = fd_process(),
+		.fresh = -1,
+		.held = -1,
+		.stand_in = -1};
+	if (!destination_of(rule, asked, asked->port, &attempt->to))
+		return false;
+	if (attempt->to.endpoint.cid == CID_ANY) { /* a listener of this machine, by its name */
+		attempt->to.endpoint.cid = CID_LOCAL;
+		attempt->to.transport->place(&attempt->to.endpoint, &attempt->to.place);
+	}
+	return true;
+}
+
+int attempt_make(struct attempt *attempt, int flags)
+{
+	struct sock *sock = attempt->sock;
+	sock->cancelled = false;
+	sock->attempting = true;
+	int result = flags & SOCK_NONBLOCK ? make_nonblocking(attempt) : make_blocking(attempt, flags);
+	sock->attempting = false;
+	if (attempt->local.port != PORT_ANY)
+		sock->claim.tried = (uint16_t)attempt->local.port;
+	return result;
+}
+
+bool attempt_has_come_to(const struct attempt *attempt)
+{
+	return attempt->fresh >= 0 || attempt->stand_in >= 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "task.h"
+
+#include "errno.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef __i386__
+#include <asm/ldt.h>
+#endif
+
+/* The memory of a task is never unmapped, and serves the next one: a task can't take its own stack away.
+ * Around the thread pointer there is room for what libc keeps there, errno above all: all zero, as of a
+ * thread that was never cancelled. */
+enum { STACK = 64 << 10, AROUND = 64 << 10 };
+struct task {
+	_Atomic int tid; /* 0: free, by the kernel's hand when the task has ended; -1: taken */
+	struct task *next;
+	void (*run)(void *context);
+	_Alignas(16) char context[TASK_ROOM];
+	_Alignas(16) char stack[STACK];
+	_Alignas(16) char below[AROUND], above[AROUND]; /* the thread pointer is between the two */
+};
+
+static struct task *_Atomic tasks;
+
+static struct task *take(void)
+{
+	for (struct task *task = atomic_load(&tasks); task; task = task->next) {
+		int free = 0;
+		if (atomic_compare_exchange_strong(&task->tid, &free, -1))
+			return task;
+	}
+	struct task *task = mmap(
+		NULL, sizeof *task, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (task == MAP_FAILED)
+		return NULL;
+	task->tid = -1;
+	task->next = atomic_load(&tasks);
+	while (!atomic_compare_exchange_weak(&tasks, &task->next, task))
+		;
+	return task;
+}
+
+/* What compilers and libc look for at the thread pointer itself: on x86 its own address, the way into the
+ * kernel, and the canary, which is the process's. */
+static void *thread_pointer(struct task *task)
+{
+	void **pointer = (void **)task->above;
+#if defined __x86_64__ || defined __i386__
+	enum { WORDS = 10, ITSELF = 2 };
+	void **own;
+#ifdef __x86_64__
+	__asm__("mov %%fs:0, %0" : "=r"(own));
+#else
+	__asm__("mov %%gs:0, %0" : "=r"(own));
+#endif
+	memcpy(pointer, own, WORDS * sizeof *pointer);
+	pointer[0] = pointer[ITSELF] = pointer;
+#endif
+	return pointer;
+}
+
+static int enter(void *context)
+{
+	struct task *task = context;
+	task->run(task->context);
+	return 0;
+}
+
+static int make(struct task *task)
+{
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+			  CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+	void *pointer = thread_pointer(task);
+#ifdef __i386__
+	unsigned selector;
+	__asm__("mov %%gs, %0" : "=r"(selector));
+	struct user_desc descriptor = {.entry_number = selector >> 3,
+		.base_addr = (unsigned)pointer,
+		.limit = 0xfffff,
+		.seg_32bit = 1,
+		.limit_in_pages = 1,
+		.useable = 1};
+	pointer = &descriptor;
+#endif
+	return clone(enter, task->stack + STACK, flags, task, &task->tid, pointer, &task->tid);
+}
+
+bool task_start(void (*run)(void *context), const void *context, size_t size)
+{
+	enum { SET = 8 }; /* bytes of the kernel's set of signals; libc would leave out its own */
+	uint64_t all = UINT64_MAX, before;
+	struct task *task = take();
+	if (!task)
+		return false;
+	task->run = run;
+	memcpy(task->context, context, size);
+	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, SET, 0, 0);
+	int result = make(task), error = errno;
+	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, SET, 0, 0);
+	if (result < 0)
+		atomic_store(&task->tid, 0);
+	errno = error;
+	return result >= 0;
+}
+
+void task_forget(void (*visit)(void *context))
+{
+	for (struct task *task = atomic_load(&tasks); task; task = task->next)
+		if (atomic_exchange(&task->tid, 0))
+			visit(task->context);
+}
