@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for
  * the sender's address, are looked at, and of those only the ones on an fd of ours. */
-#include "socket/datagram.h"
+#include "socket/protocol.h"
 #include "system/libc.h"
 
 /* On most kernels libc's own, with nothing to look at: stream_end.h puts another function into libc.read. */
@@ -25,7 +25,7 @@ static inline bool looked_at(int fd, int flags)
 OURS ssize_t recv_ours(int fd, void *data, size_t size, int flags)
 {
 	struct sock *sock = stream_known(fd);
-	return sock ? stream_recv(fd, sock, data, size, flags) : libc.recv(fd, data, size, flags);
+	return sock ? protocol_of(sock)->recv(fd, sock, data, size, flags) : libc.recv(fd, data, size, flags);
 }
 
 HOT ssize_t hook_recv(int fd, void *data, size_t size, int flags)
@@ -37,14 +37,8 @@ OURS ssize_t recvfrom_ours(
 	int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *length)
 {
 	struct sock *sock = stream_known(fd);
-	if (!sock)
-		return libc.recvfrom(fd, data, size, flags, address, length);
-	if (is_datagram(sock))
-		return datagram_recvfrom(fd, sock, data, size, flags, address, length);
-	ssize_t got = stream_recv(fd, sock, data, size, flags);
-	if (got >= 0 && address && length)
-		*length = 0; /* a connection says who sent it, not each byte */
-	return got;
+	return sock ? protocol_of(sock)->recvfrom(fd, sock, data, size, flags, address, length)
+		    : libc.recvfrom(fd, data, size, flags, address, length);
 }
 
 HOT ssize_t hook_recvfrom(
@@ -58,10 +52,7 @@ HOT ssize_t hook_recvfrom(
 OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 {
 	struct sock *sock = stream_known(fd);
-	if (!sock)
-		return libc.recvmsg(fd, message, flags);
-	return is_datagram(sock) ? datagram_recvmsg(fd, sock, message, flags)
-				 : stream_recvmsg(fd, sock, message, flags);
+	return sock ? protocol_of(sock)->recvmsg(fd, sock, message, flags) : libc.recvmsg(fd, message, flags);
 }
 
 HOT ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
@@ -77,8 +68,8 @@ ALSO_TIME64(recvmsg, __recvmsg64);
 OURS int recvmmsg_ours(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
 	struct sock *sock = stream_known(fd);
-	return sock && is_datagram(sock) ? datagram_recvmmsg(fd, sock, messages, count, flags, timeout)
-					 : libc.recvmmsg(fd, messages, count, flags, timeout);
+	return sock ? protocol_of(sock)->recvmmsg(fd, sock, messages, count, flags, timeout)
+		    : libc.recvmmsg(fd, messages, count, flags, timeout);
 }
 
 HOT int hook_recvmmsg(

@@ -3,6 +3,7 @@
 #include "core/shim.h"
 #include "core/verdict.h"
 #include "socket/datagram.h"
+#include "socket/protocol.h"
 #include "system/cancel.h"
 #include "system/errno.h"
 
@@ -106,8 +107,7 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 		if (!sock)
 			sock = held(fd, datagram_of);
 		if (sock)
-			return WHOLE(sock, is_datagram(sock) ? datagram_connect(fd, sock, address, length)
-							     : stream_connect(fd, sock, address, length));
+			return WHOLE(sock, protocol_of(sock)->connect(fd, sock, address, length));
 		if (concerns_us(SIDE_CONNECT, address, length, &wanted))
 			return connect_other(fd, address, length, &wanted);
 	}
@@ -131,7 +131,7 @@ int hook_listen(int fd, int backlog)
 {
 	struct sock *sock = held(fd, stream_of);
 	if (sock)
-		return WHOLE(sock, stream_listen(fd, sock, backlog));
+		return WHOLE(sock, protocol_of(sock)->listen(fd, sock, backlog));
 	if (shim_active() && shim_rules.listen_rules && stream_is_tcp(fd)) /* as in bind() */
 		return fail(ENOBUFS);
 	return libc.listen(fd, backlog);

@@ -160,10 +160,24 @@ enum datagram_way datagram_way(int fd, const struct sockaddr *address, socklen_t
 	return way;
 }
 
+int datagram_listen(int fd, struct sock *sock, int backlog)
+{
+	(void)fd, (void)sock, (void)backlog;
+	return fail(EOPNOTSUPP);
+}
+
+ssize_t datagram_recv(int fd, const struct sock *sock, void *data, size_t size, int flags)
+{
+	(void)sock;
+	if (flags & MSG_ERRQUEUE) /* it is always empty */
+		return fail(EAGAIN);
+	return flags & MSG_OOB ? fail(EOPNOTSUPP) : libc.recv(fd, data, size, flags);
+}
+
 ssize_t datagram_recvfrom(int fd, const struct sock *sock, void *data, size_t size, int flags,
 	struct sockaddr *address, socklen_t *length)
 {
-	ssize_t got = stream_recv(fd, sock, data, size, flags);
+	ssize_t got = datagram_recv(fd, sock, data, size, flags);
 	if (got >= 0 && address &&
 		stream_answer(sock->family, &sock->asked, sock->scope, address, length) < 0)
 		return -1;

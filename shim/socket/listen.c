@@ -4,6 +4,7 @@
 
 #include "core/verdict.h"
 #include "nameserver.h"
+#include "protocol.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -261,8 +262,6 @@ enum { BACKLOG = 1 << 16 };
 int stream_listen(int fd, struct sock *sock, int backlog)
 {
 	enum sock_state state = stream_settle(fd, sock);
-	if (is_datagram(sock))
-		return fail(EOPNOTSUPP);
 	if (sock->report.aborted)
 		return fail(EINVAL); /* a failed connect() that connect() hasn't told yet */
 	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
@@ -540,8 +539,8 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	}
 	if (how == SHUT_WR && sock->shut.read_kept && !readable(fd))
 		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
-	if (how != SHUT_RD && is_nameserver(sock) && !is_datagram(sock))
-		nameserver_end(fd);
+	if (how != SHUT_RD && is_nameserver(sock))
+		protocol_of(sock)->query_end(fd);
 	int result = libc.shutdown(fd, how);
 	if (result == 0) {
 		sock->shut.write |= how != SHUT_RD;

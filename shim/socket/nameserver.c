@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "nameserver.h"
 
+#include "protocol.h"
 #include "state/partial.h"
 #include "stream_internal.h"
 #include "system/cancel.h"
@@ -61,7 +62,7 @@ static size_t length_of(const struct partial *query)
 	return PARTIAL_LENGTH + (size_t)(query->bytes[0] << 8 | query->bytes[1]);
 }
 
-/* Answers each query that is whole now. Returns how many bytes were taken; fewer than `size`: errno tells
+/* Answers each query that is whole now. Returns how many bytes were taken; fewer than `size`: errno says
  * why. */
 static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t size, int flags)
 {
@@ -89,7 +90,7 @@ static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t si
 }
 
 /* The bytes of a query may come in any pieces; what isn't whole yet waits in the pool. */
-static ssize_t send_stream(int fd, struct sock *sock, const struct msghdr *message, int flags)
+ssize_t nameserver_query_stream(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	struct partial query = {.have = 0};
 	uint32_t number = atomic_exchange(&sock->partial, 0);
@@ -119,8 +120,9 @@ static ssize_t send_stream(int fd, struct sock *sock, const struct msghdr *messa
 }
 
 /* A datagram is a query. Where too many answers wait already, this one is lost, as UDP's are. */
-static ssize_t send_datagram(int fd, const struct msghdr *message)
+ssize_t nameserver_query_datagram(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
+	(void)sock, (void)flags;
 	uint8_t query[PARTIAL_QUERY], answer[DNS_ANSWER];
 	size_t size = 0, kept = 0;
 	for (size_t i = 0; i < message->msg_iovlen; i++) {
@@ -139,22 +141,28 @@ static ssize_t send_datagram(int fd, const struct msghdr *message)
 
 ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
+	const struct protocol *protocol = protocol_of(sock);
 	int saved = errno;
 	if (sock->shut.write) {
-		if (!(flags & MSG_NOSIGNAL) && !is_datagram(sock))
+		if (!(flags & MSG_NOSIGNAL) && protocol->has_end)
 			raise(SIGPIPE);
 		return fail(EPIPE);
 	}
 	int outer_state = cancel_later();
-	ssize_t sent = is_datagram(sock) ? send_datagram(fd, message) : send_stream(fd, sock, message, flags);
+	ssize_t sent = protocol->query(fd, sock, message, flags);
 	cancel_as_before(outer_state);
 	if (sent >= 0)
 		errno = saved;
 	return sent;
 }
 
-void nameserver_end(int fd)
+void nameserver_end_stream(int fd)
 {
 	KEEP_ERRNO;
 	put(fd, NULL, 0);
+}
+
+void nameserver_end_datagram(int fd)
+{
+	(void)fd; /* a datagram has no end but its own */
 }

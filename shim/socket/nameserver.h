@@ -8,6 +8,7 @@
 #include "core/dns.h"
 #include "state/fd.h"
 
+/* Compared, and not looked up: the data path doesn't hold the record, whose transport may be gone. */
 static inline bool is_nameserver(const struct sock *sock)
 {
 	return sock->transport == &transport_names;
@@ -16,10 +17,15 @@ static inline bool is_nameserver(const struct sock *sock)
 /* dns_answer() by the map of this process. errno is untouched. */
 size_t nameserver_answer(const uint8_t *query, size_t size, uint8_t answer[DNS_ANSWER]);
 
-/* sendmsg(2) on such a socket, without an address: TCP's with lengths before its queries, or UDP's. */
+/* sendmsg(2) on such a socket, without an address. */
 ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message, int flags);
-/* The client of a TCP one sends no more: it reads what there is, and then the end. */
-void nameserver_end(int fd);
+
+/* Its part for the socket's protocol (protocol.h): TCP has lengths before its queries, and an end, after
+ * which the client reads what there is, and then the end. */
+ssize_t nameserver_query_stream(int fd, struct sock *sock, const struct msghdr *message, int flags);
+ssize_t nameserver_query_datagram(int fd, struct sock *sock, const struct msghdr *message, int flags);
+void nameserver_end_stream(int fd);
+void nameserver_end_datagram(int fd);
 
 /* Logs once that no address is left for another name under a glob with {host}. */
 void nameserver_full(void);

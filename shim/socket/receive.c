@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* recv() with the flags that AF_VSOCK or Unix sockets read differently from TCP. */
+#include "protocol.h"
 #include "stream_internal.h"
 
 /* Discards up to `size` bytes: TCP's MSG_TRUNC, with which no buffer is needed. */
@@ -43,15 +44,29 @@ ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, in
 {
 	if (flags & MSG_ERRQUEUE) /* it is always empty */
 		return fail(EAGAIN);
-	if (flags & MSG_OOB) /* there is no urgent data, and UDP knows none */
-		return fail(is_datagram(sock) ? EOPNOTSUPP : EINVAL);
-	if (is_datagram(sock))
-		return libc.recv(fd, data, size, flags);
+	if (flags & MSG_OOB) /* there is no urgent data */
+		return fail(EINVAL);
 	if (flags & MSG_TRUNC && !(flags & MSG_PEEK))
 		return discard(fd, size, flags);
 	if (flags & MSG_WAITALL && !(flags & MSG_PEEK))
 		return wait_for_all(fd, sock, data, size, flags);
 	return libc.recv(fd, data, size, flags);
+}
+
+ssize_t stream_recvfrom(int fd, const struct sock *sock, void *data, size_t size, int flags,
+	struct sockaddr *address, socklen_t *length)
+{
+	ssize_t got = stream_recv(fd, sock, data, size, flags);
+	if (got >= 0 && address && length)
+		*length = 0; /* a connection says who sent it, not each byte */
+	return got;
+}
+
+int stream_recvmmsg(int fd, const struct sock *sock, struct mmsghdr *messages, unsigned count, int flags,
+	struct timespec *timeout)
+{
+	(void)sock;
+	return libc.recvmmsg(fd, messages, count, flags, timeout);
 }
 
 ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags)
@@ -60,7 +75,7 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 	if (message->msg_name)
 		message->msg_namelen = 0;
 	if (flags & (MSG_ERRQUEUE | MSG_OOB))
-		return stream_recv(fd, sock, NULL, 0, flags);
+		return protocol_of(sock)->recv(fd, sock, NULL, 0, flags);
 	if (!(flags & STREAM_ODD_FLAGS) || !message->msg_iovlen) {
 		struct msghdr bare = *message;
 		bare.msg_name = NULL;
@@ -79,7 +94,7 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 	message->msg_flags = 0;
 	for (size_t i = 0; i < (size_t)message->msg_iovlen; i++) {
 		struct iovec *part = &message->msg_iov[i];
-		ssize_t got = stream_recv(fd, sock, part->iov_base, part->iov_len, flags);
+		ssize_t got = protocol_of(sock)->recv(fd, sock, part->iov_base, part->iov_len, flags);
 		if (got < 0 && !total)
 			return -1;
 		if (got > 0)

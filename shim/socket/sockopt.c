@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Socket options and ioctls of a mapped socket. What is set is remembered; what TCP would answer, TCP is
  * asked (options.h); what depends on the connection is told from what is known of it. */
+#include "protocol.h"
 #include "stream_end.h"
 #include "stream_internal.h"
 
@@ -58,12 +59,12 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
-	if (!is_datagram(sock) && level == IPPROTO_TCP &&
+	if (is_tcp_level(sock, level) &&
 		name == TCP_ULP) /* kernel TLS on something that isn't TCP would be a lie */
 		return fail(state == STATE_CONNECTED ? ENOENT : ENOTCONN);
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && sock->family == AF_INET6 && length >= sizeof(int))
 		return fail(EINVAL); /* has an address, or a connection */
-	if (!is_datagram(sock) && level == IPPROTO_TCP && name == TCP_FASTOPEN && state == STATE_CONNECTED)
+	if (is_tcp_level(sock, level) && name == TCP_FASTOPEN && state == STATE_CONNECTED)
 		return fail(EINVAL);
 	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED &&
 		address_is_ipv4(&sock->asked))
@@ -151,9 +152,9 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	if (level == SOL_SOCKET && name == SO_DOMAIN)
 		return give_int(sock->family, value, length);
 	if (level == SOL_SOCKET && name == SO_TYPE)
-		return give_int(is_datagram(sock) ? SOCK_DGRAM : SOCK_STREAM, value, length);
+		return give_int(protocol_of(sock)->type, value, length);
 	if (level == SOL_SOCKET && name == SO_PROTOCOL)
-		return give_int(is_datagram(sock) ? IPPROTO_UDP : IPPROTO_TCP, value, length);
+		return give_int(protocol_of(sock)->number, value, length);
 	if (level == SOL_SOCKET && name == SO_ACCEPTCONN)
 		return give_int(state == STATE_LISTENING && !sock->shut.listener, value, length);
 	if (level == SOL_SOCKET && name == SO_PEERNAME) {
@@ -173,7 +174,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 		return libc.getsockopt(fd, level, name, value, length);
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		return tcp_info(fd, sock, state, value, length);
-	if (connected && !is_datagram(sock) && level == IPPROTO_TCP && name == TCP_MAXSEG)
+	if (connected && is_tcp_level(sock, level) && name == TCP_MAXSEG)
 		return give_int(LOOPBACK_MSS, value, length);
 	if (connected && level == IPPROTO_IP && name == IP_MTU)
 		return give_int(LOOPBACK_MTU, value, length);

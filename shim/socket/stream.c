@@ -4,6 +4,7 @@
 #include "core/names.h"
 #include "core/text.h"
 #include "greeter.h"
+#include "protocol.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -65,7 +66,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	int flags = swap_flags(fd);
 	if (flags < 0)
 		return -1;
-	int fresh = libc.socket(sock->family, (is_datagram(sock) ? SOCK_DGRAM : SOCK_STREAM) | flags, 0);
+	int fresh = libc.socket(sock->family, protocol_of(sock)->type | flags, 0);
 	if (fresh < 0)
 		return -1;
 	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */

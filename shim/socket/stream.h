@@ -68,6 +68,11 @@ ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, 
 enum { STREAM_ODD_FLAGS = MSG_ERRQUEUE | MSG_OOB | MSG_TRUNC | MSG_WAITALL };
 ssize_t stream_recv(int fd, const struct sock *sock, void *data, size_t size, int flags);
 ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, int flags);
+/* recvfrom(2) where the sender's address is asked for, too; recvmmsg(2), on any of our sockets. */
+ssize_t stream_recvfrom(int fd, const struct sock *sock, void *data, size_t size, int flags,
+	struct sockaddr *address, socklen_t *length);
+int stream_recvmmsg(int fd, const struct sock *sock, struct mmsghdr *messages, unsigned count, int flags,
+	struct timespec *timeout);
 
 /* The kernel's connect() on what fd is, if `judge` says so of it (sock, or NULL, is held by the caller): for
  * an address that a rule takes, so that no other socket may get it. false: it isn't so, and nothing was done.

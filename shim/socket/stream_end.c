@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream_end.h"
 
+#include "protocol.h"
 #include "stream_internal.h"
 #include "system/kernel.h"
 
@@ -14,7 +15,7 @@ static struct libc kernels; /* the functions that those below stand in front of 
 static int end_of(int fd, struct sock *sock)
 {
 	enum sock_state state = passive() ? state_of(sock) : stream_settle(fd, sock);
-	if (state != STATE_CONNECTED || is_datagram(sock))
+	if (state != STATE_CONNECTED || !protocol_of(sock)->has_end)
 		return fail(ENOTCONN);
 	int reset = passive() ? 0 : stream_take_error(fd, sock);
 	return reset ? fail(reset) : 0;
