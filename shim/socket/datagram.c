@@ -169,7 +169,7 @@ int datagram_listen(int fd, struct sock *sock, int backlog)
 ssize_t datagram_recv(int fd, const struct sock *sock, void *data, size_t size, int flags)
 {
 	(void)sock;
-	if (flags & MSG_ERRQUEUE) /* it is always empty */
+	if (flags & MSG_ERRQUEUE) /* nothing is ever in it */
 		return fail(EAGAIN);
 	return flags & MSG_OOB ? fail(EOPNOTSUPP) : libc.recv(fd, data, size, flags);
 }
