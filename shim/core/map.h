@@ -67,6 +67,7 @@ struct rule {
 	uint32_t retry_ms;     /* 0: don't */
 	uint32_t timeout_ms;   /* 0: the kernel's default */
 	uint32_t buffer;       /* bytes, default BUFFER_DEFAULT */
+	uint32_t chunk;	       /* bytes that are written at once at most; 0: no limit */
 	const uint32_t *allow; /* CIDs; allow_count of them, none: everybody */
 	uint32_t allow_count;
 };

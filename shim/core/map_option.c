@@ -133,6 +133,28 @@ static void format_buffer(struct text *text, const struct rule *rule)
 	add_size(text, rule->buffer);
 }
 
+static bool parse_chunk(struct parser *p, struct rule *rule, struct span text)
+{
+	return parse_size(p, text, &rule->chunk);
+}
+
+static void format_chunk(struct text *text, const struct rule *rule)
+{
+	if (!rule->chunk)
+		return;
+	text_add(text, " chunk=");
+	add_size(text, rule->chunk);
+}
+
+static void explain_chunk(struct text *text, const struct rule *rule)
+{
+	if (!rule->chunk)
+		return;
+	text_add(text, "  writes at most ");
+	text_add_number(text, rule->chunk);
+	text_add(text, " bytes at once\n");
+}
+
 static void format_allow(struct text *text, const struct rule *rule)
 {
 	for (uint32_t i = 0; i < rule->allow_count; i++) {
@@ -165,6 +187,7 @@ static const struct option {
 	{"timeout=", TARGET_CARRIED | TARGET_TAKES_TIME, {true, false}, false, parse_timeout, format_timeout,
 		explain_timeout},
 	{"buffer=", TARGET_CARRIED, {true, true}, false, parse_buffer, format_buffer, NULL},
+	{"chunk=", TARGET_CARRIED, {true, true}, false, parse_chunk, format_chunk, explain_chunk},
 	{"allow=", TARGET_CARRIED | TARGET_KNOWS_PEERS, {false, true}, true, parse_allow, format_allow,
 		explain_allow},
 };

@@ -114,7 +114,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	log_debug("a mapped socket was inherited");
 	socklen_t length = sizeof listening;
 	libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
-	sock->transport = transport;
+	sock_lead(sock, NULL, transport);
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
 	sock->peer.cid = transport_peer_cid(transport, sock->peer.cid);
@@ -134,7 +134,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 		memset(sock->claim.name.ip, 0, sizeof sock->claim.name.ip);
 	if (connected) {
 		sock->accepted = mark.there ? mark.accepted : rule != NULL;
-		sock->rule = rule;
+		sock_lead(sock, rule, transport);
 		bool six = mark.family == AF_INET6 && !ports_of_ipv4(sock->peer.port);
 		sock->asked = endpoint_shown(&sock->peer, six ? AF_INET6 : AF_INET, &shim.ranges);
 		if (has_name)
@@ -145,7 +145,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 			sock->claim.name.port = 0;
 		set_state(sock, STATE_CONNECTED);
 	} else {
-		sock->rule = rule;
+		sock_lead(sock, rule, transport);
 		sock->claim.bound = true;
 		if (has_name)
 			sock->claim.name = mark.address;

@@ -57,8 +57,7 @@ static int connect_mapped(
 	}
 
 	enum sock_state before = state_of(sock);
-	sock->rule = rule;
-	sock->transport = attempt.to.transport;
+	sock_lead(sock, rule, attempt.to.transport);
 	sock->local = attempt.local;
 	sock->peer = attempt.to.endpoint;
 	sock->asked = *asked;

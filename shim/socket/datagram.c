@@ -54,7 +54,7 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 			(uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
 	options_learn(&sock->options, sock->family, fd);
 	options_apply(&sock->options, fresh, 0);
-	sock->transport = &transport_names;
+	sock_lead(sock, NULL, &transport_names);
 	sock->peer = (struct endpoint){CID_LOCAL, asked->port};
 	sock->local = (struct endpoint){CID_LOCAL, sock->claim.name.port};
 	sock->asked = *asked;

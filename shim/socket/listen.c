@@ -115,8 +115,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 		return -1;
 	}
 	enum sock_state before = state_of(sock);
-	sock->rule = rule;
-	sock->transport = transport_of(rule);
+	sock_lead(sock, rule, transport_of(rule));
 	sock->local = local;
 	sock->claim.name = *wanted;
 	sock->claim.bound = true;
@@ -324,8 +323,7 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 	struct sock *sock = fd_make(fd, family);
 	if (!sock)
 		return; /* later calls will find out what it is */
-	sock->rule = listener->rule;
-	sock->transport = listener->transport;
+	sock_lead(sock, listener->rule, listener->transport);
 	sock->peer = *peer;
 	sock->local = (struct endpoint){CID_ANY, listener->local.port};
 	sock->claim.name = listener->claim.name;
@@ -539,7 +537,7 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	}
 	if (how == SHUT_WR && sock->shut.read_kept && !readable(fd))
 		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
-	if (how != SHUT_RD && is_nameserver(sock))
+	if (how != SHUT_RD && sock->transport->answered_here)
 		protocol_of(sock)->query_end(fd);
 	int result = libc.shutdown(fd, how);
 	if (result == 0) {

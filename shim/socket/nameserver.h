@@ -8,12 +8,6 @@
 #include "core/dns.h"
 #include "state/fd.h"
 
-/* Compared, and not looked up: the data path doesn't hold the record, whose transport may be gone. */
-static inline bool is_nameserver(const struct sock *sock)
-{
-	return sock->transport == &transport_names;
-}
-
 /* dns_answer() by the map of this process. errno is untouched. */
 size_t nameserver_answer(const uint8_t *query, size_t size, uint8_t answer[DNS_ANSWER]);
 

@@ -12,6 +12,11 @@
 
 _Atomic bool stream_filtered;
 
+enum { PIECE_PARTS = 16 };
+struct place_in_message {
+	size_t part, offset;
+};
+
 /* Or was it this end that closed, in another process? */
 static bool peer_closed(int fd)
 {
@@ -64,11 +69,9 @@ static size_t size_of(const struct msghdr *message)
 	return size;
 }
 
-HOT ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags)
+HOT static ssize_t send_whole(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	int saved = *libc_errno();
-	if (is_nameserver(sock))
-		return nameserver_send(fd, sock, message, flags);
 	ssize_t sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
 	if (sent >= 0)
 		return sent;
@@ -83,6 +86,66 @@ HOT ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *messa
 	return sent;
 }
 
+/* The next `most` bytes of a message, from where `at` says, which goes on behind them. */
+static size_t cut(
+	const struct msghdr *message, struct place_in_message *at, size_t most, struct msghdr *piece)
+{
+	size_t size = 0;
+	piece->msg_iovlen = 0;
+	while (at->part < (size_t)message->msg_iovlen && size < most && piece->msg_iovlen < PIECE_PARTS) {
+		const struct iovec *part = &message->msg_iov[at->part];
+		size_t rest = part->iov_len - at->offset, taken = rest < most - size ? rest : most - size;
+		piece->msg_iov[piece->msg_iovlen++] =
+			(struct iovec){(char *)part->iov_base + at->offset, taken};
+		size += taken;
+		at->offset = taken < rest ? at->offset + taken : 0;
+		at->part += taken == rest;
+	}
+	return size;
+}
+
+/* With chunk=: in writes of that size, as much as one write would have taken. */
+static ssize_t send_in_chunks(
+	int fd, struct sock *sock, uint32_t chunk, const struct msghdr *message, int flags)
+{
+	struct iovec parts[PIECE_PARTS];
+	struct place_in_message at = {0, 0};
+	struct msghdr piece = *message;
+	ssize_t total = 0;
+	piece.msg_iov = parts;
+	for (;;) {
+		size_t size = cut(message, &at, chunk, &piece);
+		ssize_t sent = send_whole(fd, sock, &piece, total ? flags | MSG_NOSIGNAL : flags);
+		if (sent > 0)
+			total += sent;
+		if (sent < (ssize_t)size || at.part == (size_t)message->msg_iovlen)
+			return total ? total : sent;
+		piece.msg_control = NULL;
+		piece.msg_controllen = 0;
+	}
+}
+
+__attribute__((noinline)) static ssize_t send_apart(
+	int fd, struct sock *sock, const struct msghdr *message, int flags)
+{
+	const struct transport *transport = sock->transport; /* another thread may be closing it */
+	const struct rule *rule = sock->rule;
+	if (transport && transport->answered_here)
+		return nameserver_send(fd, sock, message, flags);
+	int saved = errno;
+	ssize_t sent =
+		send_in_chunks(fd, sock, rule && rule->chunk ? rule->chunk : UINT32_MAX, message, flags);
+	if (sent >= 0)
+		errno = saved;
+	return sent;
+}
+
+HOT ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags)
+{
+	return sock->sends_apart ? send_apart(fd, sock, message, flags)
+				 : send_whole(fd, sock, message, flags);
+}
+
 __attribute__((noinline)) static ssize_t send_as_message(
 	int fd, struct sock *sock, const void *data, size_t size, int flags)
 {
@@ -94,7 +157,7 @@ __attribute__((noinline)) static ssize_t send_as_message(
 HOT ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags)
 {
 	int *error = libc_errno(), saved = *error;
-	if (!is_nameserver(sock)) {
+	if (!sock->sends_apart) {
 		ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
 		if (sent >= 0 || (*error != EPIPE && *error != ENOTCONN))
 			return sent;

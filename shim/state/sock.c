@@ -48,6 +48,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	shut_reset(&sock->shut);
 	atomic_store(&sock->rule, NULL);
 	atomic_store(&sock->transport, NULL);
+	atomic_store(&sock->sends_apart, false);
 	sock->local = sock->peer = (struct endpoint){0};
 	memset(&sock->asked, 0, sizeof sock->asked);
 	sock->scope = 0;
@@ -60,4 +61,11 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 		sock->registrations[i].epfd = -1;
 	set_state(sock, STATE_IP);
 	atomic_store(&sock->references, 1);
+}
+
+void sock_lead(struct sock *sock, const struct rule *rule, const struct transport *transport)
+{
+	sock->rule = rule;
+	sock->transport = transport;
+	sock->sends_apart = transport->answered_here || (rule && rule->chunk);
 }

@@ -112,6 +112,7 @@ struct sock {
 	 * before the first replacement. */
 	const struct rule *_Atomic rule;
 	const struct transport *_Atomic transport;
+	_Atomic bool sends_apart; /* what is sent isn't just written: to a name server, or with chunk= */
 	struct endpoint local, peer;
 	struct address asked; /* the remote address: what connect() asked for */
 	uint32_t scope;	      /* sin6_scope_id of it */
@@ -126,6 +127,9 @@ struct sock {
 /* A record that was taken from the pool, as socket() makes it, with one reference. Another thread may still
  * look at it with an outdated pointer, and finds it free until this is done. */
 void sock_reset(struct sock *sock, uint32_t number, int family);
+
+/* Where it leads. rule may be NULL: not known. */
+void sock_lead(struct sock *sock, const struct rule *rule, const struct transport *transport);
 
 void claim_reset(struct claim *claim);	 /* nothing was bound */
 void claim_give_up(struct claim *claim); /* the port: it is shown until there is another */

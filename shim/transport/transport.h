@@ -23,6 +23,7 @@ struct transport {
 	socklen_t address_size;	    /* the most that one of its addresses takes */
 	bool hangs_up_early;	    /* POLLHUP comes as soon as the peer has closed, with data still unread */
 	bool passes_fds;	    /* a peer may put fds into this process */
+	bool answered_here;	    /* what is sent is a query that this process answers: names */
 	bool shutdown_wakes_accept; /* else a connection of our own must */
 	/* A fresh socket; flags are SOCK_NONBLOCK and SOCK_CLOEXEC. buffer: bytes each way, set before the
 	 * socket is bound or connected, since the peer learns it then. */

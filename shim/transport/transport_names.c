@@ -74,6 +74,7 @@ const struct transport transport_names = {
 	.family = AF_UNIX,
 	.address_size = sizeof(struct sockaddr_un),
 	.passes_fds = true,
+	.answered_here = true,
 	.open = names_open,
 	.size = names_size,
 	.place = names_place,

@@ -174,7 +174,7 @@ static const struct mistake mistakes[] = {
 	{"a:1=3:1 ^listen b:2=3:2", 1, "expected an option", "commas or newlines"},
 	{"a:1=3:1 ^# note", 1, "expected an option", "line of its own"},
 	{"a:1=3:1 ^retries=5s", 1,
-		"expected an option (retry=, timeout=, buffer= or allow=), found \"retries=5s\"", NULL},
+		"expected an option (retry=, timeout=, buffer=, chunk= or allow=), found \"retries=5s\"", NULL},
 	{"a:1=3:1 ^Retry=5s", 1, "expected an option", NULL},
 	{"a:1=3:1 ^retry", 1, "expected an option", NULL},
 	{"a:1=3:1 ^retry =5s", 1, "expected an option", NULL},

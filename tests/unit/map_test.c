@@ -74,8 +74,8 @@ static void rules_are_understood(void **state)
 		{"a:1=3:1 buffer=5000 timeout=60m", "connect a:1 = 3:1 timeout=60m buffer=5000"},
 		{"a:1=3:1 buffer=1M", "connect a:1 = 3:1"},
 		{"a:1=unix:/x retry=1000ms buffer=1G", "connect a:1 = unix:/x retry=1s buffer=1G"},
-		{"listen 1=any:1 allow=3 buffer=1536K allow=parent allow=0",
-			"listen *:1 = any:1 buffer=1536K allow=3 allow=3 allow=0"},
+		{"listen 1=any:1 allow=3 buffer=1536K allow=parent chunk=32K allow=0",
+			"listen *:1 = any:1 buffer=1536K chunk=32K allow=3 allow=3 allow=0"},
 	};
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
 		assert_understood(rules[i][0], rules[i][1]);
