@@ -65,9 +65,10 @@ static int share(struct sock *sock, const struct rule *rule, const struct addres
 	struct sock *first = fd_find_held(shares, &sharing, &other);
 	if (!first)
 		return fail(EADDRINUSE);
+	first->shares = true; /* already, since another thread may close it meanwhile */
 	int fresh = fd_dup(other, first);
 	if (fresh >= 0)
-		first->shares = sock->shares = true;
+		sock->shares = true;
 	fd_release(first);
 	return fresh < 0 && errno == EBADF ? fail(EADDRINUSE) : fresh;
 }

@@ -37,7 +37,8 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 {
 	sock->number = number;
 	sock->family = (uint8_t)family;
-	sock->accepted = sock->shares = sock->used = sock->overflowed = sock->owner = false;
+	sock->accepted = sock->used = sock->overflowed = sock->owner = false;
+	atomic_store(&sock->shares, false);
 	atomic_store(&sock->pins, 0);
 	atomic_store(&sock->attempting, false);
 	atomic_store(&sock->cancelled, false);

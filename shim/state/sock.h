@@ -92,10 +92,10 @@ struct sock {
 	uint8_t family; /* what the program believes in: AF_INET or AF_INET6; made, and held (IPV6_ADDRFORM)
 			 */
 	bool accepted;	/* it came from accept(); made, and held */
-	bool shares; /* its description also belongs to another sock: a second listener on one port; held, or
-			whoever makes the other, who holds both */
-	bool used;   /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
-			is; made, and held */
+	_Atomic bool shares; /* its description also belongs to another sock: a second listener on one port;
+				whoever makes the other */
+	bool used; /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
+		      is; made, and held */
 	bool overflowed; /* it has more epoll registrations than are kept here; any, and only ever set */
 	bool owner;	 /* F_SETOWN or its kin was used; any, and only ever set */
 

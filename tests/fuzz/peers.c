@@ -39,7 +39,7 @@ static struct kernel {
 	socklen_t peer_length;
 	int family; /* the carrier's */
 	int open, closed;
-	uint64_t mark;
+	uint32_t mark[2]; /* what SO_MAX_PACING_RATE and SO_INCOMING_CPU hold */
 	bool marked;
 } kernel;
 
@@ -103,11 +103,11 @@ static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *
 {
 	int number = 0;
 	(void)fd;
-	if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE) {
-		give_address(&kernel.mark, kernel.marked ? sizeof kernel.mark : sizeof number, value, length);
-		return 0;
-	}
-	if (level == SOL_SOCKET && name == SO_DOMAIN)
+	if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE)
+		number = kernel.marked ? (int)kernel.mark[0] : -1;
+	else if (level == SOL_SOCKET && name == SO_INCOMING_CPU)
+		number = kernel.marked ? (int)kernel.mark[1] : -1;
+	else if (level == SOL_SOCKET && name == SO_DOMAIN)
 		number = kernel.family;
 	else if (level == SOL_SOCKET && name == SO_TYPE)
 		number = SOCK_STREAM;
@@ -118,8 +118,9 @@ static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *
 static int fake_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
 	(void)fd;
-	if (level == SOL_SOCKET && name == SO_MAX_PACING_RATE && length == sizeof kernel.mark)
-		memcpy(&kernel.mark, value, length);
+	if (level == SOL_SOCKET && (name == SO_MAX_PACING_RATE || name == SO_INCOMING_CPU) &&
+		length == sizeof *kernel.mark)
+		memcpy(&kernel.mark[name == SO_INCOMING_CPU], value, length);
 	return 0;
 }
 
@@ -307,7 +308,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 			assert(memcmp(address.ip, sock->asked.ip, sizeof address.ip) == 0 || room < size);
 		}
 		check_peer(fd, sock, &peer, false);
-		memcpy(&kernel.mark, data + 2, sizeof kernel.mark);
+		memcpy(kernel.mark, data + 2, sizeof kernel.mark);
 		inherit(fd, &peer);
 		fd_forget(fd);
 	}
