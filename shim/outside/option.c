@@ -232,7 +232,7 @@ void serve_getsockopt(struct subject *subject)
 	struct option option = {.level = (int)argument(subject, 1), .name = (int)argument(subject, 2)};
 	struct watched *watched = subject->watched;
 	bool own_error = option.level == SOL_SOCKET && option.name == SO_ERROR && watched && watched->refused;
-	int room;
+	int room = 0;
 	if (!watched || (subject_settle(subject) == STAGE_IP && !own_error)) {
 		call_pass(subject->call);
 		return;
