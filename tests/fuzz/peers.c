@@ -235,7 +235,7 @@ static void listen_as(unsigned flags)
 }
 
 /* What both calls give: a sockaddr of a TCP socket, cut to the room. */
-static struct address check_told(const uint8_t *told, socklen_t room, socklen_t length, size_t size)
+static struct address check_returned(const uint8_t *told, socklen_t room, socklen_t length, size_t size)
 {
 	struct address address = {.port = 0};
 	assert(length == sizeof(struct sockaddr_in) || length == sizeof(struct sockaddr_in6));
@@ -303,7 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		assert(sock && sock->accepted && sock->peer.cid == peer.cid && sock->peer.port == peer.port);
 		assert(!rule->allow_count || peer.cid == ALLOWED);
 		if (!nowhere) {
-			struct address address = check_told(told, room, size, sizeof told);
+			struct address address = check_returned(told, room, size, sizeof told);
 			assert(memcmp(address.ip, sock->asked.ip, sizeof address.ip) == 0 || room < size);
 		}
 		check_peer(fd, sock, &peer, false);

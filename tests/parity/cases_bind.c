@@ -300,7 +300,7 @@ CASE(bind_both_families_shown, "each of the two tells its client's address in it
 		GETPEERNAME(a);
 	}
 }
-CASE(bind_both_families_told_apart, "each of the two gets the client of its family")
+CASE(bind_both_families_distinct, "each of the two gets the client of its family")
 {
 	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), d = SOCKET(AF_INET6, SOCK_STREAM, 0);
 	BIND(s, ipv4("0.0.0.0", 0));

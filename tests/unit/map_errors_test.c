@@ -261,7 +261,7 @@ static void assert_mistake(const struct mistake *mistake)
 	assert_memory_equal(error.line_text + error.caret, at, same);
 }
 
-static void mistakes_are_told_where_they_are(void **state)
+static void mistakes_are_reported_where_they_are(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++)
@@ -459,7 +459,7 @@ static void messages_are_cut_to_their_buffer(void **state)
 	}
 }
 
-static void too_many_names_are_told_at_the_first_that_has_no_room(void **state)
+static void too_many_names_are_reported_at_the_first_that_has_no_room(void **state)
 {
 	(void)state;
 	struct ranges ranges = ranges_default;
@@ -586,7 +586,7 @@ static void maps_with_random_damage_are_good_or_a_mistake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(mistakes_are_told_where_they_are),
+		TEST(mistakes_are_reported_where_they_are),
 		TEST(a_nul_is_no_text),
 		TEST(mistakes_in_files_name_the_file),
 		TEST(too_much_text_is_refused),
@@ -594,7 +594,7 @@ int main(void)
 		TEST(long_lines_are_cut_around_the_place),
 		TEST(bytes_that_are_no_characters_are_shown_too),
 		TEST(messages_are_cut_to_their_buffer),
-		TEST(too_many_names_are_told_at_the_first_that_has_no_room),
+		TEST(too_many_names_are_reported_at_the_first_that_has_no_room),
 		TEST(memory_that_runs_out_is_an_error),
 		TEST(every_beginning_of_a_good_map_is_good_or_a_mistake),
 		TEST(maps_with_random_damage_are_good_or_a_mistake),

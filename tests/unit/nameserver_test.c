@@ -442,10 +442,10 @@ static bool is_glibc(void)
 {
 	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_family = AF_INET}, *list;
 	assert_int_equal(getaddrinfo("127.0.0.1", NULL, &hints, &list), 0);
-	bool tells_flags = list->ai_flags, tells_name = list->ai_canonname;
+	bool returns_flags = list->ai_flags, returns_name = list->ai_canonname;
 	freeaddrinfo(list);
-	assert_int_not_equal(tells_flags, tells_name);
-	return tells_flags;
+	assert_int_not_equal(returns_flags, returns_name);
+	return returns_flags;
 }
 
 static void check_list(struct addrinfo *list, const char *ip, const char *canonical, int flags)
@@ -530,7 +530,7 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 }
 
 /* AI_ADDRCONFIG hides even numbers from a machine that has no address: not those that the map takes. */
-static int tell_flags_without_network(void)
+static int return_flags_without_network(void)
 {
 	struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM},
 			*list;
@@ -543,12 +543,12 @@ static int tell_flags_without_network(void)
 	return flags == (is_glibc() ? AI_ADDRCONFIG : 0) ? 0 : 2;
 }
 
-static void getaddrinfo_tells_flags_without_network(void **state)
+static void getaddrinfo_returns_flags_without_network(void **state)
 {
 	(void)state;
 	pid_t child = fork();
 	if (!child)
-		_exit(tell_flags_without_network());
+		_exit(return_flags_without_network());
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
 	if (status == 77 << 8)
@@ -680,7 +680,7 @@ int main(void)
 		TEST(res_query_and_its_kin_are_answered),
 		TEST(getaddrinfo_has_the_canonical_name),
 		TEST(getaddrinfo_takes_all_its_flags),
-		TEST(getaddrinfo_tells_flags_without_network),
+		TEST(getaddrinfo_returns_flags_without_network),
 		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
 		TEST(getnameinfo_takes_all_its_flags),

@@ -109,7 +109,7 @@ static void settings_are_read(void **state)
 	assert_int_equal(good_settings("IP2VSOCK_LOG=off", "IP2VSOCK_LOG=debug", NULL).log, LOG_OFF);
 }
 
-static void mistakes_are_told(void **state)
+static void mistakes_are_reported(void **state)
 {
 	(void)state;
 	static const struct {
@@ -374,7 +374,7 @@ static void assert_unreadable(const char *name, const char *reason)
 	assert_memory_equal(message, expected, strlen(expected));
 }
 
-static void files_that_are_no_maps_are_told(void **state)
+static void files_that_are_not_maps_are_reported(void **state)
 {
 	(void)state;
 	struct settings settings;
@@ -426,12 +426,12 @@ int main(void)
 		cmocka_unit_test(an_empty_environment_leaves_everything_to_ip),
 		cmocka_unit_test(all_of_it_outlives_the_environment),
 		cmocka_unit_test(settings_are_read),
-		cmocka_unit_test(mistakes_are_told),
+		cmocka_unit_test(mistakes_are_reported),
 		cmocka_unit_test(service_links_are_ignored),
 		cmocka_unit_test(the_emulated_directory_fits_a_socket_address),
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),
-		cmocka_unit_test(files_that_are_no_maps_are_told),
+		cmocka_unit_test(files_that_are_not_maps_are_reported),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

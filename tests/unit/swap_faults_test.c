@@ -1074,7 +1074,7 @@ static int fcntl_and_it_is_taken(int fd, int command, void *argument)
 	return result;
 }
 
-static int connect_that_tells(int fd, const struct sockaddr *address, socklen_t length)
+static int connect_that_reports(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct sockaddr_storage name;
 	socklen_t size = sizeof name;
@@ -1094,7 +1094,7 @@ static void never_leaves_over_ip(int (*fresh)(void))
 		calls_on_it = 0;
 		libc.getsockopt = getsockopt_and_it_is_taken;
 		libc.fcntl = fcntl_and_it_is_taken;
-		libc.connect = connect_that_tells;
+		libc.connect = connect_that_reports;
 		connect_to(program.fd, CLIENT_PORT);
 		libc.getsockopt = faulty.getsockopt;
 		libc.fcntl = faulty.fcntl;
