@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every mistake is told where it is: in the maps below a ^ stands in front of the place that the error must
+/* Every mistake is reported where it is: in the maps below, a ^ precedes the place that the error must
  * name; it is taken out before the map is read. */
 #include "build_map.h"
 
@@ -319,7 +319,7 @@ static void mistakes_in_files_name_the_file(void **state)
 	assert_int_equal(error.line, 2);
 	assert_int_equal(error.column, 1);
 
-	/* what comes behind a file is told in its own source again */
+	/* what follows a file is reported in its own source again */
 	static const struct test_file good[] = {{"/etc/x.map", "a:1=3:1\nb:1=3:1", 0}, {NULL, NULL, 0}};
 	static const char behind[] = "@/etc/x.map\n\nc:x=3:1";
 	test_files = good;

@@ -436,8 +436,8 @@ static void res_query_and_its_kin_are_answered(void **state)
 #endif
 }
 
-/* glibc refuses unknown flags of getnameinfo(), and getaddrinfo() tells those that were asked for; musl does
- * neither, and tells the canonical name unasked. */
+/* glibc refuses unknown flags of getnameinfo(), and its getaddrinfo() copies the requested flags into every
+ * entry; musl does neither, and returns the canonical name unasked. */
 static bool is_glibc(void)
 {
 	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_family = AF_INET}, *list;
@@ -471,13 +471,13 @@ static void getaddrinfo_has_the_canonical_name(void **state)
 	for (size_t i = 50; i < sizeof longest; i += 51)
 		longest[i] = '.';
 	strcpy(longest + 243, ".glob.test");
-	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"}, *const told[] = {
+	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"}, *const expected[] = {
 											     "api.test",
 											     "API.Test",
 											     "a.glob.test"};
 	for (size_t i = 0; i <= sizeof names / sizeof *names; i++) {
 		const char *name = i < sizeof names / sizeof *names ? names[i] : longest,
-			   *canonical = name == longest ? longest : told[i];
+			   *canonical = name == longest ? longest : expected[i];
 		bool glob = strstr(name, "glob");
 		hints.ai_family = AF_UNSPEC;
 		assert_int_equal(getaddrinfo(name, "443", &hints, &list), 0);

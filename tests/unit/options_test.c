@@ -284,7 +284,7 @@ static bool kernel_is_before(int major, int minor)
 }
 
 /* Those whose answer is another for each socket or each moment; the window clamp of Linux
- * 5.10 to 6.1 tells of a low water mark that was once larger. */
+ * 5.10 to 6.1 shows that a low water mark was once larger. */
 static bool varies(int level, int name)
 {
 	return (level == SOL_SOCKET && name == SO_COOKIE) ||
@@ -399,7 +399,7 @@ static bool set_before_the_replacement(int real, int level, int name, const void
 	return true;
 }
 
-/* qemu-user writes beyond the length that it tells, whatever is there: nothing can be the same twice. */
+/* qemu-user writes arbitrary bytes beyond the length that it returns, so nothing can be the same twice. */
 static void need_lengths_kept(void)
 {
 	char byte = 0x55;

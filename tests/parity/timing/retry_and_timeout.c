@@ -215,7 +215,7 @@ static void timeout_limits_a_non_blocking_connect(void)
 	took("all of it", since, 0, 1500);
 }
 
-/* For strace: what the kernel is told before each kind of attempt. */
+/* For strace: what is set in the kernel before each kind of attempt. */
 static void timeout_is_passed_to_the_kernel(void)
 {
 	connect_to(tcp(0), TIMEOUT_700MS);
