@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* Queries go in by send(), answers come out by recv(). A program that asks a name server of the map's has a
+ * Unix datagram socket that is connected to itself. The hooks of send pass its data to nameserver_send(),
+ * which answers each complete query (core/dns.h) and sends the answer to the same socket, where the program
+ * finds it. So no thread and no second fd are needed, and poll() and epoll work without help. Over TCP, an
+ * incomplete query waits in a pool (state/partial.h) for its next bytes. */
 #include "nameserver.h"
 
 #include "state/partial.h"
@@ -36,8 +41,9 @@ static ssize_t put(int fd, const void *bytes, size_t size)
 	return libc.send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A TCP client reads the length before it knows how much to read: so it is a datagram of its own. Both fit
- * where the socket is writable at all. -1 and EAGAIN: too many answers wait to be read. */
+/* A TCP client reads the length before it knows how much to read, so the length is a datagram of its own. If
+ * the socket is writable at all, there is room for both. -1 and EAGAIN: too many answers are waiting to be
+ * read. */
 static int answer_stream(int fd, const struct partial *query, int flags)
 {
 	uint8_t answer[DNS_ANSWER];
@@ -61,8 +67,8 @@ static size_t length_of(const struct partial *query)
 	return PARTIAL_LENGTH + (size_t)(query->bytes[0] << 8 | query->bytes[1]);
 }
 
-/* Answers each query that is whole now. Returns how many bytes were taken; fewer than `size`: errno tells
- * why. */
+/* Answers each query that is now complete. Returns how many bytes were taken; if fewer than `size`, errno is
+ * the reason. */
 static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t size, int flags)
 {
 	size_t taken = 0;
@@ -88,7 +94,7 @@ static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t si
 	return taken;
 }
 
-/* The bytes of a query may come in any pieces; what isn't whole yet waits in the pool. */
+/* The bytes of a query may come in any pieces; an incomplete query waits in the pool. */
 static ssize_t send_stream(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	struct partial query = {.have = 0};
@@ -118,7 +124,7 @@ static ssize_t send_stream(int fd, struct sock *sock, const struct msghdr *messa
 	return taken || !size ? (ssize_t)taken : -1;
 }
 
-/* A datagram is a query. Where too many answers wait already, this one is lost, as UDP's are. */
+/* A datagram is a query. If too many answers are waiting already, this one is lost, as in UDP. */
 static ssize_t send_datagram(int fd, const struct msghdr *message)
 {
 	uint8_t query[PARTIAL_QUERY], answer[DNS_ANSWER];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets to a name server that the map stands in for (target `names`): a Unix datagram socket, bound to a
- * name that the kernel chose and connected to itself. What is sent is a query; its answer is sent to the
- * socket itself, so that poll(), read() and recv() do their work by themselves. */
+/* Sockets to a name server for which the map stands in (target `names`): a Unix datagram socket that is bound
+ * to an address of the kernel's choice and connected to itself. What the program sends is a query; its answer
+ * is sent to the socket itself, so poll(), read() and recv() work without help. */
 #ifndef IP2VSOCK_NAMESERVER_H
 #define IP2VSOCK_NAMESERVER_H
 
@@ -13,15 +13,15 @@ static inline bool is_nameserver(const struct sock *sock)
 	return sock->transport == &transport_names;
 }
 
-/* dns_answer() by the map of this process. errno is untouched. */
+/* dns_answer() from the map of this process. errno is untouched. */
 size_t nameserver_answer(const uint8_t *query, size_t size, uint8_t answer[DNS_ANSWER]);
 
-/* sendmsg(2) on such a socket, without an address: TCP's with lengths before its queries, or UDP's. */
+/* sendmsg(2) on such a socket, without an address. TCP's queries have a length before them, UDP's don't. */
 ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message, int flags);
-/* The client of a TCP one sends no more: it reads what there is, and then the end. */
+/* The client of a TCP one has stopped sending: it reads what there is, and then the end. */
 void nameserver_end(int fd);
 
-/* Logs once that no address is left for another name under a glob with {host}. */
+/* Logs, once, that no address is left for another name under a glob with {host}. */
 void nameserver_full(void);
 
 #endif
