@@ -100,7 +100,7 @@ static bool bad_character(struct parser *p, struct span character)
 	return false;
 }
 
-/* Says what name_normalize() didn't like. */
+/* Reports what name_normalize() rejected. */
 static bool bad_name(struct parser *p, struct span name)
 {
 	const char *label = name.at;
@@ -174,7 +174,7 @@ static bool check_reserved(struct parser *p, const struct prefix *prefix, struct
 	return true;
 }
 
-/* `bits` is what stands behind a slash, at NULL: there is none; `text` the whole of it. */
+/* `bits` is what follows a slash, at NULL if there is none; `text` is the whole. */
 static bool parse_prefix(
 	struct parser *p, struct rule *rule, struct span ip, struct span bits, struct span text)
 {
@@ -262,7 +262,7 @@ bool is_bare_port(struct span text)
 	return *text.at != '-';
 }
 
-/* Mistakes that would otherwise be called something else. */
+/* Mistakes for which another message would be misleading. */
 static bool check_colons(struct parser *p, struct span text)
 {
 	struct prefix prefix;

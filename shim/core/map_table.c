@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables that a map is looked up in. An address or a name has few patterns that can match it: one for
- * each prefix length, or number of labels, that the map uses. Each is looked up by its hash, and the smallest
- * rule number wins. */
+/* The tables in which a map is looked up. Only few patterns can match an address or a name: one for each
+ * prefix length, or count of labels, that the map uses. Each is looked up by its hash. Of the rules that are
+ * found, the one with the smallest number, which was written first, wins. So the cost doesn't depend on how
+ * many rules there are. */
 #include "map_internal.h"
 
 #include <string.h>

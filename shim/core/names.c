@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* A name comes in, and an address of the names range goes out; later the program connects to that address,
+ * and it is turned back into the pattern that it stands for. The address is the start of the range plus the
+ * count of the pattern, so nothing needs to be stored, and every process with the same map agrees. Only under
+ * a glob whose target contains {host} must each name be known again: these names get the numbers after those
+ * of the patterns, from a table whose slots are claimed without locks, because getaddrinfo() may run in any
+ * thread and in the child of a fork(). */
 #include "names.h"
 
 #include "map_internal.h"
@@ -44,10 +50,11 @@ bool name_is_numeric(const char *name, size_t length)
 	return true;
 }
 
-/* Names under a glob with {host}. A place is claimed by its mark, filled in, then published; it is never
- * given back. Whoever meets one that is being filled in goes on to the next, so nobody waits (a fork may have
- * lost the thread that was filling it in); at worst a name gets two addresses, which both stand for it. */
-enum { MARK_FREE, MARK_TAKEN, MARK_READY = 2 /* and the name's hash in the other bits */ };
+/* Names under a glob with {host}. A slot is claimed by its mark, filled in, and then published; it is never
+ * released. A thread that finds a slot being filled in continues with the next one, so nothing waits (a fork
+ * may have lost the thread that was filling it in). At worst, a name gets two addresses, which both stand for
+ * it. */
+enum { MARK_FREE, MARK_TAKEN, MARK_READY = 2 /* with the name's hash in the other bits */ };
 static _Atomic uint32_t marks[NAMES_DYNAMIC_LIMIT];
 static char texts[NAMES_DYNAMIC_LIMIT][NAME_TEXT];
 
@@ -58,7 +65,7 @@ static uint32_t range_size(const struct prefix *range) /* addresses of an IPv4 r
 
 uint32_t names_capacity(const struct map *map)
 {
-	return range_size(&map->ranges.names) - 1; /* numbers begin at 1 */
+	return range_size(&map->ranges.names) - 1; /* counting begins at 1 */
 }
 
 static uint32_t dynamic_capacity(const struct map *map)
@@ -75,7 +82,7 @@ static uint32_t mark_of(const char *name)
 	return hash << 2 | MARK_READY;
 }
 
-/* The number of the name behind those of the patterns; 0: no room. */
+/* The number of the name, counted after the patterns; 0: there is no room. */
 static uint32_t dynamic_number(const struct map *map, const char *name, size_t length)
 {
 	uint32_t capacity = dynamic_capacity(map), mark = mark_of(name);
@@ -128,7 +135,7 @@ static struct address numbered_address(const struct prefix *range, uint32_t numb
 	return address;
 }
 
-/* Does the first rule that takes the name and this port send it somewhere? */
+/* Does the first rule that takes the name and this port lead somewhere? */
 static bool port_taken(const struct map *map, const struct entry *const found[], size_t count, uint32_t port)
 {
 	uint32_t number = port <= UINT16_MAX ? entries_first(map, found, count, port) : RULE_NONE;
@@ -138,7 +145,7 @@ static bool port_taken(const struct map *map, const struct entry *const found[],
 	return rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS);
 }
 
-/* Where a rule begins to win, it or an earlier one begins or ends: those ports are all that need be tried. */
+/* Which rule wins can change only at a port where some rule begins or ends, so only those ports are tried. */
 static bool any_port_taken(const struct map *map, const struct entry *const found[], size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
