@@ -24,8 +24,8 @@ static bool have_chunk(struct pool *pool, uint32_t which)
 	return fresh != NULL;
 }
 
-/* The link of a free record. Another thread may take the record while this one reads it; the count in
- * free_top then makes the exchange fail, but the read must be whole. */
+/* The link of a free record. Another thread may take the record while this one reads the link; the count in
+ * free_top then makes the exchange fail, but the read must be atomic. */
 static _Atomic uint32_t *link_of(struct pool *pool, uint32_t number)
 {
 	return pool_at(pool, number);
