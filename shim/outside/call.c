@@ -13,7 +13,7 @@
 static int listener;
 static bool sends; /* SECCOMP_ADDFD_FLAG_SEND, Linux 5.14 */
 
-/* What the kernel says of an answer to nobody, with these flags. */
+/* The kernel's error for an answer to nobody, with these flags. */
 static int probe(uint32_t flags)
 {
 	struct seccomp_notif_addfd nobody = {.id = UINT64_MAX, .flags = flags, .srcfd = (uint32_t)listener};
@@ -32,7 +32,7 @@ bool call_start(int fd)
 bool call_receive(struct call *call)
 {
 	struct seccomp_notif notification;
-	memset(&notification, 0, sizeof notification); /* the kernel insists, padding included */
+	memset(&notification, 0, sizeof notification); /* the kernel requires this, including the padding */
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
 		return false;
 	*call = (struct call){
@@ -118,7 +118,7 @@ int call_give(struct call *call, int fd, bool close_on_exec)
 	return 0;
 }
 
-/* The kernel stops at a page that isn't there; what it would have copied by itself is whole or nothing. */
+/* The kernel stops at a page that isn't mapped; its own copies are complete or fail. */
 static int moved(ssize_t got, size_t size)
 {
 	if (got == (ssize_t)size)
