@@ -45,14 +45,14 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 
 /* The rule for what an address of the names range stands for; RULE_NONE also if it stands for nothing and no
  * * takes it. */
-static uint32_t find_numbered(const struct map *map, enum side side, uint32_t number, uint16_t port)
+static uint32_t find_ordinal(const struct map *map, enum side side, uint32_t ordinal, uint16_t port)
 {
-	if (number <= map->named_count) {
-		const struct entry *entry = entry_at(map, map->named[number]);
+	if (ordinal <= map->named_count) {
+		const struct entry *entry = entry_at(map, map->named[ordinal]);
 		return find_name(
 			map, side, entry_text(entry), entry->length, entry->kind == ENTRY_SUFFIX, port);
 	}
-	const char *name = names_dynamic(map, number);
+	const char *name = names_dynamic(map, ordinal);
 	if (name)
 		return find_name(map, side, name, strlen(name), false, port);
 	const struct entry *any = map->sides[side].any;
@@ -63,9 +63,9 @@ const struct rule *map_find(const struct map *map, enum side side, const struct 
 {
 	static const uint8_t ipv4_wildcard[16] = {[10] = 0xff, 0xff}, ipv6_wildcard[16];
 	uint16_t port = address->port;
-	uint32_t number = names_number(map, address), rule;
-	if (number)
-		rule = find_numbered(map, side, number, port);
+	uint32_t ordinal = names_ordinal(map, address), rule;
+	if (ordinal)
+		rule = find_ordinal(map, side, ordinal, port);
 	else if (!address_is_wildcard(address))
 		rule = find_ip(map, side, address->ip, port);
 	else if (side == SIDE_LISTEN)

@@ -45,9 +45,9 @@ static bool add_blocks(const struct builder *builder, struct entry *entry, const
 			size--;
 		if (2 * map->block_count >= map->block_mask && !blocks_grow(builder))
 			return false;
-		uint64_t name = block_name(place, first, size), *block = block_of(map, name);
+		uint64_t key = block_key(place, first, size), *block = block_of(map, key);
 		if (!*block) {
-			*block = name << RULE_BITS | rule->number;
+			*block = key << RULE_BITS | rule->number;
 			map->block_count++;
 		}
 		entry->sizes |= 1u << size;
@@ -115,7 +115,7 @@ static bool add_prefix(const struct builder *builder, const struct rule *rule, c
 }
 
 /* A pattern that both sides have is counted once. */
-static void number_name(struct map *map, struct entry *entry, uint64_t hash)
+static void count_name(struct map *map, struct entry *entry, uint64_t hash)
 {
 	struct key other = name_key(!entry->side, entry->kind, entry_text(entry), entry->length, hash);
 	uint32_t slot = *slot_of(map, &other);
@@ -144,7 +144,7 @@ static bool add_name(const struct builder *builder, const struct rule *rule)
 		index->any = entry;
 		return true;
 	}
-	number_name(map, entry, hash);
+	count_name(map, entry, hash);
 	if (glob) {
 		unsigned labels = 1;
 		for (size_t i = 0; i < length; i++)

@@ -18,7 +18,7 @@ enum entry_kind { ENTRY_PREFIX, ENTRY_NAME, ENTRY_SUFFIX };
 struct entry {
 	uint32_t rule; /* the first rule's number */
 	uint16_t port_first, port_last;
-	uint32_t named; /* its count among the named patterns of both sides, from 1; 0: it isn't a name */
+	uint32_t named; /* its ordinal among the named patterns of both sides, from 1; 0: it isn't a name */
 	uint32_t side : 1, kind : 2, length : 8; /* length: of a prefix in bits, of a text in bytes */
 	uint32_t host_in_path : 1;		 /* one of its rules has a {host} */
 	uint32_t sizes : 17;			 /* bit n: blocks of 2^n ports are in use */
@@ -111,10 +111,10 @@ uint32_t *slot_of(const struct map *map, const struct key *key);
 uint32_t slot_tag(const struct key *key);
 static const uint32_t place_bits = (1u << ENTRY_BITS) - 1;
 uint32_t place_of(const struct map *map, const struct entry *entry);
-/* The word of a block of an entry's ports, or where it would be. A word is 0, or contains the block's name
+/* The word of a block of an entry's ports, or where it would be. A word is 0, or contains the block's key
  * and the rule's number. */
-uint64_t *block_of(const struct map *map, uint64_t name);
-uint64_t block_name(uint32_t place, uint32_t first, unsigned size);
+uint64_t *block_of(const struct map *map, uint64_t key);
+uint64_t block_key(uint32_t place, uint32_t first, unsigned size);
 
 /* The patterns that match: at most one for each prefix length or label, and *. */
 enum { ENTRIES_LIMIT = 130 };
@@ -129,8 +129,8 @@ uint32_t entries_first(const struct map *map, const struct entry *const found[],
 extern const struct prefix loopback4, loopback6;
 
 uint32_t names_capacity(const struct map *map); /* for how many patterns and names the names range has room */
-uint32_t names_number(const struct map *map, const struct address *address); /* 0: not in the names range */
-/* The name under a {host} glob that has this number, counted after the patterns; NULL: none. */
-const char *names_dynamic(const struct map *map, uint32_t number);
+uint32_t names_ordinal(const struct map *map, const struct address *address); /* 0: not in the names range */
+/* The name under a {host} glob with this ordinal, counted after the patterns; NULL: none. */
+const char *names_dynamic(const struct map *map, uint32_t ordinal);
 
 #endif

@@ -49,7 +49,7 @@ static bool bad_words(struct parser *p, struct span pattern)
 	if (is(first, "connect") || is(first, "listen"))
 		return expected(p, "connect or listen once", first);
 	if (find(first, ':') || is_bare_port(first)) {
-		expected(p, "\"=\" behind HOST:PORT", second);
+		expected(p, "\"=\" after HOST:PORT", second);
 		return *second.at == '#' ? hint(p, "%s", own_line)
 					 : hint(p, "a rule is HOST:PORT=TARGET; %s", separators);
 	}
@@ -80,7 +80,7 @@ static bool parse_rule(struct parser *p)
 	if (!parse_pattern(p, rule, pattern))
 		return *pattern.at != '"' && word(pattern).end < pattern.end ? bad_words(p, pattern) : false;
 	if (!equals) {
-		expected(p, "\"=\" behind HOST:PORT", (struct span){text.end, text.end});
+		expected(p, "\"=\" after HOST:PORT", (struct span){text.end, text.end});
 		return hint(p, "a rule is HOST:PORT=TARGET, such as api.example.com:443=3:8443");
 	}
 	text = trim((struct span){equals + 1, text.end});
@@ -162,9 +162,9 @@ static bool parse_include(struct parser *p)
 	if (size(path) >= 2 && path.at[0] == '"' && path.end[-1] == '"')
 		path = (struct span){path.at + 1, path.end - 1};
 	if (size(path) == 0 || find(path, '"'))
-		return expected(p, "the absolute path of a file behind @", path);
+		return expected(p, "the absolute path of a file after @", path);
 	if (*path.at != '/') {
-		expected(p, "the absolute path of a file behind @", path);
+		expected(p, "the absolute path of a file after @", path);
 		return hint(p, "programs that change their directory would look for another file");
 	}
 	const char *file = store_text(p, path), *text;

@@ -82,8 +82,8 @@ static uint32_t mark_of(const char *name)
 	return hash << 2 | MARK_READY;
 }
 
-/* The number of the name, counted after the patterns; 0: there is no room. */
-static uint32_t dynamic_number(const struct map *map, const char *name, size_t length)
+/* The ordinal of the name, counted after the patterns; 0: there is no room. */
+static uint32_t dynamic_ordinal(const struct map *map, const char *name, size_t length)
 {
 	uint32_t capacity = dynamic_capacity(map), mark = mark_of(name);
 	for (uint32_t probe = 0; probe < capacity; probe++) {
@@ -100,9 +100,9 @@ static uint32_t dynamic_number(const struct map *map, const char *name, size_t l
 	return 0;
 }
 
-const char *names_dynamic(const struct map *map, uint32_t number)
+const char *names_dynamic(const struct map *map, uint32_t ordinal)
 {
-	uint32_t i = number - map->named_count - 1;
+	uint32_t i = ordinal - map->named_count - 1;
 	if (i >= dynamic_capacity(map) ||
 		!(atomic_load_explicit(&marks[i], memory_order_acquire) & MARK_READY))
 		return NULL;
@@ -114,7 +114,7 @@ static uint32_t low32(const uint8_t ip[16])
 	return (uint32_t)ip[12] << 24 | (uint32_t)ip[13] << 16 | (uint32_t)ip[14] << 8 | ip[15];
 }
 
-uint32_t names_number(const struct map *map, const struct address *address)
+uint32_t names_ordinal(const struct map *map, const struct address *address)
 {
 	static const uint8_t zeros[4];
 	if (prefix_contains(&map->ranges.names, address->ip))
@@ -125,13 +125,13 @@ uint32_t names_number(const struct map *map, const struct address *address)
 	return 0;
 }
 
-static struct address numbered_address(const struct prefix *range, uint32_t number)
+static struct address ordinal_address(const struct prefix *range, uint32_t ordinal)
 {
 	struct address address = {.port = 0};
 	memcpy(address.ip, range->ip, sizeof address.ip);
-	number += low32(range->ip);
-	for (int i = 15; i >= 12; i--, number >>= 8)
-		address.ip[i] = (uint8_t)number;
+	ordinal += low32(range->ip);
+	for (int i = 15; i >= 12; i--, ordinal >>= 8)
+		address.ip[i] = (uint8_t)ordinal;
 	return address;
 }
 
@@ -188,31 +188,31 @@ enum names_answer names_address(
 	}
 	if (!taken || !deepest)
 		return NAMES_NOT_TAKEN;
-	uint32_t number = deepest->named;
+	uint32_t ordinal = deepest->named;
 	if (host_in_path && deepest->kind == ENTRY_SUFFIX) {
-		number = dynamic_number(map, lower, length);
-		if (number == 0)
+		ordinal = dynamic_ordinal(map, lower, length);
+		if (ordinal == 0)
 			return NAMES_FULL;
 	}
-	*ipv4 = numbered_address(&map->ranges.names, number);
-	*ipv6 = numbered_address(&map->ranges.names6, number);
+	*ipv4 = ordinal_address(&map->ranges.names, ordinal);
+	*ipv6 = ordinal_address(&map->ranges.names6, ordinal);
 	return NAMES_TAKEN;
 }
 
 bool names_host(const struct map *map, const struct address *address, char name[NAME_TEXT], bool *is_pattern)
 {
-	uint32_t number = names_number(map, address);
-	if (number == 0)
+	uint32_t ordinal = names_ordinal(map, address);
+	if (ordinal == 0)
 		return false;
 	*is_pattern = false;
-	if (number > map->named_count) {
-		const char *dynamic = names_dynamic(map, number);
+	if (ordinal > map->named_count) {
+		const char *dynamic = names_dynamic(map, ordinal);
 		if (!dynamic)
 			return false;
 		memcpy(name, dynamic, strlen(dynamic) + 1);
 		return true;
 	}
-	const struct entry *entry = entry_at(map, map->named[number]);
+	const struct entry *entry = entry_at(map, map->named[ordinal]);
 	*is_pattern = entry->kind == ENTRY_SUFFIX;
 	if (*is_pattern)
 		strcpy(name, "*.");

@@ -131,7 +131,7 @@ static bool unknown(char message[SETTINGS_MESSAGE], const char *assignment)
 		text_add(&names, i ? ", " : "");
 		text_add(&names, variable_names[i]);
 	}
-	snprintf(message, SETTINGS_MESSAGE, "ip2vsock: %.*s%s is no setting\nhint: the settings are %s\n",
+	snprintf(message, SETTINGS_MESSAGE, "ip2vsock: %.*s%s isn't a setting\nhint: the settings are %s\n",
 		(int)strcspn(assignment, "=") > 100 ? 100 : (int)strcspn(assignment, "="), assignment,
 		strcspn(assignment, "=") > 100 ? "..." : "", known);
 	return false;
@@ -257,7 +257,7 @@ static bool read_log(struct settings *settings, const char *text, char message[S
 	if (!text[length])
 		return true;
 	if (text[length + 1] != '/')
-		return mistake(message, LOG, "an absolute path behind \":\"", text, "");
+		return mistake(message, LOG, "an absolute path after \":\"", text, "");
 	return keep(&settings->log_path, text + length + 1, message);
 }
 

@@ -13,7 +13,7 @@
 /* A name that only a listen rule has is this machine's own. `*` isn't a name. */
 static const struct rule *own_listener(const struct map *map, const struct address *address)
 {
-	if (names_number(map, address) == 0)
+	if (names_ordinal(map, address) == 0)
 		return NULL;
 	const struct rule *rule = map_find(map, SIDE_LISTEN, address);
 	return rule && rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS) ? rule : NULL;

@@ -81,7 +81,7 @@ static void keep(struct watched *listener, int fd, const struct endpoint *peer)
 
 static int accept_flags(const struct call *call)
 {
-	return call->number == SYS_accept4 ? (int)call->arguments[3] : 0;
+	return call->system_call == SYS_accept4 ? (int)call->arguments[3] : 0;
 }
 
 /* Gives a connection to the program. The call is answered, or the connection is kept for the next accept().

@@ -35,8 +35,9 @@ bool call_receive(struct call *call)
 	memset(&notification, 0, sizeof notification); /* the kernel requires this, including the padding */
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
 		return false;
-	*call = (struct call){
-		.id = notification.id, .thread = (pid_t)notification.pid, .number = notification.data.nr};
+	*call = (struct call){.id = notification.id,
+		.thread = (pid_t)notification.pid,
+		.system_call = notification.data.nr};
 	call->foreign = notification.data.arch != NATIVE_ARCH;
 	memcpy(call->arguments, notification.data.args, sizeof call->arguments);
 	return true;

@@ -17,8 +17,8 @@
 struct call {
 	uint64_t id; /* 0: there is none, or its thread no longer waits */
 	pid_t thread;
-	int number;   /* SYS_… */
-	bool foreign; /* of another architecture: the numbers mean something else */
+	int system_call; /* SYS_… */
+	bool foreign;	 /* of another architecture: the numbers mean something else */
 	uint64_t arguments[6];
 };
 

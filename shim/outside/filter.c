@@ -18,7 +18,7 @@ enum test {
 };
 
 struct trap {
-	int number;
+	int system_call;
 	enum test test;
 	int argument;
 	uint32_t value;
@@ -111,10 +111,10 @@ static void add_row(struct program *program, const struct trap *trap)
  */
 static const struct trap *add_number(struct program *program, const struct trap *trap, const struct trap *end)
 {
-	int number = trap->number;
+	int system_call = trap->system_call;
 	size_t jump = program->length;
-	add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)number);
-	for (; trap < end && trap->number == number; trap++)
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)system_call);
+	for (; trap < end && trap->system_call == system_call; trap++)
 		add_row(program, trap);
 	if (trap[-1].test != ALWAYS)
 		add(program, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);

@@ -57,15 +57,15 @@ __attribute__((noreturn)) static void end_as(int status)
 	sigset_t one;
 	if (WIFEXITED(status))
 		_exit(WEXITSTATUS(status));
-	int number = WTERMSIG(status);
+	int signal_number = WTERMSIG(status);
 	struct rlimit none = {0, 0};
 	setrlimit(RLIMIT_CORE, &none); /* if anybody wants a core, it is the program's */
-	signal(number, SIG_DFL);
+	signal(signal_number, SIG_DFL);
 	sigemptyset(&one);
-	sigaddset(&one, number);
-	raise(number);
+	sigaddset(&one, signal_number);
+	raise(signal_number);
 	sigprocmask(SIG_UNBLOCK, &one, NULL);
-	_exit(128 + number); /* the first process of a pid namespace isn't killed by its own signals */
+	_exit(128 + signal_number); /* the first process of a pid namespace isn't killed by its own signals */
 }
 
 /* The supervisor has been killed. The program's connections live on, but each call that the supervisor would

@@ -19,7 +19,7 @@
  * these. */
 static struct unheard {
 	pid_t thread;
-	int number;
+	int system_call;
 	uint64_t inode;
 	uint64_t arguments[6];
 	int64_t value;
@@ -31,7 +31,7 @@ static void remember(const struct call *call, uint64_t inode, int64_t value, int
 {
 	static unsigned next;
 	struct unheard *one = &unheard[next++ % UNHEARD];
-	*one = (struct unheard){call->thread, call->number, inode, {0}, value, error};
+	*one = (struct unheard){call->thread, call->system_call, inode, {0}, value, error};
 	memcpy(one->arguments, call->arguments, sizeof one->arguments);
 }
 
@@ -49,7 +49,7 @@ static bool answer_again(struct subject *subject)
 		struct unheard *one = &unheard[i];
 		if (one->thread != call->thread)
 			continue;
-		bool same = one->number == call->number && one->inode == subject->inode &&
+		bool same = one->system_call == call->system_call && one->inode == subject->inode &&
 			    !memcmp(one->arguments, call->arguments, sizeof one->arguments);
 		one->thread = 0;
 		if (same) {
@@ -86,7 +86,7 @@ bool subject_open(struct subject *subject, struct call *call)
 		return false;
 	}
 	if (fstat(subject->fd, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		if (call->number == SYS_ioctl)
+		if (call->system_call == SYS_ioctl)
 			call_pass(call); /* it is a terminal or a pipe */
 		else
 			fail(subject, ENOTSOCK);

@@ -97,7 +97,8 @@ static bool refuse_filter(int error)
 			      "runtime), and the kernel allows one");
 	if (error == ENOSYS || error == EINVAL)
 		return refuse_kernel();
-	return refuse("the kernel takes no seccomp filter: %s: allow seccomp(2) in this container's profile",
+	return refuse(
+		"the kernel refuses the seccomp filter: %s: allow seccomp(2) in this container's profile",
 		strerror(error));
 }
 

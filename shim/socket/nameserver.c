@@ -98,9 +98,9 @@ static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t si
 static ssize_t send_stream(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	struct partial query = {.have = 0};
-	uint32_t number = atomic_exchange(&sock->partial, 0);
-	if (number) {
-		const struct partial *before = partial_at(number);
+	uint32_t index = atomic_exchange(&sock->partial, 0);
+	if (index) {
+		const struct partial *before = partial_at(index);
 		query.have = before->have;
 		memcpy(query.bytes, before->bytes, sizeof query.bytes);
 	}
@@ -111,15 +111,15 @@ static ssize_t send_stream(int fd, struct sock *sock, const struct msghdr *messa
 		taken += feed(fd, &query, part->iov_base, part->iov_len, flags);
 	}
 	int error = errno;
-	if (query.have && !number && !(number = partial_take()))
+	if (query.have && !index && !(index = partial_take()))
 		return fail(ENOBUFS);
 	if (query.have) {
-		struct partial *rest = partial_at(number);
+		struct partial *rest = partial_at(index);
 		rest->have = query.have;
 		memcpy(rest->bytes, query.bytes, sizeof rest->bytes);
-		number = atomic_exchange(&sock->partial, number);
+		index = atomic_exchange(&sock->partial, index);
 	}
-	partial_forget(number);
+	partial_forget(index);
 	errno = error;
 	return taken || !size ? (ssize_t)taken : -1;
 }

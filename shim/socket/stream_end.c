@@ -28,8 +28,9 @@ static int refuse_to_peek(int fd, int flags)
 	atomic_store(&stream_cannot_peek, true);
 	if (status & O_NONBLOCK)
 		return fail(EAGAIN);
-	log_error("MSG_PEEK: this kernel's AF_VSOCK can't show data without taking it; Linux 5.5 and newer "
-		  "can");
+	log_error(
+		"MSG_PEEK: this kernel's AF_VSOCK can't show data without consuming it; Linux 5.5 and newer "
+		"can");
 	return fail(EOPNOTSUPP);
 }
 

@@ -20,8 +20,8 @@ struct partial {
 	uint8_t bytes[PARTIAL_LENGTH + PARTIAL_QUERY];
 };
 
-uint32_t partial_take(void); /* the number of a record for the caller; 0: out of memory */
-struct partial *partial_at(uint32_t number);
-void partial_forget(uint32_t number); /* 0: nothing is done */
+uint32_t partial_take(void); /* the index of a record for the caller; 0: out of memory */
+struct partial *partial_at(uint32_t index);
+void partial_forget(uint32_t index); /* 0: nothing is done */
 
 #endif

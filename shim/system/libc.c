@@ -30,7 +30,7 @@ enum { RTLD_LOADER = INT_MIN };
 __attribute__((noreturn)) static void no_loader(void)
 {
 	static const char message[] =
-		"ip2vsock: libdl.so.2 isn't there, in which glibc before 2.34 has dlsym()\n";
+		"ip2vsock: libdl.so.2 is missing, where glibc before 2.34 has dlsym()\n";
 	syscall(SYS_write, STDERR_FILENO, message, sizeof message - 1);
 	syscall(SYS_exit_group, 125);
 	__builtin_unreachable();

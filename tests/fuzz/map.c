@@ -266,7 +266,7 @@ static void ask_ip(const struct map *map, const uint8_t ip[16], uint16_t port)
 	address_format(&address, text, sizeof text);
 	for (enum side side = SIDE_CONNECT; side <= SIDE_LISTEN; side++) {
 		const struct rule *rule = map_find(map, side, &address);
-		if (!names_number(map, &address))
+		if (!names_ordinal(map, &address))
 			assert(rule == expected_for_ip(map, side, ip, port));
 		assert(rule == map_find_host(map, side, text, strlen(text), port));
 		check_decision(map, rule, port);
@@ -282,8 +282,8 @@ static void resolve(const struct map *map, const char *name, int port)
 	if (names_address(map, name, port, &ipv4, &ipv6) != NAMES_TAKEN)
 		return;
 	assert(prefix_contains(&map->ranges.names, ipv4.ip) && prefix_contains(&map->ranges.names6, ipv6.ip));
-	assert(names_number(map, &ipv4) == names_number(map, &ipv6) && names_number(map, &ipv4) > 0);
-	dynamic_names |= names_number(map, &ipv4) > map->named_count;
+	assert(names_ordinal(map, &ipv4) == names_ordinal(map, &ipv6) && names_ordinal(map, &ipv4) > 0);
+	dynamic_names |= names_ordinal(map, &ipv4) > map->named_count;
 	assert(names_host(map, &ipv4, found, &is_pattern));
 	assert(is_pattern
 			? strlen(found) > 2 && strcmp(name + strlen(name) - strlen(found) + 2, found + 2) == 0
@@ -355,7 +355,7 @@ static void ask_always(const struct map *map, uint16_t port)
 	ask_name(map, "in.file", port);
 	ask_name(map, "no.where", port);
 	for (uint32_t number = 0; number <= map->named_count + 1 && number < 4; number++)
-		ask_ip(map, numbered_address(&map->ranges.names, number).ip, port);
+		ask_ip(map, ordinal_address(&map->ranges.names, number).ip, port);
 }
 
 static void check_lookups(const struct map *map)
