@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* RFC 1035, with EDNS(0) as RFC 6891 has it. An answer is the header, the question as it was asked (clients
- * compare its case) and records that point back to it. */
+/* A query's bytes come in, and the bytes of its answer go out: the format is RFC 1035's, with EDNS(0) of RFC
+ * 6891. The question is read and checked; its name is looked up in the map (names.h), or, if it is an address
+ * written backwards, the address is. An answer consists of the header, the question as it was asked, because
+ * clients compare its case, and one or two records that point back to it. So it is always short enough for
+ * UDP, and is never truncated. */
 #include "dns.h"
 
 #include "names.h"
@@ -21,9 +24,9 @@ enum {
 };
 enum { CLASS_IN = 1, CLASS_ANY = 255 };
 enum { NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, BADVERS = 16 };
-enum { FLAG_QR = 0x80, FLAG_RD = 0x01 };	  /* of the header's third byte */
-enum { FLAG_RA = 0x80, FLAG_CD = 0x10 };	  /* of its fourth */
-enum { SECONDS = 60, PAYLOAD = 1232, DO = 0x80 }; /* how long an answer may be kept; what OPT says */
+enum { FLAG_QR = 0x80, FLAG_RD = 0x01 };	  /* in the header's third byte */
+enum { FLAG_RA = 0x80, FLAG_CD = 0x10 };	  /* in its fourth */
+enum { SECONDS = 60, PAYLOAD = 1232, DO = 0x80 }; /* how long an answer may be cached; the fields of OPT */
 
 struct reader {
 	const uint8_t *at, *end;
@@ -46,11 +49,11 @@ struct question {
 	const uint8_t *bytes; /* as it was asked */
 	size_t size;
 	uint16_t type, class;
-	char name[NAME_TEXT]; /* "" for the root, and for what is no host's name */
+	char name[NAME_TEXT]; /* "" for the root, and for what isn't a host name */
 	bool is_root;
 };
 
-/* The question's name can't point to another one: there is none before it. */
+/* The name in the question can't point to another name: there is none before it. */
 static bool read_name(struct reader *reader, struct question *question)
 {
 	size_t length = 0, size = 0;
@@ -84,7 +87,7 @@ static bool read_question(struct reader *reader, struct question *question)
 	return true;
 }
 
-/* What the query says of EDNS. */
+/* The EDNS part of the query. */
 struct edns {
 	bool asked;
 	uint8_t version, flags;
@@ -131,7 +134,7 @@ static bool read_query(const uint8_t *query, size_t size, struct question *quest
 	return reader.at == reader.end;
 }
 
-/* ---- names that are addresses backwards ---- */
+/* ---- names that are addresses written backwards ---- */
 
 static bool ends_with(const char *name, size_t *length, const char *suffix)
 {
@@ -206,7 +209,7 @@ static void put(struct writer *writer, const void *bytes, size_t size)
 	writer->at += size;
 }
 
-/* A name in labels. false: one is empty or too long; `name` has at most 253 characters. */
+/* Writes a name as labels. false: a label is empty or too long; `name` has at most 253 characters. */
 static bool put_name(struct writer *writer, const char *name)
 {
 	while (*name) {
@@ -295,7 +298,8 @@ static void put_opt(struct writer *writer, const struct edns *edns, int code)
 	*writer->at++ = 0; /* the root */
 	put16(writer, TYPE_OPT);
 	put16(writer, PAYLOAD);
-	put16(writer, (unsigned)code >> 4 << 8); /* what the header has no room for; version 0 */
+	put16(writer, (unsigned)code >>
+			      4 << 8); /* the bits of the code for which the header has no room; version 0 */
 	put16(writer, (unsigned)(edns->flags & DO) << 8);
 	put16(writer, 0);
 }
@@ -310,7 +314,7 @@ size_t dns_answer(
 	if (size < HEADER || query[2] & FLAG_QR)
 		return 0;
 	memset(answer, 0, HEADER);
-	if (query[2] & 0x78) { /* anything but a standard query */
+	if (query[2] & 0x78) { /* it isn't a standard query */
 		code = NOTIMP;
 	} else if (!read_query(query, size, &question, &edns)) {
 		code = FORMERR;

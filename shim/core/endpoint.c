@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-enum { IPV4_BITS = 96 }; /* the prefix length of ::ffff:0:0, in which IPv4 is mapped */
+enum { IPV4_BITS = 96 }; /* the prefix length of ::ffff:0:0, into which IPv4 is mapped */
 
 static const uint8_t v4_mapped[16] = {[10] = 0xff, [11] = 0xff};
 static const uint8_t ipv6_loopback[16] = {[15] = 1};
@@ -173,7 +173,7 @@ static int hex_digit(char c)
 static bool ipv6_parse(uint8_t ip[16], const char *at, const char *end)
 {
 	uint8_t bytes[16];
-	size_t count = 0, gap = sizeof bytes + 1; /* where "::" stood */
+	size_t count = 0, gap = sizeof bytes + 1; /* where "::" is */
 	if (end - at >= 2 && at[0] == ':' && at[1] == ':') {
 		gap = 0;
 		at += 2;

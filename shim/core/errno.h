@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* errno as the program sees it: what runs beside its own calls, at start and in its signal handlers leaves it
- * alone. */
+/* errno as the program sees it: code that runs beside the program's own calls, at start, or in its signal
+ * handlers, leaves it unchanged. */
 #ifndef IP2VSOCK_CORE_ERRNO_H
 #define IP2VSOCK_CORE_ERRNO_H
 
 #include <errno.h>
 
-/* When the block that this stands in ends, errno is what it was here. */
+/* When the enclosing block ends, errno is what it was here. */
 #define KEEP_ERRNO __attribute__((cleanup(errno_again), unused)) const int errno_kept = errno
 
 static inline void errno_again(const int *kept)

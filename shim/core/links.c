@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* In a form, + stands for one or more characters of a name, # for a port, ^ and ~ for a protocol in capital
- * and small letters, @ for an address, and & for one that is in brackets if it is IPv6's. */
+/* In a form, + stands for one or more characters of a name, # for a port, ^ and ~ for a protocol in upper and
+ * lower case, @ for an address, and & for an address that is in brackets if it is IPv6's. */
 static const char *const forms[] = {
 	"+_SERVICE_HOST=@",
 	"+_SERVICE_PORT=#",
@@ -24,7 +24,7 @@ static bool is_name_character(char c)
 	return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* These return where the thing ends; NULL: it isn't there. */
+/* These return where the item ends; NULL: it isn't there. */
 
 static const char *skip_port(const char *text)
 {

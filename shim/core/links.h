@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Service links: Kubernetes describes the services of a namespace in the environment of its pods, by
+/* Service links: Kubernetes describes the services of a namespace in the environment of its pods, in
  * variables that begin with the service's name (pkg/kubelet/envvars, the same from 1.0 to 1.34). Those of a
  * service called ip2vsock, or ip2vsock-something, look like settings of ours. Pure: no allocation, no errno.
  */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Questions to a map. */
+/* Look-ups in a map: which rule decides about an address or a name, where it leads, and which rules no
+ * address can reach. The tables (map_table.c) give the few patterns that can match; of their rules, the one
+ * that was written first wins. An address of the names range stands for a pattern by its offset, so it is
+ * looked up by that. */
 #include "map_internal.h"
 
 #include <string.h>
@@ -40,16 +43,16 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* What an address of the names range stands for; RULE_NONE also if it stands for nothing and no * takes it.
- */
-static uint32_t find_numbered(const struct map *map, enum side side, uint32_t number, uint16_t port)
+/* The rule for what an address of the names range stands for; RULE_NONE also if it stands for nothing and no
+ * * takes it. */
+static uint32_t find_ordinal(const struct map *map, enum side side, uint32_t ordinal, uint16_t port)
 {
-	if (number <= map->named_count) {
-		const struct entry *entry = entry_at(map, map->named[number]);
+	if (ordinal <= map->named_count) {
+		const struct entry *entry = entry_at(map, map->named[ordinal]);
 		return find_name(
 			map, side, entry_text(entry), entry->length, entry->kind == ENTRY_SUFFIX, port);
 	}
-	const char *name = names_dynamic(map, number);
+	const char *name = names_dynamic(map, ordinal);
 	if (name)
 		return find_name(map, side, name, strlen(name), false, port);
 	const struct entry *any = map->sides[side].any;
@@ -60,9 +63,9 @@ const struct rule *map_find(const struct map *map, enum side side, const struct 
 {
 	static const uint8_t ipv4_wildcard[16] = {[10] = 0xff, 0xff}, ipv6_wildcard[16];
 	uint16_t port = address->port;
-	uint32_t number = names_number(map, address), rule;
-	if (number)
-		rule = find_numbered(map, side, number, port);
+	uint32_t ordinal = names_ordinal(map, address), rule;
+	if (ordinal)
+		rule = find_ordinal(map, side, ordinal, port);
 	else if (!address_is_wildcard(address))
 		rule = find_ip(map, side, address->ip, port);
 	else if (side == SIDE_LISTEN)
@@ -88,7 +91,7 @@ const struct rule *map_find_host(
 	length = name_normalize(name, host, length);
 	if (length == 0)
 		return NULL;
-	if (strcmp(name, "localhost") == 0) /* by whichever address a program takes */
+	if (strcmp(name, "localhost") == 0) /* whichever of its addresses a program uses */
 		return rule_numbered(map, smaller(find_ip(map, side, address_ipv4(0x7f000001, port).ip, port),
 						  find_ip(map, side, loopback6.ip, port)));
 	return rule_numbered(map, find_name(map, side, name, length, false, port));
@@ -96,7 +99,7 @@ const struct rule *map_find_host(
 
 /* ---- shadows ---- */
 
-/* The patterns that are the rule's own or wider. */
+/* The patterns that are the same as the rule's own, or wider. */
 static size_t entries_wider(const struct map *map, const struct rule *rule, const struct prefix *prefix,
 	const struct entry *found[ENTRIES_LIMIT])
 {
@@ -111,7 +114,7 @@ static size_t entries_wider(const struct map *map, const struct rule *rule, cons
 
 static const struct rule *shadow(const struct map *map, const struct rule *rule, const struct prefix *prefix)
 {
-	enum { PIECES = 16 }; /* of the ports that are looked at: enough for maps that people write */
+	enum { PIECES = 16 }; /* into which the ports are divided: enough for maps that people write */
 	const struct entry *found[ENTRIES_LIMIT];
 	size_t count = entries_wider(map, rule, prefix, found);
 	uint32_t port = rule->port_first;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules to tables. */
+/* Builds the tables of a map from its parsed rules. Each host pattern of a side gets one entry, with its
+ * first rule in it; later rules of the same pattern go into blocks of ports. Patterns that are names are
+ * counted in the order in which they are written, and the count becomes their address (names.h). Everything
+ * is allocated in a few pieces, whose size is known beforehand, and is read-only afterwards. */
 #include "map_internal.h"
 
 #include "text.h"
@@ -42,9 +45,9 @@ static bool add_blocks(const struct builder *builder, struct entry *entry, const
 			size--;
 		if (2 * map->block_count >= map->block_mask && !blocks_grow(builder))
 			return false;
-		uint64_t name = block_name(place, first, size), *block = block_of(map, name);
+		uint64_t key = block_key(place, first, size), *block = block_of(map, key);
 		if (!*block) {
-			*block = name << RULE_BITS | rule->number;
+			*block = key << RULE_BITS | rule->number;
 			map->block_count++;
 		}
 		entry->sizes |= 1u << size;
@@ -64,7 +67,7 @@ static size_t key_size(const struct key *key)
 	return key->kind == ENTRY_PREFIX ? sizeof key->ip : key->length + 1;
 }
 
-/* Takes a place for the key. An entry that fits a cache line doesn't lie in two. */
+/* Takes a place for the key's entry. An entry that fits into one cache line isn't spread over two. */
 static uint32_t new_entry(struct map *map, const struct key *key)
 {
 	uint32_t units = (uint32_t)entry_units(key_size(key)), place = map->entries_used + 1;
@@ -82,7 +85,7 @@ static uint32_t new_entry(struct map *map, const struct key *key)
 	return place;
 }
 
-/* The entry of the rule's pattern; *is_new: this is its first rule. NULL: out of memory. */
+/* The entry of the rule's pattern; *is_new: the rule is its first. NULL: out of memory. */
 static struct entry *add_entry(
 	const struct builder *builder, const struct key *key, const struct rule *rule, bool *is_new)
 {
@@ -111,8 +114,8 @@ static bool add_prefix(const struct builder *builder, const struct rule *rule, c
 	return add_entry(builder, &key, rule, &is_new);
 }
 
-/* A pattern that both sides have is numbered once. */
-static void number_name(struct map *map, struct entry *entry, uint64_t hash)
+/* A pattern that both sides have is counted once. */
+static void count_name(struct map *map, struct entry *entry, uint64_t hash)
 {
 	struct key other = name_key(!entry->side, entry->kind, entry_text(entry), entry->length, hash);
 	uint32_t slot = *slot_of(map, &other);
@@ -141,7 +144,7 @@ static bool add_name(const struct builder *builder, const struct rule *rule)
 		index->any = entry;
 		return true;
 	}
-	number_name(map, entry, hash);
+	count_name(map, entry, hash);
 	if (glob) {
 		unsigned labels = 1;
 		for (size_t i = 0; i < length; i++)
@@ -183,7 +186,7 @@ static bool too_many_names(struct map_error *error, const struct map *map, const
 	return false;
 }
 
-/* What all rules' entries take if no two share one. */
+/* The size of all rules' entries if no two rules share one. */
 static size_t most_units(const struct map *map)
 {
 	size_t units = 4;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules and errors as text. rule_port() and rule_path() run in hooks, so there is no stdio here. */
+/* Rules and errors as text: for --check, which must be able to read them again, for --explain, for the log
+ * and for messages. rule_port() and rule_path() run in hooks, so there is no stdio here. */
 #include "map_internal.h"
 
 #include "text.h"

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Where the character begins of which `at` may be a later byte: UTF-8 has three of those. */
+/* The beginning of the character of which `at` may be a later byte; a UTF-8 character has up to three. */
 static const char *character_start(const char *at, const char *start)
 {
 	for (int i = 0; i < 3 && at > start && is_continuation(*at); i++)
@@ -70,7 +70,7 @@ bool hint(struct parser *p, const char *format, ...)
 	return false;
 }
 
-/* How much of it a message shows. */
+/* How much of a span a message shows. */
 int shown(struct span span)
 {
 	enum { SHOWN = 60 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The options behind a rule's target: each is a row of the table. */
+/* The options after a rule's target. Each is a row of a table, with its name, the rules that may have it, and
+ * functions that parse, format and explain it. So a new option is one row, and messages about options are
+ * made from the table. */
 #include "map_parse.h"
 
 static struct span digits(struct span text)
@@ -173,11 +175,12 @@ static void explain_allow(struct text *text, const struct rule *rule)
 		text_add(text, " and no other\n");
 }
 
-/* A time limit is for attempts that take time, and a list of CIDs for peers that have one. */
+/* A time limit makes sense only for attempts that take time, and a list of CIDs only for peers that have one.
+ */
 static const struct option {
 	const char *name; /* with its = */
-	unsigned needs;	  /* of a target: enum target_property */
-	bool sides[2];	  /* enum side: the rules that may have it */
+	unsigned needs;	  /* properties that the target must have: enum target_property */
+	bool sides[2];	  /* by enum side: may rules of that side have it? */
 	bool repeats;
 	bool (*parse)(struct parser *p, struct rule *rule, struct span text);
 	void (*format)(struct text *text, const struct rule *rule);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/* The text of a map, which may include files, becomes a list of rules. The text is cut into items (a rule,
+ * @FILE, a comment) at commas and newlines outside quotes; a rule is cut at its keyword and its =, and its
+ * parts go to parse_pattern() and parse_target(). At the first mistake everything stops, with the place of
+ * the mistake in *error: a map with a mistake is never used in part. */
 #include "map_parse.h"
 
 #include <errno.h>
@@ -15,7 +19,7 @@ char *store_text(struct parser *p, struct span span)
 
 /* ---- rules ---- */
 
-/* connect or listen with a blank behind it; a host may be called so as well. */
+/* connect or listen, followed by a blank; without the blank it may be the name of a host. */
 static void cut_keyword(struct rule *rule, struct span *text)
 {
 	static const char *const keywords[] = {[SIDE_CONNECT] = "connect", [SIDE_LISTEN] = "listen"};
@@ -29,7 +33,7 @@ static void cut_keyword(struct rule *rule, struct span *text)
 	}
 }
 
-/* The first one behind a quoted host. */
+/* The first = after a quoted host. */
 static const char *find_equals(struct span text)
 {
 	if (size(text) && *text.at == '"')
@@ -37,7 +41,7 @@ static const char *find_equals(struct span text)
 	return find(text, '=');
 }
 
-/* A blank in a pattern: a keyword that isn't one, a comma or a "=" that is missing. */
+/* A blank in a pattern means a wrong keyword, a missing comma or a missing "=". */
 static bool bad_words(struct parser *p, struct span pattern)
 {
 	struct span first = word(pattern), second = trim((struct span){first.end, pattern.end});
@@ -45,7 +49,7 @@ static bool bad_words(struct parser *p, struct span pattern)
 	if (is(first, "connect") || is(first, "listen"))
 		return expected(p, "connect or listen once", first);
 	if (find(first, ':') || is_bare_port(first)) {
-		expected(p, "\"=\" behind HOST:PORT", second);
+		expected(p, "\"=\" after HOST:PORT", second);
 		return *second.at == '#' ? hint(p, "%s", own_line)
 					 : hint(p, "a rule is HOST:PORT=TARGET; %s", separators);
 	}
@@ -76,7 +80,7 @@ static bool parse_rule(struct parser *p)
 	if (!parse_pattern(p, rule, pattern))
 		return *pattern.at != '"' && word(pattern).end < pattern.end ? bad_words(p, pattern) : false;
 	if (!equals) {
-		expected(p, "\"=\" behind HOST:PORT", (struct span){text.end, text.end});
+		expected(p, "\"=\" after HOST:PORT", (struct span){text.end, text.end});
 		return hint(p, "a rule is HOST:PORT=TARGET, such as api.example.com:443=3:8443");
 	}
 	text = trim((struct span){equals + 1, text.end});
@@ -158,9 +162,9 @@ static bool parse_include(struct parser *p)
 	if (size(path) >= 2 && path.at[0] == '"' && path.end[-1] == '"')
 		path = (struct span){path.at + 1, path.end - 1};
 	if (size(path) == 0 || find(path, '"'))
-		return expected(p, "the absolute path of a file behind @", path);
+		return expected(p, "the absolute path of a file after @", path);
 	if (*path.at != '/') {
-		expected(p, "the absolute path of a file behind @", path);
+		expected(p, "the absolute path of a file after @", path);
 		return hint(p, "programs that change their directory would look for another file");
 	}
 	const char *file = store_text(p, path), *text;
@@ -175,7 +179,8 @@ static bool parse_include(struct parser *p)
 		error == EINVAL ? "not a regular file" : strerror(error));
 }
 
-/* #source "NAME", a line of the command's: what is below it, up to the next one, was written there. */
+/* #source "NAME", a line that the command writes: what follows, up to the next such line, comes from there.
+ */
 static void parse_source(struct parser *p)
 {
 	static const char keyword[] = "#source \"";
@@ -184,7 +189,7 @@ static void parse_source(struct parser *p)
 		*name.end != '"')
 		return;
 	p->input->name = store_text(p, name);
-	p->input->line = 0; /* this one */
+	p->input->line = 0; /* the line of the comment itself */
 }
 
 static bool parse_item(struct parser *p, bool comment)
@@ -248,7 +253,8 @@ static bool parse_input(struct parser *p, const char *name, bool is_file, const 
 	if (length == 0)
 		return true;
 	uint32_t rules = count_equals(text, input.end), most = (uint32_t)(length / RULE_SHORTEST + 1);
-	input.store = p->source->memory(p->source->context, length + 1); /* a NUL behind the last word */
+	input.store = p->source->memory(
+		p->source->context, length + 1); /* one more, for a NUL after the last word */
 	if (!input.store)
 		return out_of_memory(p->error, name);
 	struct input *outer = p->input;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files that read the map's text share: map_parse.c texts and rules, map_pattern.c HOST:PORT,
- * map_target.c targets and options, map_message.c what they say when something is wrong. What goes right
- * allocates a few blocks and calls no libc function but memchr and the like; messages are put together with
- * vsnprintf. */
+/* What the files that read the map's text share: map_parse.c reads texts and rules, map_pattern.c HOST:PORT,
+ * map_target.c targets, map_option.c options, and map_message.c makes the messages if something is wrong.
+ * Parsing a correct map allocates a few blocks and calls no libc functions except memchr and the like;
+ * messages are made with vsnprintf. */
 #ifndef IP2VSOCK_MAP_PARSE_H
 #define IP2VSOCK_MAP_PARSE_H
 
@@ -16,7 +16,7 @@ struct span {
 	const char *at, *end;
 };
 
-/* A text that is being read. `store` takes what rules keep of it in another form (names in lower case, paths
+/* A text that is being read. `store` holds what rules keep of it in another form (names in lower case, paths
  * with a NUL, lists of CIDs), which is never longer than the text itself and a NUL. */
 struct input {
 	const char *name;
@@ -37,20 +37,20 @@ struct parser {
 	bool in_rule;
 };
 
-/* All return false, so that a parsing function returns what they return. `at` and `found` lie in the line
- * that is being read; an empty `found` stands for the character there, or the end of the rule. */
+/* All of these return false, so a parsing function can return what they return. `at` and `found` are in the
+ * line that is being read; an empty `found` stands for the character there, or for the end of the rule. */
 bool fail(struct parser *p, const char *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool expected(struct parser *p, const char *what, struct span found);
 bool hint(struct parser *p, const char *format, ...)
-	__attribute__((format(printf, 2, 3))); /* after one of them */
+	__attribute__((format(printf, 2, 3))); /* called after one of these */
 int shown(struct span span);		       /* how much of it a message shows */
 extern const char separators[], own_line[];    /* two hints */
 
 bool parse_pattern(struct parser *p, struct rule *rule, struct span text);
-bool parse_target(struct parser *p, struct rule *rule, struct span *text); /* cuts it off the front */
+bool parse_target(struct parser *p, struct rule *rule, struct span *text); /* removes it from the front */
 bool expected_target(struct parser *p, const struct rule *rule, struct span found); /* as expected() */
 bool parse_options(struct parser *p, struct rule *rule, struct span text);
-/* n or n-m; `what` is expected. */
+/* n or n-m; `what` says in a message what was expected. */
 bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t most, const char *what,
 	uint32_t *first, uint32_t *last);
 bool is_bare_port(struct span text); /* 8080, 8000-8010 or * */
@@ -64,14 +64,14 @@ static inline size_t size(struct span span)
 	return (size_t)(span.end - span.at);
 }
 
-static inline bool is_continuation(char c) /* of a UTF-8 sequence */
+static inline bool is_continuation(char c) /* is it a later byte of a UTF-8 sequence? */
 {
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
 static inline bool is_blank(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r'; /* a CR only ever stands before a newline */
+	return c == ' ' || c == '\t' || c == '\r'; /* a CR comes only before a newline */
 }
 
 static inline struct span trim(struct span span)

@@ -100,7 +100,7 @@ static bool bad_character(struct parser *p, struct span character)
 	return false;
 }
 
-/* Says what name_normalize() didn't like. */
+/* Reports what name_normalize() rejected. */
 static bool bad_name(struct parser *p, struct span name)
 {
 	const char *label = name.at;
@@ -174,7 +174,7 @@ static bool check_reserved(struct parser *p, const struct prefix *prefix, struct
 	return true;
 }
 
-/* `bits` is what stands behind a slash, at NULL: there is none; `text` the whole of it. */
+/* `bits` is what follows a slash, at NULL if there is none; `text` is the whole. */
 static bool parse_prefix(
 	struct parser *p, struct rule *rule, struct span ip, struct span bits, struct span text)
 {
@@ -200,13 +200,13 @@ static bool parse_prefix(
 		struct address address = {.port = 0};
 		memcpy(address.ip, masked.ip, sizeof address.ip);
 		address_format(&address, network, sizeof network);
-		expected(p, "no bits set behind the prefix length", text);
+		expected(p, "no bits set beyond the prefix length", text);
 		return hint(p, is_ipv6 ? "the network is [%s]/%u" : "the network is %s/%u", network, length);
 	}
 	return check_reserved(p, prefix, text);
 }
 
-static const char port_behind[] = "\":\" and a port behind the host";
+static const char port_after[] = "\":\" and a port after the host";
 
 /* [::1], [fd00::/8], [fd00::]/8. */
 static bool parse_bracketed(struct parser *p, struct rule *rule, struct span text)
@@ -214,19 +214,19 @@ static bool parse_bracketed(struct parser *p, struct rule *rule, struct span tex
 	const char *close = find(text, ']');
 	if (!close)
 		return expected(p, "an IPv6 address and \"]\"", text);
-	struct span inside = {text.at + 1, close}, behind = {close + 1, text.end}, bits = {NULL, NULL};
+	struct span inside = {text.at + 1, close}, after = {close + 1, text.end}, bits = {NULL, NULL};
 	const char *slash = find(inside, '/');
-	if (size(behind) && (slash || *behind.at != '/'))
-		return expected(p, port_behind, behind);
+	if (size(after) && (slash || *after.at != '/'))
+		return expected(p, port_after, after);
 	if (!find(inside, ':')) {
 		expected(p, "an IPv6 address in brackets", inside);
-		return hint(p, "only IPv6 addresses stand in brackets");
+		return hint(p, "only IPv6 addresses are in brackets");
 	}
 	if (slash) {
 		bits = (struct span){slash + 1, close};
 		inside.end = slash;
-	} else if (size(behind)) {
-		bits = (struct span){behind.at + 1, behind.end};
+	} else if (size(after)) {
+		bits = (struct span){after.at + 1, after.end};
 	}
 	return parse_prefix(p, rule, inside, bits, text);
 }
@@ -244,7 +244,7 @@ static bool parse_host(struct parser *p, struct rule *rule, struct span text)
 	if (*text.at != '.' && name_is_numeric(ip.at, size(ip)))
 		return parse_prefix(p, rule, ip, bits, text);
 	if (slash) {
-		expected(p, port_behind, (struct span){slash, text.end});
+		expected(p, port_after, (struct span){slash, text.end});
 		return hint(p, "only an IP address takes a /length");
 	}
 	return parse_name(p, rule, text);
@@ -262,7 +262,7 @@ bool is_bare_port(struct span text)
 	return *text.at != '-';
 }
 
-/* Mistakes that would otherwise be called something else. */
+/* Mistakes for which another message would be misleading. */
 static bool check_colons(struct parser *p, struct span text)
 {
 	struct prefix prefix;
@@ -317,11 +317,11 @@ bool parse_pattern(struct parser *p, struct rule *rule, struct span text)
 	if (!parse_host(p, rule, host))
 		return false;
 	if (size(rest) == 0) {
-		fail(p, rest.at, "expected %s", port_behind);
+		fail(p, rest.at, "expected %s", port_after);
 		return hint(p, "%.*s:* stands for every port", shown(text), text.at);
 	}
 	if (*rest.at != ':')
-		return expected(p, port_behind, rest);
+		return expected(p, port_after, rest);
 	rest.at++;
 	return parse_pattern_port(p, rule, rest);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "map_internal.h"
 
-/* The ports of a pattern that takes them all say nothing of one. */
+/* A pattern that takes all ports isn't meant for a low one in particular. */
 static bool is_low_port(const struct rule *rule)
 {
 	bool all = rule->port_first == 0 && rule->port_last == UINT16_MAX;

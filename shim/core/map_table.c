@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables that a map is looked up in. An address or a name has few patterns that can match it: one for
- * each prefix length, or number of labels, that the map uses. Each is looked up by its hash, and the smallest
- * rule number wins. */
+/* The tables in which a map is looked up. Only few patterns can match an address or a name: one for each
+ * prefix length, or count of labels, that the map uses. Each is looked up by its hash. Of the rules that are
+ * found, the one with the smallest number, which was written first, wins. So the cost doesn't depend on how
+ * many rules there are. */
 #include "map_internal.h"
 
 #include <string.h>
@@ -105,15 +106,15 @@ uint32_t place_of(const struct map *map, const struct entry *entry)
 	return (uint32_t)(((const char *)entry - map->entries) / ENTRY_UNIT) + 1;
 }
 
-uint64_t block_name(uint32_t entry, uint32_t first, unsigned size)
+uint64_t block_key(uint32_t entry, uint32_t first, unsigned size)
 {
 	return ((uint64_t)entry << 16 | first) << BLOCK_SIZE_BITS | size;
 }
 
-uint64_t *block_of(const struct map *map, uint64_t name)
+uint64_t *block_of(const struct map *map, uint64_t key)
 {
-	uint32_t i = (uint32_t)mix(name) & map->block_mask;
-	while (map->blocks[i] && map->blocks[i] >> RULE_BITS != name)
+	uint32_t i = (uint32_t)mix(key) & map->block_mask;
+	while (map->blocks[i] && map->blocks[i] >> RULE_BITS != key)
 		i = (i + 1) & map->block_mask;
 	return &map->blocks[i];
 }
@@ -127,7 +128,7 @@ static uint32_t entry_first(const struct map *map, const struct entry *entry, ui
 	uint32_t best = RULE_NONE, place = place_of(map, entry);
 	for (uint32_t sizes = entry->sizes; sizes; sizes &= sizes - 1) {
 		unsigned size = (unsigned)__builtin_ctz(sizes);
-		uint64_t block = *block_of(map, block_name(place, port >> size << size, size));
+		uint64_t block = *block_of(map, block_key(place, port >> size << size, size));
 		uint32_t rule = block & ((1u << RULE_BITS) - 1);
 		if (rule && rule < best)
 			best = rule;

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* A name comes in, and an address of the names range goes out; later the program connects to that address,
+ * and it is turned back into the pattern that it stands for. The address is the start of the range plus the
+ * count of the pattern, so nothing needs to be stored, and every process with the same map agrees. Only under
+ * a glob whose target contains {host} must each name be known again: these names get the numbers after those
+ * of the patterns, from a table whose slots are claimed without locks, because getaddrinfo() may run in any
+ * thread and in the child of a fork(). */
 #include "names.h"
 
 #include "map_internal.h"
@@ -44,10 +50,11 @@ bool name_is_numeric(const char *name, size_t length)
 	return true;
 }
 
-/* Names under a glob with {host}. A place is claimed by its mark, filled in, then published; it is never
- * given back. Whoever meets one that is being filled in goes on to the next, so nobody waits (a fork may have
- * lost the thread that was filling it in); at worst a name gets two addresses, which both stand for it. */
-enum { MARK_FREE, MARK_TAKEN, MARK_READY = 2 /* and the name's hash in the other bits */ };
+/* Names under a glob with {host}. A slot is claimed by its mark, filled in, and then published; it is never
+ * released. A thread that finds a slot being filled in continues with the next one, so nothing waits (a fork
+ * may have lost the thread that was filling it in). At worst, a name gets two addresses, which both stand for
+ * it. */
+enum { MARK_FREE, MARK_TAKEN, MARK_READY = 2 /* with the name's hash in the other bits */ };
 static _Atomic uint32_t marks[NAMES_DYNAMIC_LIMIT];
 static char texts[NAMES_DYNAMIC_LIMIT][NAME_TEXT];
 
@@ -58,7 +65,7 @@ static uint32_t range_size(const struct prefix *range) /* addresses of an IPv4 r
 
 uint32_t names_capacity(const struct map *map)
 {
-	return range_size(&map->ranges.names) - 1; /* numbers begin at 1 */
+	return range_size(&map->ranges.names) - 1; /* counting begins at 1 */
 }
 
 static uint32_t dynamic_capacity(const struct map *map)
@@ -75,8 +82,8 @@ static uint32_t mark_of(const char *name)
 	return hash << 2 | MARK_READY;
 }
 
-/* The number of the name behind those of the patterns; 0: no room. */
-static uint32_t dynamic_number(const struct map *map, const char *name, size_t length)
+/* The ordinal of the name, counted after the patterns; 0: there is no room. */
+static uint32_t dynamic_ordinal(const struct map *map, const char *name, size_t length)
 {
 	uint32_t capacity = dynamic_capacity(map), mark = mark_of(name);
 	for (uint32_t probe = 0; probe < capacity; probe++) {
@@ -93,9 +100,9 @@ static uint32_t dynamic_number(const struct map *map, const char *name, size_t l
 	return 0;
 }
 
-const char *names_dynamic(const struct map *map, uint32_t number)
+const char *names_dynamic(const struct map *map, uint32_t ordinal)
 {
-	uint32_t i = number - map->named_count - 1;
+	uint32_t i = ordinal - map->named_count - 1;
 	if (i >= dynamic_capacity(map) ||
 		!(atomic_load_explicit(&marks[i], memory_order_acquire) & MARK_READY))
 		return NULL;
@@ -107,7 +114,7 @@ static uint32_t low32(const uint8_t ip[16])
 	return (uint32_t)ip[12] << 24 | (uint32_t)ip[13] << 16 | (uint32_t)ip[14] << 8 | ip[15];
 }
 
-uint32_t names_number(const struct map *map, const struct address *address)
+uint32_t names_ordinal(const struct map *map, const struct address *address)
 {
 	static const uint8_t zeros[4];
 	if (prefix_contains(&map->ranges.names, address->ip))
@@ -118,17 +125,17 @@ uint32_t names_number(const struct map *map, const struct address *address)
 	return 0;
 }
 
-static struct address numbered_address(const struct prefix *range, uint32_t number)
+static struct address ordinal_address(const struct prefix *range, uint32_t ordinal)
 {
 	struct address address = {.port = 0};
 	memcpy(address.ip, range->ip, sizeof address.ip);
-	number += low32(range->ip);
-	for (int i = 15; i >= 12; i--, number >>= 8)
-		address.ip[i] = (uint8_t)number;
+	ordinal += low32(range->ip);
+	for (int i = 15; i >= 12; i--, ordinal >>= 8)
+		address.ip[i] = (uint8_t)ordinal;
 	return address;
 }
 
-/* Does the first rule that takes the name and this port send it somewhere? */
+/* Does the first rule that takes the name and this port lead somewhere? */
 static bool port_taken(const struct map *map, const struct entry *const found[], size_t count, uint32_t port)
 {
 	uint32_t number = port <= UINT16_MAX ? entries_first(map, found, count, port) : RULE_NONE;
@@ -138,7 +145,7 @@ static bool port_taken(const struct map *map, const struct entry *const found[],
 	return rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS);
 }
 
-/* Where a rule begins to win, it or an earlier one begins or ends: those ports are all that need be tried. */
+/* Which rule wins can change only at a port where some rule begins or ends, so only those ports are tried. */
 static bool any_port_taken(const struct map *map, const struct entry *const found[], size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -181,31 +188,31 @@ enum names_answer names_address(
 	}
 	if (!taken || !deepest)
 		return NAMES_NOT_TAKEN;
-	uint32_t number = deepest->named;
+	uint32_t ordinal = deepest->named;
 	if (host_in_path && deepest->kind == ENTRY_SUFFIX) {
-		number = dynamic_number(map, lower, length);
-		if (number == 0)
+		ordinal = dynamic_ordinal(map, lower, length);
+		if (ordinal == 0)
 			return NAMES_FULL;
 	}
-	*ipv4 = numbered_address(&map->ranges.names, number);
-	*ipv6 = numbered_address(&map->ranges.names6, number);
+	*ipv4 = ordinal_address(&map->ranges.names, ordinal);
+	*ipv6 = ordinal_address(&map->ranges.names6, ordinal);
 	return NAMES_TAKEN;
 }
 
 bool names_host(const struct map *map, const struct address *address, char name[NAME_TEXT], bool *is_pattern)
 {
-	uint32_t number = names_number(map, address);
-	if (number == 0)
+	uint32_t ordinal = names_ordinal(map, address);
+	if (ordinal == 0)
 		return false;
 	*is_pattern = false;
-	if (number > map->named_count) {
-		const char *dynamic = names_dynamic(map, number);
+	if (ordinal > map->named_count) {
+		const char *dynamic = names_dynamic(map, ordinal);
 		if (!dynamic)
 			return false;
 		memcpy(name, dynamic, strlen(dynamic) + 1);
 		return true;
 	}
-	const struct entry *entry = entry_at(map, map->named[number]);
+	const struct entry *entry = entry_at(map, map->named[ordinal]);
 	*is_pattern = entry->kind == ENTRY_SUFFIX;
 	if (*is_pattern)
 		strcpy(name, "*.");

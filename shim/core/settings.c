@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* The environment comes in, and a struct settings goes out, or a message. Each variable that begins with
+ * IP2VSOCK_ is recognised, copied and parsed; an unknown one is a mistake, because a misspelt IP2VSOCK_MAP
+ * would let everything go over IP. The map is parsed last, since it needs the ranges. Memory comes from a
+ * static block and from mmap(), because this runs before main(), where a program's own malloc() may not work
+ * yet. */
 #include "settings.h"
 
 #include "errno.h"
@@ -38,7 +43,7 @@ static void *memory(void *context, size_t size)
 	return taken;
 }
 
-/* The program may overwrite its environment. */
+/* Copies the string, because the program may overwrite its environment. */
 static bool keep(const char **kept, const char *string, char message[SETTINGS_MESSAGE])
 {
 	size_t size = strlen(string) + 1;
@@ -53,7 +58,7 @@ static bool keep(const char **kept, const char *string, char message[SETTINGS_ME
 
 /* ---- files ---- */
 
-/* Into memory of our own: a file that is rewritten later must not change the map of a running program. */
+/* Reads the file into memory of our own: rewriting it later must not change the map of a running program. */
 static int read_whole(int fd, const char **text, size_t *length)
 {
 	struct stat status;
@@ -65,7 +70,7 @@ static int read_whole(int fd, const char **text, size_t *length)
 		return EINVAL;
 	if (status.st_size > MAP_TEXT_LIMIT)
 		return EFBIG;
-	size_t size = (size_t)status.st_size + 1, used = 0; /* one more, to see that it ends */
+	size_t size = (size_t)status.st_size + 1, used = 0; /* one more byte, to see whether it ends there */
 	char *bytes = memory(NULL, size);
 	if (!bytes)
 		return ENOMEM;
@@ -85,7 +90,7 @@ static int read_whole(int fd, const char **text, size_t *length)
 static int read_file(void *context, const char *path, const char **text, size_t *length)
 {
 	(void)context;
-	/* O_NONBLOCK: a FIFO is refused and not waited for. */
+	/* O_NONBLOCK: a FIFO is refused instead of being waited for. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return errno;
@@ -126,7 +131,7 @@ static bool unknown(char message[SETTINGS_MESSAGE], const char *assignment)
 		text_add(&names, i ? ", " : "");
 		text_add(&names, variable_names[i]);
 	}
-	snprintf(message, SETTINGS_MESSAGE, "ip2vsock: %.*s%s is no setting\nhint: the settings are %s\n",
+	snprintf(message, SETTINGS_MESSAGE, "ip2vsock: %.*s%s isn't a setting\nhint: the settings are %s\n",
 		(int)strcspn(assignment, "=") > 100 ? 100 : (int)strcspn(assignment, "="), assignment,
 		strcspn(assignment, "=") > 100 ? "..." : "", known);
 	return false;
@@ -151,7 +156,7 @@ bool is_setting(const char *assignment)
 	return variable_of(assignment) != VARIABLES;
 }
 
-/* Fills in values[]; what is in the environment twice counts once, as for getenv. */
+/* Fills in values[]. If a variable is in the environment twice, the first one counts, as for getenv(). */
 static bool read_environment(
 	char *const *environ, const char *values[VARIABLES], char message[SETTINGS_MESSAGE])
 {
@@ -173,7 +178,7 @@ static bool read_range(
 {
 	const char *expected = variable == PEERS ? "an IPv4 prefix from /8 to /24, such as 100.64.0.0/10"
 						 : "an IPv4 prefix from /8 to /24, such as 198.18.0.0/15";
-	/* this network, loopback, multicast and what is above it: no program connects there as to a host */
+	/* this network, loopback, multicast and above: no program connects there as to a host */
 	static const struct prefix unusable[] = {{{[10] = 0xff, 0xff, 0}, 104},
 		{{[10] = 0xff, 0xff, 127}, 104}, {{[10] = 0xff, 0xff, 224}, 99}};
 	if (!prefix_parse(range, text, strlen(text)) || range->length < 96 + 8 || range->length > 96 + 24)
@@ -252,7 +257,7 @@ static bool read_log(struct settings *settings, const char *text, char message[S
 	if (!text[length])
 		return true;
 	if (text[length + 1] != '/')
-		return mistake(message, LOG, "an absolute path behind \":\"", text, "");
+		return mistake(message, LOG, "an absolute path after \":\"", text, "");
 	return keep(&settings->log_path, text + length + 1, message);
 }
 

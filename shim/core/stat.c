@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* glibc has these functions since 2.33, and since ever those that they call. */
+/* glibc has exported these functions only since 2.33, but has always had those that they call. */
 #ifdef OLDEST_GLIBC
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text put together in a caller's buffer, and numbers read from one. No stdio, no locale, no allocation, no
+/* Writes text into a caller's buffer, and reads numbers from one. No stdio, no locale, no allocation, no
  * errno: safe in signal handlers. */
 #ifndef IP2VSOCK_TEXT_H
 #define IP2VSOCK_TEXT_H
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Always ends in NUL; what doesn't fit is dropped and `cut` says so. */
+/* Always ends in NUL. What doesn't fit is dropped, and `cut` is set. */
 struct text {
 	char *start;
 	size_t size, length;
@@ -22,7 +22,7 @@ void text_add_number(struct text *text, uint64_t number);
 
 bool text_begins(const char *text, const char *with);
 
-/* Decimal digits and nothing else, at most `last`. */
+/* Parses decimal digits and nothing else, with a value of at most `last`. */
 bool number_parse(const char *text, size_t length, uint32_t last, uint32_t *number);
 
 #endif

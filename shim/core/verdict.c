@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
+/* An address, a side and a kind of socket come in, and what the map means for them goes out. The first rule
+ * that matches decides by its target; if no rule matches, a connection may still be meant for this machine's
+ * own listener, whose name it used. What remains is left to IP, unless the address is in a reserved range,
+ * which must never go over IP. Everything is decided here, so that the hooks, the supervisor and --explain
+ * can't disagree. */
 #include "verdict.h"
 
 #include "map_internal.h"
 
 #include <errno.h>
 
-/* A name that only a listen rule has is this machine's own. `*` names nobody. */
+/* A name that only a listen rule has is this machine's own. `*` isn't a name. */
 static const struct rule *own_listener(const struct map *map, const struct address *address)
 {
-	if (names_number(map, address) == 0)
+	if (names_ordinal(map, address) == 0)
 		return NULL;
 	const struct rule *rule = map_find(map, SIDE_LISTEN, address);
 	return rule && rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS) ? rule : NULL;
 }
 
-/* What becomes of an address that no rule sends anywhere. */
+/* The verdict for an address that no rule sends anywhere. */
 static void leave_to_ip(struct verdict *verdict, const struct map *map, enum side side)
 {
 	if (!ranges_reserve(&map->ranges, &verdict->address))
@@ -45,7 +50,7 @@ static void judge_stream(struct verdict *verdict, const struct map *map, enum si
 		verdict->error = rule->target.error;
 }
 
-/* Of UDP only questions to the map's name server are ours. */
+/* Of UDP, only queries to the map's name server are ours. */
 static void judge_datagram(struct verdict *verdict, const struct map *map)
 {
 	const struct rule *rule =

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What makes and ends fd numbers. On an fd that isn't ours each costs one load and one branch. */
+/* The calls that make and end fd numbers: dup, close and the like. A dup of a tracked fd gets the same
+ * record; a number that is about to end first loses its entry, so that nothing ours stays behind for the next
+ * file with that number. On an fd that isn't ours, each call costs one load and one branch. fclose() is here
+ * because libc closes its fd without going through close(). */
 #include "core/shim.h"
 #include "socket/stream.h"
 #include "state/registrations.h"
@@ -12,7 +15,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-/* What follows on one of our fds stands in functions of its own, which keeps the way of all others short. */
+/* What is done for our own fds is in separate functions, which keeps the path of all other fds short. */
 #define OURS __attribute__((noinline)) static
 
 OURS int close_ours(int fd)
@@ -73,7 +76,8 @@ int hook_dup(int fd)
 	return number;
 }
 
-/* One range check and one branch for both: FD_LIMIT is a power of two. Out of range goes the slow way. */
+/* One range check and one branch for both, because FD_LIMIT is a power of two. Numbers out of range take the
+ * slow path. */
 static inline bool neither_tracked(int fd, int number)
 {
 	return ((unsigned)fd | (unsigned)number) < FD_LIMIT &&
@@ -81,7 +85,7 @@ static inline bool neither_tracked(int fd, int number)
 		       atomic_load_explicit(&fd_index[number], memory_order_relaxed));
 }
 
-/* `number` is about to become a dup of fd: NULL, or what it was until then. */
+/* `number` is about to become a dup of fd. Returns what it was until then, or NULL. */
 static struct sock *taken(int fd, int number)
 {
 	struct sock *sock = fd == number ? NULL : fd_sock(number);
@@ -92,7 +96,7 @@ static struct sock *taken(int fd, int number)
 	return fd_take(number);
 }
 
-/* It has become one, or (result -1) it hasn't. */
+/* `number` has become a dup, or (result -1) it hasn't. */
 static int replaced(int fd, int number, struct sock *before, int result)
 {
 	if (result >= 0)
@@ -153,7 +157,7 @@ int hook_fcntl(int fd, int command, void *argument)
 
 #ifdef __GLIBC__
 int hook_fcntl64(
-	int fd, int command, void *argument) /* they differ in the locks of files, which sockets don't have */
+	int fd, int command, void *argument) /* these differ in file locks, which sockets don't have */
 {
 	return fd_tracked(fd) ? fcntl_ours(fd, command, argument) : libc.fcntl64(fd, command, argument);
 }
@@ -163,7 +167,7 @@ int hook_ioctl(int fd, unsigned long request, void *argument)
 {
 	struct sock *sock = NULL;
 	if (shim_active() &&
-		(fd_tracked(fd) || request == FIONREAD)) /* which programs ask of inherited sockets too */
+		(fd_tracked(fd) || request == FIONREAD)) /* which programs also use on inherited sockets */
 		sock = stream_held(fd, stream_replaced);
 	if (request == FIOASYNC || request == FIOSETOWN || request == SIOCSPGRP)
 		note_owner(fd);
@@ -185,7 +189,7 @@ int hook_isatty(int fd)
 {
 	int result = libc.isatty(fd);
 	if (!result && errno == EOPNOTSUPP && fd_tracked(fd))
-		errno = ENOTTY; /* as all sockets say but AF_VSOCK before Linux 6.12 */
+		errno = ENOTTY; /* as on all sockets except AF_VSOCK before Linux 6.12 */
 	return result;
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A Unix socket says POLLHUP as soon as its peer has closed, with data still unread; TCP when both ends have.
- * Programs that take it for the end before they read lose the rest (stunnel). So poll() leaves it out while
- * only the peer has closed; without Unix sockets as a carrier nothing is looked at. */
+/* A Unix socket reports POLLHUP as soon as its peer has closed, with data still unread; TCP does when both
+ * ends have closed. Programs that take POLLHUP for the end before they have read everything lose the rest
+ * (stunnel). So poll() suppresses it while only the peer has closed. If Unix sockets aren't a carrier,
+ * nothing is examined. */
 #include "socket/stream.h"
 #include "system/clock.h"
 #include "system/libc.h"
 
-/* Entries of the program's array for which an early POLLHUP was all: they are turned over, so that poll()
- * passes them by. */
+/* Entries of the program's array that had nothing but an early POLLHUP: their fds are negated, so that poll()
+ * ignores them. */
 struct passed {
 	nfds_t entries[64];
 	unsigned count;
@@ -26,7 +27,7 @@ static bool hung_up_early(const struct pollfd *one)
 	return state == STATE_CONNECTED || (state == STATE_CONNECTING && !sock->report.error);
 }
 
-/* Returns how many entries have something left to tell. */
+/* Returns how many entries still have an event to report. */
 static int strip(struct pollfd *fds, nfds_t count, int found, struct passed *passed)
 {
 	for (nfds_t i = 0; found > 0 && i < count; i++) {

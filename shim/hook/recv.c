@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Receiving is the data path: only calls with a flag that our transports read differently, or that ask for
- * the sender's address, are looked at, and of those only the ones on an fd of ours. */
+/* Receiving is the data path. Only calls that have a flag which our transports treat differently, or that ask
+ * for the sender's address, are examined, and only on our own fds. */
 #include "socket/protocol.h"
 #include "system/libc.h"
 
-/* On most kernels libc's own, with nothing to look at: stream_end.h puts another function into libc.read. */
+/* On most kernels this is libc's own read(), and nothing is examined; on old ones stream_end.h puts another
+ * function into libc.read. */
 HOT ssize_t hook_read(int fd, void *data, size_t size)
 {
 	return libc.read(fd, data, size);
@@ -79,7 +80,7 @@ HOT int hook_recvmmsg(
 			      : libc.recvmmsg(fd, messages, count, flags, timeout);
 }
 
-#ifdef __GLIBC__ /* what _FORTIFY_SOURCE makes of them */
+#ifdef __GLIBC__ /* what _FORTIFY_SOURCE calls instead */
 HOT ssize_t hook___read_chk(int fd, void *data, size_t size, size_t room)
 {
 	return libc.__read_chk(fd, data, size, room);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* libc's DNS client. Programs that were built with glibc before 2.34 know these functions as __res_query … */
+/* libc's DNS client. Programs that were built with glibc before 2.34 call these functions __res_query … */
 #include "resolver/res.h"
 #include "system/libc.h"
 

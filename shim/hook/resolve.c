@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names that the map takes resolve without any name server, and our addresses back without asking one. */
+/* Names that the map takes are resolved without a name server, and so are our addresses back to names. */
 #include "resolver/resolve.h"
 #include "core/shim.h"
 #include "system/libc.h"
@@ -17,7 +17,7 @@ int hook_getaddrinfo(
 }
 
 #ifdef __GLIBC__
-/* What the map takes is answered at once; the rest is libc's, and to say when all is done. */
+/* What the map takes is answered at once. libc answers the rest, and reports when all is done. */
 int hook_getaddrinfo_a(int mode, struct gaicb **list, int count, struct sigevent *event)
 {
 	if (!shim_active() || !list || count <= 0)
@@ -46,11 +46,11 @@ int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *hos
 	return libc.getnameinfo(address, length, host, host_size, service, service_size, flags);
 }
 
-/* What these give back stands in the thread's own buffer, until its next call. */
+/* What these return is in a buffer of the thread, until its next call. */
 static __thread struct hostent entry;
 static __thread char buffer[RESOLVE_ROOM];
 
-/* As gethostbyname2_r(), to that buffer. */
+/* As gethostbyname2_r(), into that buffer. */
 static struct hostent *own_answer(const char *name, int family)
 {
 	struct hostent *result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending. On an fd that isn't ours each costs one load and one branch. With an address: on TCP it is ignored
- * once there's a connection, and with MSG_FASTOPEN it makes one; of datagrams, datagram.h decides. */
+/* Sending. On an fd that isn't ours, each call costs one load and one branch. If there is an address: TCP
+ * ignores it on a connection, and with MSG_FASTOPEN it makes a connection, so those calls are treated as
+ * connect(); for datagrams, datagram.h decides. */
 #include "core/shim.h"
 #include "socket/datagram.h"
 #include "system/libc.h"
@@ -10,7 +11,7 @@
 
 enum course { PASS, WITHOUT_ADDRESS, FAILED };
 
-/* What is to become of a message to `address`. */
+/* What is to be done with a message to `address`. */
 static enum course judge(int fd, const struct sockaddr *address, socklen_t length, int *flags)
 {
 	struct sock *sock = fd_tracked(fd) ? stream_of(fd) : NULL;
@@ -27,8 +28,8 @@ static enum course judge(int fd, const struct sockaddr *address, socklen_t lengt
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
 }
 
-/* What follows on a tracked fd, or with an address, stands in functions of its own, which keeps the way of
- * all others short. */
+/* What is done for a tracked fd, or for an address, is in separate functions, which keeps the path of all
+ * other calls short. */
 #define OURS HOT __attribute__((noinline)) static
 
 OURS ssize_t send_ours(int fd, const void *data, size_t size, int flags)
@@ -48,7 +49,7 @@ OURS ssize_t write_ours(int fd, const void *data, size_t size)
 	ssize_t sent = sock ? stream_send(fd, sock, data, size, 0) : libc.write(fd, data, size);
 	if (sent >= 0 || errno != ENOTSOCK)
 		return sent;
-	fd_forget(fd); /* the socket was closed behind our back, and this is a file with its number */
+	fd_forget(fd); /* the socket was closed without our seeing it, and this is a file with its number */
 	return libc.write(fd, data, size);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls of a TCP socket. */
+/* The system calls of a TCP socket: socket, connect, bind, listen, accept, shutdown, names and options. Each
+ * hook passes a call that can't concern the map to libc at once. Otherwise it looks up the record, holds it,
+ * defers cancellation, calls the function of stream.h or datagram.h that stands for the system call, and
+ * releases everything again. */
 #include "core/shim.h"
 #include "core/verdict.h"
 #include "socket/datagram.h"
@@ -19,8 +22,8 @@ static struct sock *find_opened_or_replaced(int fd)
 	return fd_tracked(fd) ? stream_of(fd) : stream_replaced(fd);
 }
 
-/* A call on what is held. If it works it leaves errno as it was, whatever was tried on the way; and a thread
- * isn't cancelled on the way. */
+/* A call on a record that is held. If it succeeds, it leaves errno as it was, whatever was tried on the way,
+ * and the thread isn't cancelled on the way. */
 #define WHOLE(sock, call)                                                                                    \
 	({                                                                                                   \
 		int errno_before = errno, outer_state = cancel_later();                                      \
@@ -32,7 +35,7 @@ static struct sock *find_opened_or_replaced(int fd)
 		call_result;                                                                                 \
 	})
 
-/* A TCP socket that can't be kept track of could slip past the map. */
+/* A TCP socket that can't be tracked could escape the map. */
 static int with_entry(int fd, int family)
 {
 	if (fd_open(fd, family) || in_vfork_child)
@@ -61,7 +64,7 @@ int hook_socket(int domain, int type, int protocol)
 	return fd;
 }
 
-/* Isn't this address simply left to IP, so that it's worth finding out what fd is? */
+/* Is this address more than just IP's, so that it is worth finding out what fd is? */
 static bool concerns_us(
 	enum side side, const struct sockaddr *address, socklen_t length, struct address *wanted)
 {
@@ -69,7 +72,7 @@ static bool concerns_us(
 	       verdict_of(shim.map, side, SOCKET_STREAM, wanted).kind != VERDICT_IP;
 }
 
-/* What isn't one is told as connect() tells it: EBADF, ENOTSOCK. */
+/* If it isn't one, errno is what connect() would set: EBADF or ENOTSOCK. */
 static bool is_socket(int fd)
 {
 	int type;
@@ -83,8 +86,8 @@ static bool is_not_tcp(int fd, const struct sock *sock)
 	return is_socket(fd) && !stream_is_tcp(fd);
 }
 
-/* A rule takes the address, and fd was none of ours: in a moment another thread's TCP socket may stand there.
- */
+/* A rule takes the address, and fd wasn't ours; but at any moment another thread's TCP socket may get that
+ * number. */
 static int connect_other(
 	int fd, const struct sockaddr *address, socklen_t length, const struct address *wanted)
 {
@@ -132,7 +135,7 @@ int hook_listen(int fd, int backlog)
 	struct sock *sock = held(fd, stream_of);
 	if (sock)
 		return WHOLE(sock, protocol_of(sock)->listen(fd, sock, backlog));
-	if (shim_active() && shim_rules.listen_rules && stream_is_tcp(fd)) /* as in bind() */
+	if (shim_active() && shim_rules.listen_rules && stream_is_tcp(fd)) /* as for bind() */
 		return fail(ENOBUFS);
 	return libc.listen(fd, backlog);
 }
@@ -143,13 +146,15 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *length, int f
 	if (sock)
 		return WHOLE(sock, stream_accept(fd, sock, address, length, flags));
 	if (shim_active() && fd_is_beyond_us(fd) && !fd_tracked(fd) && transport_of_fd(fd))
-		return fail(
-			(unsigned)fd < FD_LIMIT ? ENOMEM : EMFILE); /* whom its rule allows can't be known */
+		return fail((unsigned)fd < FD_LIMIT
+				    ? ENOMEM
+				    : EMFILE); /* without a record, it isn't known whom its rule allows */
 	int accepted = flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
 					      : libc.accept4(fd, address, length, flags);
 	if (accepted < 0)
 		return accepted;
-	fd_forget(accepted); /* what is known of this number is of a socket that was closed behind our back */
+	fd_forget(accepted); /* the record is of a socket with this number that was closed without our seeing
+				it */
 	if (fd_is_foreign(fd))
 		fd_open_foreign(accepted);
 	return accepted;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs that make system calls by number (libuv closes so): what we take the place of by name, we do by
- * number. */
+/* syscall(2): programs also make system calls by number (libuv closes in this way). Every call that has a
+ * hook by name is treated in the same way by number. */
 #include "socket/stream.h"
 #include "state/registrations.h"
 #include "system/libc.h"

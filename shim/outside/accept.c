@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* accept(): the supervisor accepts on its own duplicate of the listener, which never blocks it. */
+/* accept(): the supervisor accepts on its own duplicate of the listener, without blocking, and gives the
+ * connection to the program's thread. If no client is there and the program's listener blocks, the call is
+ * held as an acceptor, and the next event on the duplicate tries again. A connection from a CID that the rule
+ * doesn't allow is closed. If the thread has gone away for a signal, the connection is kept for the next
+ * accept() on that listener, so that no client is lost. */
 #include "serve.h"
 #include "task.h"
 
@@ -32,7 +36,7 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 	return rule->allow_count == 0;
 }
 
-/* What a client's address is shown in: an IPv6 listener for both families has IPv6 sockets with IPv4
+/* The family in which a client's address is shown: a dual-stack IPv6 listener has IPv6 sockets with IPv4
  * addresses. */
 static int shown_in(const struct watched *listener, const struct endpoint *peer)
 {
@@ -43,7 +47,8 @@ static int shown_in(const struct watched *listener, const struct endpoint *peer)
 											    : AF_INET6;
 }
 
-/* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
+/* Makes the record of an accepted connection. It inherits options from its listener, as in TCP; our
+ * transports pass on nothing. */
 static void inherit(
 	int fd, const struct watched *listener, const struct endpoint *peer, const struct address *shown)
 {
@@ -51,7 +56,7 @@ static void inherit(
 	struct watched *watched =
 		fstat(fd, &status) == 0 ? watched_open(status.st_ino, listener->family) : NULL;
 	if (!watched)
-		return; /* its addresses will be those of its transport, and IP has nothing to do with it */
+		return; /* its addresses will be those of its transport; IP isn't involved */
 	watched->rule = listener->rule;
 	watched->transport = listener->transport;
 	watched->peer = *peer;
@@ -67,8 +72,8 @@ static void inherit(
 	watched->stage = STAGE_CONNECTED;
 }
 
-/* Nobody could be given this connection: the next accept() gets it. There is no other, as accept() takes the
- * unclaimed one first. */
+/* This connection couldn't be given to anybody, so the next accept() gets it. There is never a second one,
+ * because accept() takes the unclaimed connection first. */
 static void keep(struct watched *listener, int fd, const struct endpoint *peer)
 {
 	listener->unclaimed = (struct unclaimed){true, fd, *peer};
@@ -76,16 +81,17 @@ static void keep(struct watched *listener, int fd, const struct endpoint *peer)
 
 static int accept_flags(const struct call *call)
 {
-	return call->number == SYS_accept4 ? (int)call->arguments[3] : 0;
+	return call->system_call == SYS_accept4 ? (int)call->arguments[3] : 0;
 }
 
-/* Hands a connection over. It is answered, or kept for the next accept(). */
+/* Gives a connection to the program. The call is answered, or the connection is kept for the next accept().
+ */
 static void deliver(struct subject *subject, int fd, const struct endpoint *peer, const struct address *shown)
 {
 	struct call *call = subject->call;
 	struct watched *listener = subject->watched;
 	if (call->arguments[1]) {
-		int error = subject_tell_address(
+		int error = subject_return_address(
 			subject, listener->family, shown, 0, call->arguments[1], call->arguments[2]);
 		if (error) {
 			close(fd);
@@ -105,8 +111,8 @@ static void deliver(struct subject *subject, int fd, const struct endpoint *peer
 	close(fd);
 }
 
-/* A connection of the kernel's; -1 and errno. The listener's own O_NONBLOCK belongs to the program, too, so
- * it is set for this moment only. */
+/* Accepts a connection from the kernel; -1 and errno. The listener shares O_NONBLOCK with the program, so it
+ * is set for this moment only. */
 static int accept_now(const struct subject *subject, bool *nonblocking, struct endpoint *peer)
 {
 	struct sockaddr_storage from;
@@ -135,7 +141,7 @@ static int take_unclaimed(struct watched *listener, struct endpoint *peer)
 	return one->fd;
 }
 
-/* The next connection that may come in: answered. false: there is none, and the listener blocks. */
+/* Answers with the next connection that is allowed. false: there is none, and the listener blocks. */
 static bool try_accept(struct subject *subject)
 {
 	struct watched *listener = subject->watched;
@@ -234,7 +240,7 @@ static void wait_for_client(struct subject *subject)
 	}
 }
 
-/* shutdown() of a listener ends what waits for it. */
+/* shutdown() of a listener ends the calls that wait for it. */
 void accept_cancel(const struct watched *watched)
 {
 	for (struct acceptor *acceptor = acceptors, *next; acceptor; acceptor = next) {
@@ -251,7 +257,7 @@ void serve_accept(struct subject *subject)
 	struct watched *watched = subject->watched;
 	int flags = accept_flags(subject->call), error;
 	if (!watched || watched->stage == STAGE_IP) {
-		call_pass(subject->call); /* IP's: the kernel waits, too */
+		call_pass(subject->call); /* it is IP's: the kernel waits */
 	} else if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) {
 		fail(subject, EINVAL);
 	} else if (watched->stage != STAGE_LISTENING) {

@@ -13,7 +13,7 @@
 static int listener;
 static bool sends; /* SECCOMP_ADDFD_FLAG_SEND, Linux 5.14 */
 
-/* What the kernel says of an answer to nobody, with these flags. */
+/* The kernel's error for an answer to nobody, with these flags. */
 static int probe(uint32_t flags)
 {
 	struct seccomp_notif_addfd nobody = {.id = UINT64_MAX, .flags = flags, .srcfd = (uint32_t)listener};
@@ -32,11 +32,12 @@ bool call_start(int fd)
 bool call_receive(struct call *call)
 {
 	struct seccomp_notif notification;
-	memset(&notification, 0, sizeof notification); /* the kernel insists, padding included */
+	memset(&notification, 0, sizeof notification); /* the kernel requires this, including the padding */
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
 		return false;
-	*call = (struct call){
-		.id = notification.id, .thread = (pid_t)notification.pid, .number = notification.data.nr};
+	*call = (struct call){.id = notification.id,
+		.thread = (pid_t)notification.pid,
+		.system_call = notification.data.nr};
 	call->foreign = notification.data.arch != NATIVE_ARCH;
 	memcpy(call->arguments, notification.data.args, sizeof call->arguments);
 	return true;
@@ -118,7 +119,7 @@ int call_give(struct call *call, int fd, bool close_on_exec)
 	return 0;
 }
 
-/* The kernel stops at a page that isn't there; what it would have copied by itself is whole or nothing. */
+/* The kernel stops at a page that isn't mapped; its own copies are complete or fail. */
 static int moved(ssize_t got, size_t size)
 {
 	if (got == (ssize_t)size)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* connect(): an attempt is made on a fresh socket of ours, which takes the place of the program's when it has
- * come far enough: connected, if the program waits, under way, if it doesn't. A blocking connect() that fails
- * leaves no trace. */
+/* connect(): an attempt is made on a fresh socket of the supervisor's, which replaces the program's when it
+ * has got far enough: when it is connected if the program waits, or once it is under way if the program
+ * doesn't wait. So a blocking connect() that fails leaves no trace. The attempt holds the call of the thread
+ * that waits, and events and timers move it on: the socket becomes writable, a pause of `retry=` ends, a time
+ * limit expires. If the thread goes away for a signal, the attempt continues, and the next connect() on the
+ * same socket finds it again, because this looks like a restarted call. */
 #include "serve.h"
 #include "task.h"
 
@@ -17,27 +20,27 @@
 #include <unistd.h>
 
 struct attempt {
-	struct held held; /* the connect() that waits; its call.id is 0: none does */
-	struct watch watch;
-	struct timer timer;
-	struct watched *watched;
-	int number;
-	int fresh; /* -1: none */
-	int own; /* the program's own socket, which bind() has given a place and which connects from there; -1
-		  */
-	bool nonblocking; /* the program's socket */
-	const struct rule *rule;
-	const struct transport *transport;
-	struct place place;
-	struct endpoint local, peer;
-	struct address asked;
-	uint32_t scope;
-	int64_t deadline;   /* until the peer's backlog has room; 0: for ever */
-	int64_t until;	    /* that it is tried again; 0: it isn't */
-	int64_t send_limit; /* the program waits; 0: for ever */
-	int pause;
-	bool done;
-	int outcome;
+	struct held held;	 /* the connect() that waits; its call.id is 0 if none does */
+	struct watch watch;	 /* the socket becomes writable */
+	struct timer timer;	 /* the next of the times below, or the end of a pause */
+	struct watched *watched; /* the record of the program's socket */
+	int number;		 /* the program's fd */
+	int fresh;		 /* the socket that is being connected; -1: none */
+	int own; /* the program's own socket, which bind() has given a place, and which connects from there;
+		    -1: none */
+	bool nonblocking;		   /* the program's socket doesn't block */
+	const struct rule *rule;	   /* the rule that decided */
+	const struct transport *transport; /* the rule's transport */
+	struct place place;		   /* where to connect */
+	struct endpoint local, peer;	   /* both ends on the transport */
+	struct address asked;		   /* the address that connect() was called with */
+	uint32_t scope;			   /* its sin6_scope_id */
+	int64_t deadline;		   /* when to stop waiting for room in the peer's backlog; 0: never */
+	int64_t until;			   /* when to stop trying again; 0: it is tried once */
+	int64_t send_limit;		   /* when the program stops waiting; 0: never */
+	int pause;			   /* ms until it is tried again */
+	bool done;			   /* it has ended, with this outcome: */
+	int outcome;			   /* 0 or an errno */
 };
 
 enum { LOOK_AGAIN_MS = 100, FULL_MS = 5 };
@@ -55,7 +58,7 @@ static void close_fresh(struct attempt *attempt)
 	attempt->fresh = -1;
 }
 
-/* While we wait for it, the program's own socket doesn't block. */
+/* While the supervisor waits for the program's own socket, that doesn't block. */
 static void set_blocking(int fd, bool nonblocking)
 {
 	libc.fcntl(fd, F_SETFL, (void *)(long)(O_RDWR | (nonblocking ? O_NONBLOCK : 0)));
@@ -74,8 +77,8 @@ static void drop(struct attempt *attempt)
 	free(attempt);
 }
 
-/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
- */
+/* Chooses the port that both ends will see: the program's choice, or one of ours, or else the transport's, of
+ * 32 bits. */
 static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
@@ -97,7 +100,7 @@ static int choose_port(struct attempt *attempt)
 											     : 0;
 }
 
-/* A socket of ours that may connect. 0 or an errno. */
+/* Opens a socket that is ready to connect. 0 or an errno. */
 static int open_fresh(struct attempt *attempt)
 {
 	const struct transport *transport = attempt->transport;
@@ -116,7 +119,8 @@ static int open_fresh(struct attempt *attempt)
 	return choose_port(attempt);
 }
 
-/* 0: connected, EINPROGRESS, or how it ended; there is no socket then. */
+/* Begins the attempt. 0: connected; EINPROGRESS; or the errno with which it ended, and then there is no
+ * socket. */
 static int start(struct attempt *attempt)
 {
 	struct watched *watched = attempt->watched;
@@ -143,8 +147,8 @@ static void tell_log(const struct attempt *attempt, int outcome)
 				       : "connected");
 }
 
-/* Puts the fresh socket in the place of the program's: from here on that is connected, or connecting. 0, or
- * an errno. */
+/* Replaces the program's socket by the fresh one: from here on it is connected, or connecting. 0 or an errno.
+ */
 static int take_place(struct subject *subject, struct attempt *attempt, int outcome, int refused)
 {
 	struct watched *watched = attempt->watched;
@@ -170,7 +174,7 @@ static int take_place(struct subject *subject, struct attempt *attempt, int outc
 	return error;
 }
 
-/* A non-blocking attempt that has failed at once looks as if it had failed a moment later. */
+/* Makes a non-blocking attempt that failed at once look as if it had failed a moment later. */
 static int refuse_later(struct attempt *attempt, int error)
 {
 	attempt->fresh = transport_unix_refused(SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -179,7 +183,7 @@ static int refuse_later(struct attempt *attempt, int error)
 	return attempt->fresh < 0 ? error : EINPROGRESS;
 }
 
-/* As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first. */
+/* As with TCP on loopback, even an attempt that ends at once is shown as EINPROGRESS first. */
 static void connect_nonblocking(struct subject *subject, struct attempt *attempt)
 {
 	int refused = 0, error = start(attempt);
@@ -201,8 +205,8 @@ static void connect_nonblocking(struct subject *subject, struct attempt *attempt
 
 static void proceed(struct attempt *attempt);
 
-/* The program's thread has gone: the attempt goes on, and what it comes to is for its next call on this
- * socket. If there is none, because the socket was closed, the peer must see an end. */
+/* The program's thread has gone away. The attempt continues, and its outcome is for the program's next call
+ * on this socket. If there is none, because the socket was closed, the peer must see an end. */
 static void look_again(struct timer *timer)
 {
 	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
@@ -266,7 +270,7 @@ static void room_again(struct timer *timer)
 	proceed(attempt_of(timer, offsetof(struct attempt, timer)));
 }
 
-/* The program's SO_SNDTIMEO: the attempt goes on without it, in its socket's place. */
+/* The program's SO_SNDTIMEO has expired: the attempt continues without the program, on its socket. */
 static void send_limit_over(struct timer *timer)
 {
 	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
@@ -277,7 +281,7 @@ static void failed(struct attempt *attempt, int error)
 {
 	int64_t now = now_ms();
 	close_fresh(attempt);
-	/* A full backlog is where a Unix socket's connect() would have waited. */
+	/* If the backlog is full, a blocking connect() of a Unix socket would have waited. */
 	bool full = error == ETIMEDOUT && attempt->transport == &transport_unix &&
 		    (!attempt->deadline || now < attempt->deadline);
 	if (attempt->send_limit && now >= attempt->send_limit) {
@@ -343,7 +347,7 @@ static void connect_blocking(struct subject *subject, struct attempt *attempt)
 	proceed(attempt);
 }
 
-/* ---- what is there already ---- */
+/* ---- an attempt that is already under way ---- */
 
 void attempt_settle(struct subject *subject)
 {
@@ -373,8 +377,8 @@ bool attempt_cancel(struct watched *watched)
 	return true;
 }
 
-/* The same connect() again: the thread was away for a signal's handler. true: it waits again, or is answered.
- */
+/* The same connect() comes again, because the thread was away in a signal handler. true: it waits again, or
+ * is answered. */
 static bool resume(struct subject *subject, const struct address *asked)
 {
 	struct attempt *attempt = subject->watched->attempt;
@@ -390,7 +394,7 @@ static bool resume(struct subject *subject, const struct address *asked)
 	return true;
 }
 
-/* A connect() that tells how an attempt has failed leaves the socket as new, but for a port of the program's
+/* A connect() that reports how an attempt failed leaves the socket as new, except for a port of the program's
  * choice. */
 static void start_over(struct subject *subject, int error)
 {
@@ -417,7 +421,7 @@ static void again_done(struct again *again, int error)
 	held_end(&again->held);
 	free(again);
 	subject.call = &call;
-	/* The table may have let it go meanwhile. */
+	/* The table may have dropped it meanwhile. */
 	subject.watched = watched_find(subject.inode);
 	if (!subject.watched || !call_is_there(&call))
 		; /* nobody waits */
@@ -480,7 +484,7 @@ static void connect_again(struct subject *subject)
 	}
 }
 
-/* Did IP connect it? Asked of a socket that has been used, or was inherited. */
+/* Has IP connected it? This is asked of a socket that has been used, or was inherited. */
 static bool is_open_in_tcp(const struct subject *subject)
 {
 	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
@@ -510,7 +514,7 @@ static uint32_t scope_of(
 		       : 0;
 }
 
-/* What the program had set before, without our seeing it. */
+/* Learns what the program had set before without our seeing it. */
 static void learn(struct subject *subject)
 {
 	struct watched *watched = subject->watched;
@@ -548,7 +552,7 @@ static void connect_mapped(
 		drop(subject->watched->attempt);
 	subject->watched->attempt = attempt;
 	int error = decide_place(rule, asked, asked->port, &attempt->place, &attempt->peer);
-	if (attempt->peer.cid == CID_ANY) { /* a listener of this machine, by its name */
+	if (attempt->peer.cid == CID_ANY) { /* a listener of this machine, which was named */
 		attempt->peer.cid = CID_LOCAL;
 		attempt->transport->place(&attempt->peer, &attempt->place);
 	}
@@ -564,7 +568,7 @@ static void connect_mapped(
 		connect_blocking(subject, attempt);
 }
 
-/* IP has it from here on. */
+/* From here on the socket is left to IP. */
 static void connect_by_ip(struct subject *subject, const struct address *asked, const struct rule *rule)
 {
 	report("connect", asked, NULL, NULL, rule ? "direct, left to IP" : "no rule, left to IP");
@@ -583,7 +587,7 @@ static void connect_stream(struct subject *subject, const struct sockaddr_storag
 	struct address asked;
 	address_from_sockaddr(&asked, (const struct sockaddr *)address, length);
 	if (address_is_wildcard(&asked) && watched->bound && address_is_ipv4(&watched->name))
-		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() */
+		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() does */
 	address_wildcard_to_loopback(&asked);
 	if (resume(subject, &asked))
 		return;
@@ -606,8 +610,8 @@ static void connect_stream(struct subject *subject, const struct sockaddr_storag
 	}
 }
 
-/* UDP is IP's, but for what goes to a name server that the map stands in for; nothing of it goes to the
- * reserved ranges. */
+/* UDP is left to IP, except for what is sent to a name server for which the map stands in; nothing is sent to
+ * the reserved ranges. */
 static void connect_datagram(
 	struct subject *subject, const struct sockaddr_storage *address, socklen_t length)
 {
@@ -623,8 +627,8 @@ static void connect_datagram(
 			watched->stage = STAGE_CONNECTED;
 		fail(subject, error);
 	} else if (ranges_reserve(&shim.ranges, &asked)) {
-		if (asked.port &&
-			asked.port != 9) /* resolvers sort addresses by which of them could be reached */
+		if (asked.port && asked.port != 9) /* resolvers connect to port 9 to find out which addresses
+						      can be reached */
 			report_unreachable(&asked, true);
 		fail(subject, EHOSTUNREACH);
 	} else {
@@ -636,7 +640,7 @@ static void connect_datagram(
 	}
 }
 
-/* What the socket's state says before any address is looked at. true: answered. */
+/* What the socket's state decides before the address is examined. true: answered. */
 static bool connect_by_stage(struct subject *subject)
 {
 	struct watched *watched = subject->watched;
@@ -644,7 +648,8 @@ static bool connect_by_stage(struct subject *subject)
 		return false;
 	if (watched->stage == STAGE_CONNECTING) {
 		connect_again(subject);
-	} else if (watched->abort_once) { /* the kernel's word for "it had failed, and you know" */
+	} else if (watched->abort_once) { /* what the kernel returns if the attempt had failed and the program
+					     knows */
 		watched->abort_once = false;
 		if (watched->stage == STAGE_BOUND)
 			fail(subject, ECONNABORTED);
@@ -695,7 +700,7 @@ void serve_connect(struct subject *subject)
 	else if (connect_by_stage(subject))
 		;
 	else if (wrong && watched->options.datagram && watched->stage == STAGE_IP)
-		call_pass(subject->call); /* IPv6's UDP takes IPv4's addresses, too */
+		call_pass(subject->call); /* an IPv6 UDP socket takes IPv4 addresses too */
 	else if (wrong)
 		fail(subject, wrong);
 	else if (watched->options.datagram)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The map's name server at the other end of a program's socket, and UDP: what goes to a name server that the
- * map stands in for is answered, what goes to the reserved ranges isn't sent, and all else is IP's. */
+/* The map's name server, and UDP. A program that asks a name server for which the map stands in gets one end
+ * of a socket pair in place of its socket. The supervisor has the other end, reads queries from it, and
+ * writes the answers (core/dns.h), so the program's data calls need no help. Datagrams to the reserved ranges
+ * aren't sent, and everything else is left to IP. */
 #include "serve.h"
 
 #include "core/dns.h"
@@ -19,7 +21,7 @@ struct server {
 	struct server *next, **link; /* leak checkers don't see the pointers that epoll holds */
 	struct watch watch;
 	bool datagram;
-	size_t have; /* of a query that comes in pieces */
+	size_t have; /* bytes of a query that comes in pieces */
 	uint8_t bytes[LENGTH + UINT16_MAX];
 };
 static struct server *servers;
@@ -56,10 +58,10 @@ static size_t answer_to(const uint8_t *query, size_t size, uint8_t reply[DNS_ANS
 static void put(int fd, const void *bytes, size_t size)
 {
 	ssize_t sent = libc.send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)sent; /* where too many answers wait already, this one is lost, as UDP's are */
+	(void)sent; /* if too many answers are waiting already, this one is lost, as in UDP */
 }
 
-/* Each query that is whole now, with the length before it, as over TCP. */
+/* Answers each query that is now complete; each has its length before it, as over TCP. */
 static void answer_stream(struct server *server)
 {
 	uint8_t reply[LENGTH + DNS_ANSWER];
@@ -102,7 +104,7 @@ static void serve(struct watch *watch, uint32_t events)
 	answer_stream(server);
 }
 
-/* SOCK_SEQPACKET has the boundaries of datagrams, and an end. */
+/* SOCK_SEQPACKET keeps the boundaries of datagrams, and has an end. */
 int nameserver_open(bool datagram, int flags)
 {
 	int pair[2];
@@ -171,7 +173,7 @@ int nameserver_replace(
 
 /* ---- sendto() and recvfrom() with an address ---- */
 
-/* What the program sends to the name server goes in at its own end. */
+/* What the program sends to the name server is written at its own end. */
 static void ask(
 	struct subject *subject, const struct rule *rule, const struct address *server, uint32_t scope)
 {
@@ -253,7 +255,7 @@ static void end_reader(struct reader *reader)
 	free(reader);
 }
 
-/* false: nothing is there. */
+/* false: nothing has come. */
 static bool receive(struct subject *subject)
 {
 	const struct watched *watched = watched_find(subject->inode);
@@ -263,7 +265,7 @@ static bool receive(struct subject *subject)
 	if (got < 0 && errno == EAGAIN)
 		return false;
 	int error = got < 0 ? errno : 0;
-	if (!watched) /* closed while this call waited */
+	if (!watched) /* it was closed while this call waited */
 		error = EBADF;
 	uint64_t room = argument(subject, 2);
 	size_t size = got > 0 && (size_t)got < sizeof reply ? (size_t)got : 0;
@@ -272,7 +274,7 @@ static bool receive(struct subject *subject)
 	if (!error)
 		error = call_write(subject->call, argument(subject, 1), reply, size);
 	if (!error)
-		error = subject_tell_address(subject, watched->family, &watched->asked, watched->scope,
+		error = subject_return_address(subject, watched->family, &watched->asked, watched->scope,
 			argument(subject, 4), argument(subject, 5));
 	answer(subject, flags & MSG_TRUNC ? got : (int64_t)size, error);
 	return true;

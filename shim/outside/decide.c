@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the map means for an address, and what the log says of it. */
+/* What the map means for an address (core/verdict.h), where a rule leads, and what the log says about it. */
 #include "serve.h"
 
 #include "core/names.h"

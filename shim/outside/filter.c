@@ -18,7 +18,7 @@ enum test {
 };
 
 struct trap {
-	int number;
+	int system_call;
 	enum test test;
 	int argument;
 	uint32_t value;
@@ -28,8 +28,8 @@ struct trap {
 #define SEEN SECCOMP_RET_USER_NOTIF
 #define FAILS(error) (SECCOMP_RET_ERRNO | (error))
 
-/* Rows of one number stand together; the first one whose test holds decides, and where none holds the call
- * goes on. SOL_SOCKET's options that aren't named mean the same on every kind of socket. */
+/* Rows of one system call are adjacent. The first row whose test holds decides; if none does, the call is
+ * passed on. SOL_SOCKET's options that aren't here mean the same on every kind of socket. */
 static const struct trap traps[] = {
 	{SYS_connect, ALWAYS, 0, 0, SEEN}, {SYS_bind, ALWAYS, 0, 0, SEEN}, {SYS_listen, ALWAYS, 0, 0, SEEN},
 	{SYS_accept, ALWAYS, 0, 0, SEEN}, {SYS_accept4, ALWAYS, 0, 0, SEEN},
@@ -44,13 +44,13 @@ static const struct trap traps[] = {
 	{SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_getsockopt, IS, 2, SO_LINGER, SEEN},
 	{SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN}, {SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
 	{SYS_sendto, POINTS, 4, 0, SEEN},
-	/* As where net.ipv4.tcp_fastopen is off: what uses it then calls connect(). The address of these two
-	 * is in memory, which a filter can't read. */
+	/* As if net.ipv4.tcp_fastopen were off: programs then call connect(). The address of these two calls
+	   is in memory, which a filter can't read. */
 	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
 	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)}, {SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
 	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN}, {SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
 	{SYS_io_uring_setup, ALWAYS, 0, 0,
-		FAILS(ENOSYS)},		    /* its connect() and accept() would go past all this */
+		FAILS(ENOSYS)},		    /* its connect() and accept() would bypass the filter */
 	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* the last: only with `datagrams` */
 };
 enum { TRAPS = sizeof traps / sizeof *traps };
@@ -81,7 +81,7 @@ static size_t high_half(int argument)
 	return low_half(argument) ^ 4;
 }
 
-/* What decides about one row: falls through where its test doesn't hold. */
+/* The instructions for one row, which fall through if its test doesn't hold. */
 static void add_row(struct program *program, const struct trap *trap)
 {
 	if (trap->test != ALWAYS)
@@ -107,13 +107,14 @@ static void add_row(struct program *program, const struct trap *trap)
 	add(program, BPF_RET | BPF_K, 0, 0, trap->action);
 }
 
-/* All rows of one number, jumped over where the call is another. Returns the row behind them. */
+/* The instructions for all rows of one system call, which other calls jump over. Returns the row after them.
+ */
 static const struct trap *add_number(struct program *program, const struct trap *trap, const struct trap *end)
 {
-	int number = trap->number;
+	int system_call = trap->system_call;
 	size_t jump = program->length;
-	add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)number);
-	for (; trap < end && trap->number == number; trap++)
+	add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)system_call);
+	for (; trap < end && trap->system_call == system_call; trap++)
 		add_row(program, trap);
 	if (trap[-1].test != ALWAYS)
 		add(program, BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW);
@@ -128,7 +129,7 @@ size_t filter_build(struct sock_filter filter[FILTER_LENGTH], bool datagrams)
 	load(&program, offsetof(struct seccomp_data, arch));
 	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
 	add(&program, BPF_RET | BPF_K, 0, 0,
-		SEEN); /* another machine's system calls (int 0x80): it is ended */
+		SEEN); /* a system call of another machine (int 0x80) ends the process */
 	load(&program, offsetof(struct seccomp_data, nr));
 #ifdef FOREIGN_NUMBERS /* x32's, which few kernels have */
 	add(&program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel has and the headers of an older system don't. */
+/* Definitions of the kernel that the headers of an older system lack. */
 #ifndef IP2VSOCK_KERNEL_H
 #define IP2VSOCK_KERNEL_H
 
@@ -14,7 +14,7 @@
 #elif defined __aarch64__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define NATIVE_ARCH AUDIT_ARCH_AARCH64
 #else
-#define NATIVE_ARCH 0 /* none: supervise() says so */
+#define NATIVE_ARCH 0 /* none: supervise() reports it */
 #endif
 
 /* The same on all architectures: include/uapi/asm-generic/unistd.h. */

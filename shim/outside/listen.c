@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* bind() and listen(). */
+/* bind() and listen(). For an address that the map takes, the supervisor binds a fresh socket of the
+ * transport to the rule's place, and puts it on the program's fd; listen() is then the kernel's, with the
+ * largest backlog. An address that is left to IP is bound by the kernel, with the program's own rights. A
+ * port of the reserved ranges may be bound only as this end's own address. */
 #include "serve.h"
 #include "task.h"
 
@@ -23,8 +26,8 @@ struct sharing {
 	const struct rule *rule;
 };
 
-/* Two sockets on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only ::), SO_REUSEPORT
- * on both, or SO_REUSEADDR while none listens. */
+/* Two sockets on one port, as TCP allows them: with different addresses (0.0.0.0 and an IPv6-only ::), with
+ * SO_REUSEPORT on both, or with SO_REUSEADDR while neither listens. */
 static bool may_share(const struct watched *first, const struct watched *second, const struct address *wanted)
 {
 	const struct watched *six = first->family == AF_INET6	 ? first
@@ -52,8 +55,8 @@ static bool shares(const struct watched *first, const void *context)
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
-/* The port is taken. CID any takes a port whole: where TCP would allow a second socket beside ours, it gets a
- * place that nobody knows, and the first one has the clients of both. */
+/* The port is taken, because CID any takes the whole port. If TCP would allow a second socket beside ours, it
+ * gets a place that nobody knows, and the first one gets the clients of both. */
 static int bind_beside(const struct watched *watched, const struct rule *rule, const struct address *wanted,
 	const struct endpoint *local, int fresh)
 {
@@ -71,7 +74,7 @@ static int bind_beside(const struct watched *watched, const struct rule *rule, c
 	return EADDRINUSE;
 }
 
-/* Binds a fresh socket. 0 or an errno; *wanted has the port that the program is told. */
+/* Binds a fresh socket. 0 or an errno; *wanted has the port that the program sees. */
 static int bind_fresh(const struct watched *watched, const struct rule *rule, struct address *wanted,
 	struct endpoint *local, int fresh)
 {
@@ -101,7 +104,7 @@ static int put_bound(
 	int error = bind_fresh(watched, rule, wanted, &local, fresh);
 	report("bind", wanted, rule, &local, error ? log_errno(error) : "bound");
 	if (error) {
-		if (error == EADDRINUSE && !watched->bound) /* TCP has given the address up that it had */
+		if (error == EADDRINUSE && !watched->bound) /* TCP has released the address that it had */
 			memset(&watched->name, 0, sizeof watched->name);
 		return error;
 	}
@@ -120,7 +123,7 @@ static int put_bound(
 	watched->had_address |= !address_is_wildcard(wanted);
 	if (watched->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
 		options_remember(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
-			sizeof(int)); /* as inet6_bind() */
+			sizeof(int)); /* as inet6_bind() does */
 	watched->stage = STAGE_BOUND;
 	return 0;
 }
@@ -141,7 +144,8 @@ static int bind_mapped(struct subject *subject, const struct rule *rule, struct 
 	return error;
 }
 
-/* As getsockname() of a connection shows this end: a client may bind to that before it connects. */
+/* The address that getsockname() returns for this end of a connection: a client may bind to it before it
+ * connects. */
 static bool is_own(const struct address *address)
 {
 	struct endpoint own = {transport_own_cid(), PORT_ANY};
@@ -150,7 +154,7 @@ static bool is_own(const struct address *address)
 	return own.cid != CID_ANY && memcmp(shown.ip, address->ip, sizeof shown.ip) == 0;
 }
 
-/* The kernel binds the program's socket, with the program's rights; which port it chose is asked for when it
+/* The kernel binds the program's socket, with the program's rights. Which port it chose is looked up when it
  * is needed. */
 static void bind_by_ip(struct subject *subject, const struct address *wanted, const struct rule *rule)
 {
@@ -167,8 +171,8 @@ static void bind_by_ip(struct subject *subject, const struct address *wanted, co
 	call_pass(subject->call);
 }
 
-/* IP has no such address: the port alone is bound to, on the program's own socket, which has no rights of
- * ours. */
+/* IP doesn't have this address, so only the port is bound, on the program's own socket, with none of our
+ * rights. */
 static void bind_to_own(struct subject *subject, const struct address *wanted)
 {
 	struct address any = {.port = wanted->port};
@@ -234,7 +238,7 @@ void serve_bind(struct subject *subject)
 	if (given.ss_family == AF_UNSPEC && watched->family == AF_INET &&
 		length >= sizeof(struct sockaddr_in) &&
 		((struct sockaddr_in *)&given)->sin_addr.s_addr == INADDR_ANY)
-		given.ss_family = AF_INET; /* as Linux takes it, for old programs */
+		given.ss_family = AF_INET; /* as Linux accepts it, for old programs */
 	if (watched->stage == STAGE_CONNECTED && closed_both_ways(subject->fd, watched))
 		subject_to_ip(subject);
 	if (watched->stage != STAGE_IP && watched->stage != STAGE_FAILED)
@@ -251,8 +255,8 @@ void serve_bind(struct subject *subject)
 		bind_stream(subject, &wanted);
 }
 
-/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
- * means any free port of every address, or one that a failed connect() has left as IP's. 0 or an errno; -1:
+/* For an INET socket that is about to listen on an address that the map takes. Either it was never bound,
+ * which means any free port on every address, or a failed connect() has left it to IP. 0 or an errno; -1:
  * answered. */
 static int bind_by_map(struct subject *subject)
 {
@@ -262,7 +266,7 @@ static int bind_by_map(struct subject *subject)
 		return errno;
 	struct decision decision = decide(SIDE_LISTEN, &wanted);
 	if (decision.way == WAY_RESERVED)
-		return EADDRINUSE; /* IP would let in everybody */
+		return EADDRINUSE; /* IP would admit everybody */
 	if (decision.way == WAY_IP)
 		return 0;
 	if (decision.way == WAY_REFUSED)
@@ -270,14 +274,14 @@ static int bind_by_map(struct subject *subject)
 	bool any_port = watched->bound && watched->any_port;
 	int error = bind_mapped(subject, decision.rule, &wanted);
 	watched->any_port |= any_port;
-	if (!error) { /* what stands there now */
+	if (!error) { /* the socket that is there now */
 		close(subject->fd);
 		subject->fd = task_duplicate(subject->call->thread, subject->number);
 	}
 	return error;
 }
 
-/* Two that share a port by SO_REUSEADDR can't both listen. */
+/* Two sockets that share a port by SO_REUSEADDR can't both listen. */
 static bool conflicts(const struct watched *other, const void *context)
 {
 	const struct watched *watched = context;
@@ -286,8 +290,8 @@ static bool conflicts(const struct watched *other, const void *context)
 	       !may_share(other, watched, &watched->name);
 }
 
-/* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
- * net.core.somaxconn allows. */
+/* If the backlog is full, AF_VSOCK refuses and Unix sockets fail, whereas TCP lets clients wait. So ask for
+ * as much as net.core.somaxconn allows. */
 enum { BACKLOG = 1 << 16 };
 
 static void listen_mapped(struct subject *subject)
@@ -320,7 +324,7 @@ void serve_listen(struct subject *subject)
 	if (watched->options.datagram)
 		error = EOPNOTSUPP;
 	else if (watched->abort_once)
-		error = EINVAL; /* a failed connect() that connect() hasn't told yet */
+		error = EINVAL; /* connect() hasn't yet reported that the attempt failed */
 	else if (watched->stage == STAGE_FAILED)
 		error = subject_to_ip(subject);
 	if (!error && watched->stage == STAGE_IP)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* getsockname() and getpeername(). */
+/* getsockname() and getpeername(). The supervisor answers both for a mapped socket, with the addresses that
+ * the program would see on TCP; those of other sockets go to the kernel. */
 #include "serve.h"
 
 #include <netinet/in.h>
@@ -39,7 +40,7 @@ struct address own_address(int fd, const struct watched *watched)
 		own.cid = watched->transport->own_cid(watched->peer.cid);
 	struct address shown = endpoint_shown(&own, family, &shim.ranges);
 	if (watched->name.port)
-		shown.port = watched->name.port; /* the map may have made another of it */
+		shown.port = watched->name.port; /* the map may have changed it */
 	if (bound)
 		memcpy(shown.ip, watched->name.ip, sizeof shown.ip);
 	return shown;
@@ -59,9 +60,9 @@ bool bound_address(int fd, const struct watched *watched, struct address *name)
 	return true;
 }
 
-static void tell(struct subject *subject, const struct address *told, uint32_t scope)
+static void give(struct subject *subject, const struct address *found, uint32_t scope)
 {
-	fail(subject, subject_tell_address(subject, subject->watched->family, told, scope,
+	fail(subject, subject_return_address(subject, subject->watched->family, found, scope,
 			      argument(subject, 1), argument(subject, 2)));
 }
 
@@ -72,19 +73,19 @@ void serve_getsockname(struct subject *subject)
 		call_pass(subject->call);
 		return;
 	}
-	struct address told = watched->name;
+	struct address found = watched->name;
 	enum stage stage = subject_settle(subject);
 	if (stage == STAGE_IP) { /* an attempt that failed has left its port, as on TCP */
-		if (watched->options.datagram || !bound_address(subject->fd, watched, &told)) {
+		if (watched->options.datagram || !bound_address(subject->fd, watched, &found)) {
 			call_pass(subject->call);
 			return;
 		}
-		if (!told.port)
-			told.port = watched->tried;
+		if (!found.port)
+			found.port = watched->tried;
 	}
 	if (stage == STAGE_CONNECTED || stage == STAGE_CONNECTING || stage == STAGE_FAILED)
-		told = own_address(subject->fd, watched);
-	tell(subject, &told, 0);
+		found = own_address(subject->fd, watched);
+	give(subject, &found, 0);
 }
 
 void serve_getpeername(struct subject *subject)
@@ -95,5 +96,5 @@ void serve_getpeername(struct subject *subject)
 	else if (subject_settle(subject) != STAGE_CONNECTED || closed_both_ways(subject->fd, watched))
 		fail(subject, ENOTCONN);
 	else
-		tell(subject, &watched->asked, watched->scope);
+		give(subject, &watched->asked, watched->scope);
 }

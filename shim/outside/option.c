@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Socket options, ioctls and shutdown() of a mapped socket. What is set is remembered; what TCP would answer,
- * TCP is asked (options.h); what depends on the connection is told from what is known of it. */
+/* Socket options, ioctls and shutdown() of a mapped socket. Every option that the program sets is recorded,
+ * and given to a scratch TCP socket to learn what TCP would answer (options.h). What describes the connection
+ * is answered from the record. The filter lets all options through that mean the same on every socket, so
+ * those never get here. */
 #include "kernel.h"
 #include "serve.h"
 #include "task.h"
@@ -12,9 +14,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* A loopback TCP connection's, Linux 6.1: 64 KiB less the IP and TCP headers. */
+/* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
 enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
-enum { VALUE = 512 }; /* longer ones (filters, keys) act while the socket is TCP's only */
+enum { VALUE = 512 }; /* longer values (filters, keys) have an effect only while the socket is TCP's */
 
 struct option {
 	int level, name;
@@ -35,18 +37,17 @@ static int become_ipv4(struct watched *watched, const struct option *option)
 	return 0;
 }
 
-/* What TCP says of an option without asking it; -1: it must be asked. */
+/* TCP's answer to an option, if it is known without asking; -1: TCP must be asked. */
 static int set_known(struct watched *watched, const struct option *option)
 {
 	bool connected = watched->stage == STAGE_CONNECTED, tcp = !watched->options.datagram;
 	if (option->level == IPPROTO_TCP && tcp && option->name == TCP_ULP)
-		return connected ? ENOENT
-				 : ENOTCONN; /* kernel TLS on something that isn't TCP would be a lie */
+		return connected ? ENOENT : ENOTCONN; /* kernel TLS can't work on something that isn't TCP */
 	if (option->level == IPPROTO_TCP && tcp && option->name == TCP_FASTOPEN && connected)
 		return EINVAL;
 	if (option->level == IPPROTO_IPV6 && option->name == IPV6_V6ONLY && watched->family == AF_INET6 &&
 		option->length >= sizeof(int))
-		return EINVAL; /* has an address, or a connection */
+		return EINVAL; /* it has an address, or a connection */
 	if (option->level == IPPROTO_IPV6 && option->name == IPV6_ADDRFORM && connected &&
 		address_is_ipv4(&watched->asked))
 		return become_ipv4(watched, option);
@@ -76,8 +77,8 @@ static int set_mapped(struct subject *subject, const struct option *option)
 	return 0;
 }
 
-/* Of a socket that is IP's still, the kernel sets the option, with the program's rights; what it is set to is
- * remembered for the socket that may take its place. */
+/* On a socket that is still IP's, the kernel sets the option, with the program's rights. The value is
+ * recorded for the socket that may replace it. */
 static void set_by_ip(struct subject *subject, const struct option *option)
 {
 	int error;
@@ -98,7 +99,7 @@ void serve_setsockopt(struct subject *subject)
 	int64_t length = (int)argument(subject, 4);
 	int error;
 	if (option.level == SOL_SOCKET && option.name == SO_ZEROCOPY && subject_know(subject, &error)) {
-		fail(subject, EOPNOTSUPP); /* nobody would report its end; as TCP before Linux 4.14 */
+		fail(subject, EOPNOTSUPP); /* nothing would report its completion; as TCP before Linux 4.14 */
 		return;
 	}
 	if (ip && (length <= 0 || length > VALUE || !argument(subject, 3))) {
@@ -129,7 +130,7 @@ static uint8_t tcp_state(int fd, const struct watched *watched)
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
 
-/* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added. */
+/* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added to it. */
 static void get_tcp_info(const struct subject *subject, struct option *option)
 {
 	const struct watched *watched = subject->watched;
@@ -153,7 +154,7 @@ static void set_int(struct option *option, int value)
 	option->length = sizeof value;
 }
 
-/* SOL_SOCKET's options that say what the socket is. false: it isn't one of those. */
+/* The options of SOL_SOCKET that describe the socket. false: it isn't one of those. */
 static bool get_nature(struct subject *subject, struct option *option)
 {
 	struct watched *watched = subject->watched;
@@ -180,7 +181,7 @@ static bool get_nature(struct subject *subject, struct option *option)
 	}
 }
 
-/* What a connection on a perfect network has. */
+/* The options of a connection, as on a perfect network. */
 static bool get_of_connection(const struct subject *subject, struct option *option)
 {
 	bool tcp = !subject->watched->options.datagram;
@@ -245,19 +246,19 @@ void serve_getsockopt(struct subject *subject)
 	}
 	int error = room < 0 ? EINVAL : get_mapped(subject, &option, room);
 	if (!error)
-		error = subject_tell_value(
+		error = subject_return_value(
 			subject, option.value, option.length, argument(subject, 3), argument(subject, 4));
 	fail(subject, error);
 }
 
 /* ---- ioctl() ---- */
 
-/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't
- * know it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
+/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
+ * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
 static int unread(int fd)
 {
 	enum { PAGES = 64 };
-	static char scratch[1 << 20]; /* what lands here is nobody's */
+	static char scratch[1 << 20]; /* never read */
 	struct iovec pages[PAGES];
 	int count = 0;
 	if (libc.ioctl(fd, FIONREAD, &count) == 0)
@@ -285,24 +286,25 @@ void serve_ioctl(struct subject *subject)
 	if (request == IOCTL_UNREAD)
 		count = unread(subject->fd);
 	else if (libc.ioctl(subject->fd, request, &count) < 0)
-		count = 0; /* no kernel tells SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
+		count = 0; /* no kernel has SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
 	if (subject_write(subject, argument(subject, 2), &count, sizeof count))
 		answer(subject, 0, 0);
 }
 
 /* ---- shutdown() ---- */
 
-/* TCP's listener ends at shutdown(): what waits in accept() is let go, new clients are refused, poll() says
- * HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is all that. */
+/* On TCP, shutdown() ends a listener: calls that wait in accept() are released, new clients are refused,
+ * poll() returns HUP, and listen() starts again. An INET socket that is bound but doesn't listen behaves in
+ * this way. */
 static int shutdown_listener(struct subject *subject)
 {
 	accept_cancel(subject->watched);
 	return subject_to_ip(subject);
 }
 
-/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
- * whose send() fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that
- * may sleep in recv(). */
+/* TCP's SHUT_RD concerns this end only, and data that comes later can still be read. Our transports report it
+ * to the peer, whose send() then fails, and AF_VSOCK discards what is queued. So it isn't passed on to them,
+ * unless a thread may be asleep in recv(), which it must wake. */
 static bool reader_may_sleep(const struct subject *subject)
 {
 	return task_has_threads(subject->call->thread) &&

@@ -26,7 +26,7 @@ static void end_foreign(struct call *call)
 /* How a nested ip2vsock, or the library, asks whether it is supervised, and by which map (supervised.h). */
 static bool is_question(const struct call *call)
 {
-	return call->number == SYS_getsockopt && (int)call->arguments[0] == -1 &&
+	return call->system_call == SYS_getsockopt && (int)call->arguments[0] == -1 &&
 	       (int)call->arguments[1] == SUPERVISED_QUESTION;
 }
 
@@ -37,9 +37,9 @@ static void answer_question(struct call *call)
 	call_answer(call, 0, error);
 }
 
-static void (*server_of(int number))(struct subject *subject)
+static void (*server_of(int system_call))(struct subject *subject)
 {
-	switch (number) {
+	switch (system_call) {
 	case SYS_accept:
 	case SYS_accept4:
 		return serve_accept;
@@ -72,7 +72,7 @@ static void (*server_of(int number))(struct subject *subject)
 
 static void serve_one(struct call *call)
 {
-	void (*server)(struct subject * subject) = server_of(call->number);
+	void (*server)(struct subject * subject) = server_of(call->system_call);
 	struct subject subject;
 	held_superseded(call->thread);
 	if (!server) { /* the filter sends no such call */

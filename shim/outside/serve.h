@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files that serve calls share. Each serve_… is its system call: it answers it, lets the kernel
- * carry it out, or holds it until it can be answered. */
+/* What the files that serve calls share. Each serve_… stands for a system call: it answers the call, lets the
+ * kernel carry it out, or holds it until it can be answered. */
 #ifndef IP2VSOCK_SERVE_H
 #define IP2VSOCK_SERVE_H
 
@@ -19,9 +19,9 @@
 struct subject {
 	struct call *call;
 	int number;	/* the program's fd */
-	int fd;		/* a duplicate of what stands there, closed after the call unless it is -1 by then */
-	uint64_t inode; /* of it */
-	struct watched *watched; /* NULL: nothing is known of it */
+	int fd;		/* a duplicate of it, which is closed after the call unless it is -1 by then */
+	uint64_t inode; /* the socket's inode */
+	struct watched *watched; /* the socket's record; NULL: there is none */
 };
 
 void serve_accept(struct subject *subject);
@@ -37,89 +37,90 @@ void serve_sendto(struct subject *subject);
 void serve_setsockopt(struct subject *subject);
 void serve_shutdown(struct subject *subject);
 
-/* The next call. false: there are no more, since the last supervised process has ended. */
+/* Serves the next call. false: there are no more, because the last supervised process has ended. */
 bool serve_next(void);
 
-/* Finds the socket that a call is about. false: answered. The subject is to be closed in any case. */
+/* Finds the socket that a call is about. false: answered. The subject must be closed in either case. */
 bool subject_open(struct subject *subject, struct call *call);
 void subject_close(struct subject *subject);
 
-/* Answers; a restart of the call by a signal that came before the answer gets the same one. */
+/* Answers the call. If a signal came before the answer, and the call is restarted, it gets the same answer.
+ */
 void answer(struct subject *subject, int64_t value, int error);
 static inline void fail(struct subject *subject, int error)
 {
 	answer(subject, 0, error);
 }
-/* What can't be read of a program fails, and never goes over IP: `error` is why. */
+/* Ends a call whose arguments can't be read. It fails, and never goes over IP. `error` is the reason. */
 void fail_closed(struct subject *subject, const char *what, int error);
 
-/* The TCP socket (or UDP, if datagrams) that this is; finds out what it is if nothing is known of it. NULL:
- * none, or there is no memory (*error). */
+/* The record of the TCP socket (or, if datagrams are seen, UDP socket) that this is; if there is none yet,
+ * finds out what the socket is. NULL: it is another kind of file, or there is no memory (*error). */
 struct watched *subject_know(struct subject *subject, int *error);
 
-/* `fresh` takes the place of what the subject's fd is, with its epoll registrations. 0 or an errno; ENOENT:
- * nobody waits for the call any more, nothing was changed. `close_on_exec` as the program's fd has it. */
+/* Replaces the subject's socket by `fresh`, on the program's fd. 0 or an errno; ENOENT: nobody waits for the
+ * call any more, and nothing was changed. `close_on_exec`: that flag of the program's fd. */
 int subject_replace(struct subject *subject, int fresh, bool close_on_exec);
-/* O_NONBLOCK and O_CLOEXEC as the program's fd has them now; -1: it is another socket's by now, or gone (the
- * call is answered). */
+/* O_NONBLOCK and O_CLOEXEC as the program's fd has them now. -1: the fd is another socket's by now, or is
+ * gone (the call is answered). */
 int subject_flags(struct subject *subject);
-/* A fresh INET socket takes the place of the transport's. 0, or an errno. */
+/* Replaces the transport's socket by a fresh INET socket. 0 or an errno. */
 int subject_to_ip(struct subject *subject);
 
-/* What became of a connect() that the program didn't wait for. */
+/* Finds out the outcome of a connect() that the program didn't wait for. */
 enum stage subject_settle(struct subject *subject);
 int subject_take_error(struct subject *subject);
 
-/* Memory of the call's thread; answers and returns false if it can't be reached. */
+/* Reads memory of the call's thread. If it can't be reached, answers and returns false. */
 bool subject_read(struct subject *subject, uint64_t address, void *to, size_t size);
 bool subject_write(struct subject *subject, uint64_t address, const void *from, size_t size);
-/* A sockaddr of the program, whole; false: answered. */
+/* Reads a complete sockaddr of the program. false: answered. */
 bool subject_read_address(struct subject *subject, uint64_t address, uint64_t length,
 	struct sockaddr_storage *whole, socklen_t *size);
-/* An address given back as the kernel does: its whole length told, the shorter of the two copied. 0 or an
- * errno. */
-int subject_tell_address(struct subject *subject, int family, const struct address *told, uint32_t scope,
+/* Returns an address to the program as the kernel does: *length becomes its whole length, and no more is
+ * copied than the buffer holds. 0 or an errno. */
+int subject_return_address(struct subject *subject, int family, const struct address *found, uint32_t scope,
 	uint64_t address, uint64_t length);
 /* The same for a value of getsockopt(2). */
-int subject_tell_value(
+int subject_return_value(
 	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length);
 
 /* What the map means for an address that a socket connects or sends to. */
 enum way { WAY_IP, WAY_RESERVED, WAY_REFUSED, WAY_NAMES, WAY_MAPPED };
 struct decision {
 	enum way way;
-	const struct rule *rule; /* NULL: none takes it */
+	const struct rule *rule; /* NULL: no rule takes it */
 };
 struct decision decide(enum side side, const struct address *address);
-/* Where a rule leads for this address. 0 or an errno. */
+/* Finds out where a rule leads for this address. 0 or an errno. */
 int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint);
 
-/* One line a connection, as the library's. */
+/* Logs one line for a connection, as the library does. */
 void report(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome);
 void report_unreachable(const struct address *address, bool datagram);
 
-/* A connect() that no thread waits for any more: what it came to takes its place now. */
+/* For a connect() that no thread waits for any more: its outcome now replaces the program's socket. */
 void attempt_settle(struct subject *subject);
-bool attempt_cancel(struct watched *watched); /* shutdown(): false, there is none */
+bool attempt_cancel(struct watched *watched); /* by shutdown(); false: there is none */
 void accept_cancel(const struct watched *watched);
 
 /* This end of a connection, as the program would have found it on TCP. */
 struct address own_address(int fd, const struct watched *watched);
-/* What an INET socket is bound to. false: the kernel doesn't say. */
+/* What an INET socket is bound to. false: the kernel doesn't report it. */
 bool bound_address(int fd, const struct watched *watched, struct address *name);
-/* What is queued to be read. */
+/* Is anything queued to be read? */
 bool is_readable(int fd);
 bool closed_both_ways(int fd, const struct watched *watched);
 
 /* The map's name server at the other end of a socket. */
 int nameserver_open(bool datagram, int flags); /* the program's end; -1 and errno */
-/* Such a socket takes the place of a UDP one. 0 or an errno. */
+/* Replaces a UDP socket by such a socket. 0 or an errno. */
 int nameserver_replace(
 	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope);
 
-enum { PORT_TRIES = 16 }; /* of ports_next(), before the kernel's own choice serves */
+enum { PORT_TRIES = 16 }; /* ports of ports_next() that are tried before the kernel chooses */
 
 static inline int int_option(int fd, int name)
 {

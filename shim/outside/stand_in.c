@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the program's parent sees of it: a process that stops, ends and is killed as the program is, and
- * passes on the signals that it gets. */
+/* What the program's parent sees: a process that stops, ends and is killed as the program is, and passes on
+ * the signals that it gets. The supervisor reports the program's stops and its end through a pipe, and the
+ * stand-in does the same to itself. A signal that the whole group has got isn't passed on, because the
+ * program already has it. */
 #include "supervise.h"
 
 #include <errno.h>
@@ -27,8 +29,9 @@ static int64_t now_in_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A signal for the whole process group (the terminal's, kill(0)) or the whole control group (systemd's) has
- * reached the program already. The supervisor, which is in both, has then got it at the same time. */
+/* A signal to the whole process group (from the terminal, or kill(0)) or to the whole control group (from
+ * systemd) has already reached the program. The supervisor is in both, so it has got the signal at the same
+ * time. */
 static bool was_for_all(const struct signalfd_siginfo *info)
 {
 	enum { SAME_MS = 50, PATIENCE_NS = 20000000 };
@@ -48,25 +51,25 @@ static void pass_on(int signals)
 		kill(program, (int)info.ssi_signo);
 }
 
-/* Ends as the program did. */
+/* Ends in the same way as the program. */
 __attribute__((noreturn)) static void end_as(int status)
 {
 	sigset_t one;
 	if (WIFEXITED(status))
 		_exit(WEXITSTATUS(status));
-	int number = WTERMSIG(status);
+	int signal_number = WTERMSIG(status);
 	struct rlimit none = {0, 0};
-	setrlimit(RLIMIT_CORE, &none); /* the program's is the one that somebody may want */
-	signal(number, SIG_DFL);
+	setrlimit(RLIMIT_CORE, &none); /* if anybody wants a core, it is the program's */
+	signal(signal_number, SIG_DFL);
 	sigemptyset(&one);
-	sigaddset(&one, number);
-	raise(number);
+	sigaddset(&one, signal_number);
+	raise(signal_number);
 	sigprocmask(SIG_UNBLOCK, &one, NULL);
-	_exit(128 + number); /* the first process of a pid namespace isn't killed by its own signals */
+	_exit(128 + signal_number); /* the first process of a pid namespace isn't killed by its own signals */
 }
 
-/* The supervisor has been killed. What the program has connected lives on; what it asks for fails (ENOSYS).
- */
+/* The supervisor has been killed. The program's connections live on, but each call that the supervisor would
+ * have seen fails (ENOSYS). */
 __attribute__((noreturn)) static void go_on_alone(void)
 {
 	static const char message[] =
@@ -114,7 +117,7 @@ static bool prepare(int pipes[2], sigset_t *mask)
 		return false;
 	shared = memory;
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0,
-		0); /* of what the supervisor leaves behind, should it be killed */
+		0); /* adopt what the supervisor leaves behind if it is killed */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, mask);
 	return true;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What all calls have in common: the socket behind the program's number, its memory, and the one replacement.
- */
+/* What all calls have in common: the socket on the program's fd number, the program's memory, and the one
+ * function that replaces a socket. A call is read once, and everything acts on the copy. The supervisor
+ * duplicates the program's fd and looks the socket up by its inode, because the program may have passed it on
+ * or duplicated it without our seeing it. */
 #include "serve.h"
 #include "task.h"
 
@@ -13,11 +15,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The answer that a thread went away from before it could hear it: it makes the same call again. There are
- * few. */
+/* An answer whose thread went away before it got it; the thread makes the same call again. There are few of
+ * these. */
 static struct unheard {
 	pid_t thread;
-	int number;
+	int system_call;
 	uint64_t inode;
 	uint64_t arguments[6];
 	int64_t value;
@@ -29,7 +31,7 @@ static void remember(const struct call *call, uint64_t inode, int64_t value, int
 {
 	static unsigned next;
 	struct unheard *one = &unheard[next++ % UNHEARD];
-	*one = (struct unheard){call->thread, call->number, inode, {0}, value, error};
+	*one = (struct unheard){call->thread, call->system_call, inode, {0}, value, error};
 	memcpy(one->arguments, call->arguments, sizeof one->arguments);
 }
 
@@ -47,7 +49,7 @@ static bool answer_again(struct subject *subject)
 		struct unheard *one = &unheard[i];
 		if (one->thread != call->thread)
 			continue;
-		bool same = one->number == call->number && one->inode == subject->inode &&
+		bool same = one->system_call == call->system_call && one->inode == subject->inode &&
 			    !memcmp(one->arguments, call->arguments, sizeof one->arguments);
 		one->thread = 0;
 		if (same) {
@@ -84,8 +86,8 @@ bool subject_open(struct subject *subject, struct call *call)
 		return false;
 	}
 	if (fstat(subject->fd, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		if (call->number == SYS_ioctl)
-			call_pass(call); /* a terminal's or a pipe's */
+		if (call->system_call == SYS_ioctl)
+			call_pass(call); /* it is a terminal or a pipe */
 		else
 			fail(subject, ENOTSOCK);
 		return false;
@@ -110,7 +112,7 @@ struct watched *subject_know(struct subject *subject, int *error)
 		return subject->watched;
 	int protocol = int_option(subject->fd, SO_PROTOCOL);
 	bool stream =
-		protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
+		protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc has */
 	if ((!stream && protocol != IPPROTO_UDP) ||
 		libc.getsockname(subject->fd, (struct sockaddr *)&name, &length) < 0 ||
 		(name.ss_family != AF_INET && name.ss_family != AF_INET6))
@@ -169,7 +171,7 @@ int subject_to_ip(struct subject *subject)
 	int fresh = libc.socket(watched->family, type, 0);
 	if (fresh < 0)
 		return errno;
-	if (watched->stage == STAGE_CONNECTING) /* what it came to is still to be told */
+	if (watched->stage == STAGE_CONNECTING) /* the outcome is still to be reported */
 		watched->refused = subject_take_error(subject);
 	options_replay(&watched->options, watched->family, fresh);
 	bool keeps_port = watched->bound && !(watched->any_port && watched->stage != STAGE_BOUND);
@@ -177,7 +179,7 @@ int subject_to_ip(struct subject *subject)
 		struct sockaddr_storage name;
 		socklen_t length = address_to_sockaddr(&watched->name, watched->family, &name);
 		libc.bind(fresh, (struct sockaddr *)&name,
-			length); /* if IP has that address; we remember it anyhow */
+			length); /* if IP has that address; we record it in any case */
 	}
 	bool attempted = watched->stage != STAGE_BOUND && watched->stage != STAGE_LISTENING;
 	struct address source =
@@ -187,7 +189,7 @@ int subject_to_ip(struct subject *subject)
 	if (error)
 		return error;
 	memcpy(watched->name.ip, source.ip, sizeof source.ip);
-	if (watched->bound && !keeps_port) { /* it is shown until there is another */
+	if (watched->bound && !keeps_port) { /* it is shown until there is another port */
 		watched->tried = watched->name.port;
 		watched->name.port = 0;
 		watched->bound = false;
@@ -266,7 +268,7 @@ bool subject_read_address(struct subject *subject, uint64_t address, uint64_t le
 	return subject_read(subject, address, whole, *size);
 }
 
-int subject_tell_value(
+int subject_return_value(
 	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length)
 {
 	int room;
@@ -275,17 +277,17 @@ int subject_tell_value(
 		return error;
 	if (room < 0)
 		return EINVAL;
-	int told = (int)size;
-	error = call_write(subject->call, to, value, room < told ? (size_t)room : size);
-	return error ? error : call_write(subject->call, length, &told, sizeof told);
+	int whole = (int)size;
+	error = call_write(subject->call, to, value, room < whole ? (size_t)room : size);
+	return error ? error : call_write(subject->call, length, &whole, sizeof whole);
 }
 
-int subject_tell_address(struct subject *subject, int family, const struct address *told, uint32_t scope,
+int subject_return_address(struct subject *subject, int family, const struct address *found, uint32_t scope,
 	uint64_t address, uint64_t length)
 {
 	struct sockaddr_storage whole;
-	socklen_t size = address_to_sockaddr(told, family, &whole);
+	socklen_t size = address_to_sockaddr(found, family, &whole);
 	if (family == AF_INET6)
 		((struct sockaddr_in6 *)&whole)->sin6_scope_id = scope;
-	return subject_tell_value(subject, &whole, size, address, length);
+	return subject_return_value(subject, &whole, size, address, length);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Three processes. The one that was started stays what its parent knows: it stands in for the program, and
- * ends as that ends (stand_in.c). Its child, the supervisor, serves the program's calls (below), and the
- * program is the supervisor's child: so a kernel where only ancestors may look into a process (yama's
- * ptrace_scope=1) lets it look. The supervisor outlives the program where that leaves daemons behind, and
- * ends with the last of them. */
+/* There are three processes. The one that was started stands in for the program, and ends as the program ends
+ * (stand_in.c). Its child is the supervisor, which serves the program's calls, and the program is the
+ * supervisor's child: a kernel that lets only ancestors look into a process (yama's ptrace_scope=1) allows
+ * that. First everything that will be needed from the program's process is tried, before the program is let
+ * go. Then the supervisor waits for calls and for the ends of processes. It outlives the program if that
+ * leaves daemons behind, and ends with the last of them. */
 #include "supervise.h"
 
 #include "filter.h"
@@ -41,9 +42,9 @@ static long install(bool datagrams)
 	static struct sock_filter filter[FILTER_LENGTH];
 	struct sock_fprog program = {
 		.filter = filter, .len = (unsigned short)filter_build(filter, datagrams)};
-	unsigned long flags =
-		SECCOMP_FILTER_FLAG_NEW_LISTENER |
-		SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* kernels before 5.16 would slow the program down */
+	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER |
+			      SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* without it, kernels before 5.16 would slow
+								 the program down */
 	long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 	if (listener >= 0 || errno != EACCES)
 		return listener;
@@ -96,7 +97,8 @@ static bool refuse_filter(int error)
 			      "runtime), and the kernel allows one");
 	if (error == ENOSYS || error == EINVAL)
 		return refuse_kernel();
-	return refuse("the kernel takes no seccomp filter: %s: allow seccomp(2) in this container's profile",
+	return refuse(
+		"the kernel refuses the seccomp filter: %s: allow seccomp(2) in this container's profile",
 		strerror(error));
 }
 
@@ -119,8 +121,8 @@ bool supervise_proc_is_ours(void)
 	return atoi(text) == getpid();
 }
 
-/* Whatever will be needed of the program's process is tried before it is let go. Returns the listener, or -1.
- */
+/* Everything that will be needed from the program's process is tried before the program is let go. Returns
+ * the listener, or -1. */
 static int take_listener(pid_t program, int number)
 {
 	static const int known = 0x76736f63;
@@ -175,16 +177,16 @@ static int meet_program(pid_t program, int channel)
 
 static struct watch calls, signals, stand_in;
 static pid_t program; /* 0: it has ended */
-static bool unused;   /* no process has the filter any more */
+static bool unused;   /* no process has the filter any longer */
 
-static void tell(enum report_kind kind, int status)
+static void send_report(enum report_kind kind, int status)
 {
 	struct report report = {kind, status};
 	ssize_t written = write(reports, &report, sizeof report);
-	(void)written; /* nobody reads: see stand_in_gone */
+	(void)written; /* if nobody reads, see stand_in_gone() */
 }
 
-/* Whatever runs on is a daemon: it has let go of stderr, or means to. */
+/* Whatever continues to run is a daemon, which has closed stderr or is about to. */
 static void program_ended(int status)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -193,7 +195,7 @@ static void program_ended(int status)
 		dup2(null, STDERR_FILENO);
 	close(null);
 	watch_end(&stand_in);
-	tell(REPORT_END, status);
+	send_report(REPORT_END, status);
 	if (unused)
 		_exit(0);
 }
@@ -206,7 +208,7 @@ static void reap(void)
 		if (child != program)
 			continue;
 		if (WIFSTOPPED(status))
-			tell(REPORT_STOP, status);
+			send_report(REPORT_STOP, status);
 		else if (!WIFCONTINUED(status))
 			program_ended(status);
 	}
@@ -224,7 +226,7 @@ static void signal_came(struct watch *watch, uint32_t events)
 	}
 }
 
-/* It was killed, as the program would have been. */
+/* The stand-in was killed, as the program would have been. */
 static void stand_in_gone(struct watch *watch, uint32_t events)
 {
 	(void)events;
@@ -239,18 +241,18 @@ static void call_came(struct watch *watch, uint32_t events)
 		serve_next();
 		return;
 	}
-	unused = true; /* a moment before the last one can be waited for */
+	unused = true; /* a moment before the last process can be waited for */
 	watch_end(watch);
 	if (!program)
 		_exit(0);
 }
 
-/* What comes from the program's side must not be held open here, nor its directory kept from being unmounted.
+/* The supervisor must not keep open what the program inherited, nor keep its directory from being unmounted.
  */
 static void let_go_of_inherited(const int *kept, int count)
 {
 	unsigned first = STDERR_FILENO + 1;
-	for (unsigned last; count; first = last + 1) { /* the smallest of the kept that is left */
+	for (unsigned last; count; first = last + 1) { /* the smallest fd to keep that is left */
 		last = UINT32_MAX;
 		for (int i = 0; i < count; i++)
 			if ((unsigned)kept[i] >= first && (unsigned)kept[i] < last)
@@ -285,8 +287,8 @@ static void protect(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (score >=
-		0) { /* the program's connections end with the supervisor; it needs a right that few have */
+	if (score >= 0) { /* without the supervisor the program can make no connections; this needs a right
+			     that few have */
 		ssize_t written = write(score, "-900", 4);
 		(void)written;
 		close(score);

@@ -146,7 +146,7 @@ static int until_next_timer(void)
 	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
-/* One event at a time: what is done for it may end any other watch. */
+/* One event at a time, because handling it may end any other watch. */
 void wait_once(void)
 {
 	struct epoll_event event;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the supervisor waits for: fds that become ready, times that come, and calls whose threads stand still
- * meanwhile. One thread; nothing here is for signal handlers. */
+/* What the supervisor waits for: fds that become ready, timers that expire, and the threads of calls that
+ * aren't answered yet. One thread; nothing here is for signal handlers. */
 #ifndef IP2VSOCK_WAIT_H
 #define IP2VSOCK_WAIT_H
 
@@ -8,16 +8,16 @@
 
 #include <sys/epoll.h>
 
-/* Zero-filled: it watches nothing. */
+/* If it is zero-filled, it watches nothing. */
 struct watch {
 	bool active;
 	int fd;
 	void (*ready)(struct watch *watch, uint32_t events);
 };
-/* false: out of memory or of watches, errno says. The fd stays the caller's. */
+/* false: out of memory or of watches, by errno. The fd still belongs to the caller. */
 bool watch_begin(
 	struct watch *watch, int fd, uint32_t events, void (*ready)(struct watch *watch, uint32_t events));
-void watch_end(struct watch *watch); /* before its fd is closed */
+void watch_end(struct watch *watch); /* call it before the fd is closed */
 
 struct timer {
 	struct timer *next;
@@ -29,20 +29,20 @@ void timer_begin(struct timer *timer, int64_t ms, void (*due)(struct timer *time
 void timer_end(struct timer *timer);
 int64_t now_ms(void);
 
-/* A call that isn't answered yet. `gone` is called when its thread waits no longer: it has ended, or it has
- * come back with another call. It is no longer held then. */
+/* A call that isn't answered yet. `gone` is called when its thread no longer waits: it has ended, or has come
+ * back with another call. The call is then no longer held. */
 struct held {
 	struct held *next;
 	struct call call;
-	struct watch end; /* of its thread */
+	struct watch end; /* the end of its thread */
 	void (*gone)(struct held *held);
 };
-/* false: out of fds; the call isn't held. */
+/* false: there is no fd left, and the call isn't held. */
 bool held_begin(struct held *held, const struct call *call, void (*gone)(struct held *held));
 void held_end(struct held *held);
-/* A thread calls, so none of its earlier calls waits. */
+/* This thread makes a call, so none of its earlier calls waits any longer. */
 void held_superseded(pid_t thread);
-/* Lets go of those whose threads wait no longer, for whatever reason. */
+/* Releases the calls whose threads no longer wait, for whatever reason. */
 void held_review(void);
 
 bool wait_start(void);

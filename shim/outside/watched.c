@@ -73,7 +73,7 @@ static void let_go(struct watched *one)
 	count--;
 }
 
-/* The inode of a link "socket:[INODE]"; 0: it is no socket's. */
+/* The inode of a link "socket:[INODE]"; 0: it isn't a socket. */
 static uint64_t inode_of(int directory, const char *name)
 {
 	static const char prefix[] = "socket:[";
@@ -102,8 +102,8 @@ static void mark_process(int proc, const char *process)
 		closedir(directory);
 }
 
-/* Any process may hold one of these sockets; those whose fds we can't see are none of ours, or can't use
- * theirs. */
+/* Any process may hold one of these sockets. Processes whose fds we can't see aren't ours, or can't use their
+ * sockets. */
 static bool mark_all(void)
 {
 	DIR *proc = opendir("/proc");

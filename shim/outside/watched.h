@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of the supervised programs' sockets, by inode number, which is the same for all fds and
- * processes that share a socket, and no other's while it lives. Nobody says when one is closed: what has gone
- * is swept out when the table has doubled. One thread; not for signal handlers; errno is untouched except
- * where said. */
+/* What is known of the supervised programs' sockets, by inode. All fds and processes that share a socket have
+ * the same inode, and no other socket has it while that one lives. Nothing reports when a socket is closed,
+ * so closed ones are swept out when the table has doubled. One thread; not for signal handlers; errno is
+ * untouched unless stated otherwise. */
 #ifndef IP2VSOCK_WATCHED_H
 #define IP2VSOCK_WATCHED_H
 
@@ -16,14 +16,14 @@ enum stage {
 	STAGE_IP,    /* still the INET socket that the program opened */
 	STAGE_BOUND, /* from here on it is a socket of our transport */
 	STAGE_LISTENING,
-	STAGE_CONNECTING, /* a connect() is under way, or its end was not yet seen by the program */
+	STAGE_CONNECTING, /* a connect() is under way, or the program hasn't seen its end yet */
 	STAGE_CONNECTED,
-	STAGE_FAILED, /* a connect() that was not waited for has failed, and the program knows */
+	STAGE_FAILED, /* a connect() that the program didn't wait for has failed, and the program knows */
 };
 
 struct attempt;
 
-/* A connection that accept() took, and whose thread went away before it could be given. */
+/* A connection that was accepted, but whose thread went away before it could be given to it. */
 struct unclaimed {
 	bool present;
 	int fd;
@@ -32,38 +32,40 @@ struct unclaimed {
 
 struct watched {
 	struct watched *next; /* in the table */
-	uint64_t inode;
-	uint8_t family; /* what the program believes in: AF_INET or AF_INET6 */
-	uint8_t stage;
-	bool mark;	  /* seen while the table is swept */
-	bool used;	  /* as an INET socket it may have been connected: ask the kernel what it is */
-	bool bound;	  /* the program gave it a local address */
-	bool any_port;	  /* of any port */
-	bool had_address; /* it was bound to one: TCP keeps what it has from then on */
+	uint64_t inode;	      /* of the socket that the program has now */
+	uint8_t family;	      /* the one that the program sees: AF_INET or AF_INET6 */
+	uint8_t stage;	      /* enum stage */
+	bool mark;	      /* seen while the table is swept */
+	bool used;	      /* it may have been connected as an INET socket: ask the kernel what it is */
+	bool bound;	      /* the program gave it a local address */
+	bool any_port;	      /* and asked for any port */
+	bool had_address; /* it was bound to an address once: from then on TCP keeps the address that it has
+			   */
 	bool accepted;	  /* it came from accept() */
-	bool shut_read, shut_write;
-	bool keep_read;	  /* SHUT_RD that our transport wasn't told */
-	bool abort_once;  /* connect() says once that an attempt failed, whose error SO_ERROR has told */
-	bool report_once; /* connect() says success once, of a socket that doesn't block, as TCP does */
-	int refused;	  /* the errno of an attempt that failed at once, to be told as SO_ERROR */
-	struct options options; /* .datagram: a UDP socket */
-	const struct rule *rule;
-	const struct transport *transport;
-	struct endpoint local, peer;
-	struct address name;	 /* the local IP address: what bind() asked for */
-	struct address asked;	 /* the remote one: what connect() asked for */
-	uint32_t scope;		 /* sin6_scope_id of it */
-	uint16_t tried;		 /* the port of the last attempt to connect: TCP goes on showing it */
-	struct attempt *attempt; /* under way, and not in the socket's place yet; NULL: none */
-	struct unclaimed unclaimed;
+	bool shut_read, shut_write; /* the program has shut down this direction */
+	bool keep_read;		    /* SHUT_RD wasn't passed on to the transport */
+	bool abort_once;  /* connect() is to fail once with ECONNABORTED: SO_ERROR has already returned the
+			     error */
+	bool report_once; /* connect() is to succeed once, on a socket that doesn't block, as on TCP */
+	int refused;	  /* the errno of an attempt that failed at once, for SO_ERROR */
+	struct options options;		   /* as the program set them; .datagram: it is a UDP socket */
+	const struct rule *rule;	   /* the rule that decided; NULL: none */
+	const struct transport *transport; /* NULL: it is IP's */
+	struct endpoint local, peer;	   /* the endpoints on the transport */
+	struct address name;		   /* the local IP address, which bind() asked for */
+	struct address asked;		   /* the remote IP address, which connect() asked for */
+	uint32_t scope;			   /* its sin6_scope_id */
+	uint16_t tried;		 /* the port of the last attempt to connect, which TCP continues to show */
+	struct attempt *attempt; /* the attempt under way, whose socket isn't the program's yet; NULL: none */
+	struct unclaimed unclaimed; /* for the next accept() */
 };
 
 struct watched *watched_find(uint64_t inode);
-/* A new entry, in STAGE_IP. NULL: out of memory. */
+/* Makes an entry in STAGE_IP. NULL: out of memory. */
 struct watched *watched_open(uint64_t inode, int family);
-/* The socket has given way to another one. */
+/* The socket has been replaced by another one. */
 void watched_move(struct watched *watched, uint64_t inode);
-/* The first one that `matches`; NULL: none. */
+/* The first entry that `matches`; NULL: none does. */
 struct watched *watched_first(
 	bool (*matches)(const struct watched *watched, const void *context), const void *context);
 

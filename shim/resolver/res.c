@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* musl keeps no state: the first name server of the file, else this machine. */
+/* musl keeps no state: the first name server in the file, or this machine if there is none. */
 static struct address configured(void)
 {
 	struct address server = address_ipv4(INADDR_LOOPBACK, 0);
@@ -32,7 +32,7 @@ static struct address configured(void)
 	return server;
 }
 
-/* An IPv6 server stands elsewhere in the state, and the place in the list is empty. */
+/* An IPv6 server is elsewhere in the state, and its entry in the list is empty. */
 static struct address first_server(struct __res_state *state)
 {
 	struct address server;

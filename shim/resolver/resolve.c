@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* The hooks of getaddrinfo() and its predecessors end here. A name that the map takes gets the address that
+ * names.h gives it, and everything else goes to libc. The answer must be a list that libc's own
+ * freeaddrinfo() can free, so libc makes it: it is asked to resolve the text of our address, and the
+ * canonical name is written over that text. Three names need help: localhost and the machine's own name where
+ * the system can't resolve them, and numeric hosts that AI_ADDRCONFIG would hide though a rule takes them. */
 #include "resolve.h"
 
 #include "core/names.h"
@@ -18,8 +23,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-/* The port of a service, by number or by name; -1: none was asked, or 0, which nothing can connect to; -2:
- * libc doesn't know it. */
+/* The port of a service, by number or by name. -1: none was asked for, or 0, which nothing can connect to;
+ * -2: libc doesn't know it. */
 static int port_of(const char *service, const struct addrinfo *hints)
 {
 	char *end;
@@ -57,8 +62,8 @@ static bool libc_knows(const char *host)
 	return true;
 }
 
-/* The machine's host name, which the JVM, Erlang and others ask for at their start, and localhost: images
- * without /etc/hosts lack them. */
+/* The machine's host name, which the JVM, Erlang and others look up at start, and localhost: images without
+ * /etc/hosts lack them. */
 bool resolve_is_own(const char *host, int family)
 {
 	char own[HOST_NAME_MAX + 1] = "";
@@ -73,8 +78,8 @@ static struct address loopback(int family)
 	return family == AF_INET6 ? ipv6 : address_ipv4(INADDR_LOOPBACK, 0);
 }
 
-/* An address of ours as text, `size` characters of it or few more (254 are musl's limit): 0x000c6120001, or
- * fd76::1%000. */
+/* An address of ours as text, padded to `size` characters or slightly more (musl's limit is 254):
+ * 0x000c6120001, or fd76::1%000. */
 static void padded(const struct address *address, size_t size, char text[2 * NAME_TEXT])
 {
 	struct text to = text_in(text, 2 * NAME_TEXT);
@@ -90,24 +95,24 @@ static void padded(const struct address *address, size_t size, char text[2 * NAM
 		text_add_bytes(&to, &"0123456789abcdef"[address_ip4(address) >> shift & 15], 1);
 }
 
-/* What was asked for says glibc in each entry, and musl nothing. */
-static void tell_flags(struct addrinfo *list, const struct addrinfo *hints)
+/* glibc copies the requested flags into every entry; musl leaves them 0. */
+static void set_flags(struct addrinfo *list, const struct addrinfo *hints)
 {
 	for (; list; list = list->ai_next)
 		if (list->ai_flags)
 			list->ai_flags = hints ? hints->ai_flags : AI_V4MAPPED | AI_ADDRCONFIG;
 }
 
-/* The name as it is given back: without the dot that ends it. */
-static size_t told_length(const char *name)
+/* The length of the name as it is returned: without its final dot. */
+static size_t returned_length(const char *name)
 {
 	size_t length = strlen(name);
 	return length && name[length - 1] == '.' ? length - 1 : length;
 }
 
 /* libc itself turns an address of ours into a list that it can free. The canonical name is the name that was
- * asked: it is written over that of the number, which is made long enough, since musl has both in one piece
- * of memory. musl tells it unasked. */
+ * asked for. It is written over the text of the address, which is padded to be long enough, because musl
+ * keeps both in one piece of memory. musl returns it unasked. */
 static int as_numeric(const struct address *address, const char *name, const char *service,
 	const struct addrinfo *hints, struct addrinfo **result)
 {
@@ -115,27 +120,28 @@ static int as_numeric(const struct address *address, const char *name, const cha
 	struct addrinfo numeric = {.ai_family = AF_UNSPEC};
 	if (hints) {
 		numeric = *hints;
-		numeric.ai_flags &= ~(AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is lacking */
+		numeric.ai_flags &= ~(AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL); /* no family is missing */
 	}
 	numeric.ai_family = address_is_ipv4(address) ? AF_INET : AF_INET6;
 	numeric.ai_flags |= AI_NUMERICHOST;
-	padded(address, told_length(name), text);
+	padded(address, returned_length(name), text);
 	int error = libc.getaddrinfo(text, service, &numeric, result);
 	if (error)
 		return error;
 	if ((*result)->ai_canonname)
-		*(char *)mempcpy((*result)->ai_canonname, name, told_length(name)) = '\0';
-	tell_flags(*result, hints);
+		*(char *)mempcpy((*result)->ai_canonname, name, returned_length(name)) = '\0';
+	set_flags(*result, hints);
 	return 0;
 }
 
-/* AI_ADDRCONFIG hides even numeric addresses from a machine that has none: not those that a rule takes. */
+/* On a machine without addresses, AI_ADDRCONFIG hides even numeric hosts. It must not hide those that a rule
+ * takes. */
 static bool needs_no_address(const char *host)
 {
 	return names_numeric(shim.map, strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : host);
 }
 
-/* What the map doesn't take is libc's, but for that, and for this machine's own names. */
+/* What the map doesn't take goes to libc, except for that, and for this machine's own names. */
 static int by_libc(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
@@ -144,10 +150,10 @@ static int by_libc(
 	if (error && hints && hints->ai_flags & AI_ADDRCONFIG && needs_no_address(host)) {
 		struct addrinfo lenient = *hints;
 		lenient.ai_flags &= ~AI_ADDRCONFIG;
-		lenient.ai_flags |= AI_PASSIVE; /* no meaning with a host, but a flag that glibc tells */
+		lenient.ai_flags |= AI_PASSIVE; /* without effect if there is a host, but glibc returns it */
 		error = libc.getaddrinfo(host, service, &lenient, result);
 		if (!error)
-			tell_flags(*result, hints);
+			set_flags(*result, hints);
 	}
 	if (!error || (hints && hints->ai_flags & AI_NUMERICHOST) || !resolve_is_own(host, family))
 		return error;
@@ -166,7 +172,7 @@ bool resolve_from_map(const char *host, const char *service, const struct addrin
 	if (answer == NAMES_NOT_TAKEN)
 		return false;
 	int port = port_of(service, hints);
-	/* An unknown service is libc's to complain of, and our address is as good as any for that. */
+	/* libc reports an unknown service, and our address is as good as any for that. */
 	if (port >= 0)
 		answer = names_address(shim.map, host, port, &ipv4, &ipv6);
 	if (answer == NAMES_NOT_TAKEN)
@@ -177,7 +183,7 @@ bool resolve_from_map(const char *host, const char *service, const struct addrin
 		return true;
 	}
 	log_debug("getaddrinfo ", host, ": a name of the map");
-	/* One family is enough: two would double every failure and every retry. */
+	/* One family is enough: with two, every failure and every retry would happen twice. */
 	*error = as_numeric(family == AF_INET6 ? &ipv6 : &ipv4, host, service, hints, result);
 	return true;
 }
@@ -210,7 +216,7 @@ int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *hos
 		return libc.getnameinfo(
 			address, length, host, host_size, service, service_size, flags | NI_NUMERICHOST);
 	int error = libc.getnameinfo(
-		address, length, NULL, 0, service, service_size, flags & ~NI_NAMEREQD); /* a name there is */
+		address, length, NULL, 0, service, service_size, flags & ~NI_NAMEREQD); /* there is a name */
 	if (error)
 		return error;
 	if (strlen(name) >= host_size)
@@ -229,7 +235,7 @@ bool resolve_takes(const char *name, int family)
 static int fill(const char *name, const struct address *address, int family, struct hostent *entry,
 	char *buffer, size_t size, struct hostent **result, int *error)
 {
-	size_t length = family == AF_INET6 ? 16 : 4, name_length = told_length(name);
+	size_t length = family == AF_INET6 ? 16 : 4, name_length = returned_length(name);
 	size_t skip = -(uintptr_t)buffer & (sizeof(char *) - 1),
 	       need = skip + 3 * sizeof(char *) + length + name_length + 1;
 	*result = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Host names and services for the hooks of getaddrinfo() and its elders: names.h in libc's clothes.
- * Thread-safe as the functions they serve; not for signal handlers. */
+/* Host names and services for the hooks of getaddrinfo() and its predecessors: names.h behind libc's
+ * interfaces. As thread-safe as the functions that they serve; not for signal handlers. */
 #ifndef IP2VSOCK_RESOLVE_H
 #define IP2VSOCK_RESOLVE_H
 
@@ -13,22 +13,23 @@
 #define NETDB_SUCCESS 0
 #endif
 
-/* getaddrinfo(3), for a host that isn't NULL: answered from the map if that takes the name (for the service
- * asked, if one is), else by libc. The result is libc's to free. */
+/* getaddrinfo(3), for a host that isn't NULL: answered from the map if it takes the name (for the requested
+ * service, if there is one), otherwise by libc. libc frees the result. */
 int resolve_addrinfo(
 	const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **result);
 
-/* The same for a name that the map takes; *error is what getaddrinfo() would return. false: it is libc's. */
+/* The same for a name that the map takes; *error is what getaddrinfo() returns. false: libc must answer. */
 bool resolve_from_map(const char *host, const char *service, const struct addrinfo *hints,
 	struct addrinfo **result, int *error);
 
-/* getnameinfo(3), for an address of a reserved range (resolve_is_ours): at once, by name if that is known. */
+/* getnameinfo(3), for an address of a reserved range (resolve_is_ours): at once, and with the name if it is
+ * known. */
 bool resolve_is_ours(const struct sockaddr *address, socklen_t length);
 int resolve_nameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
 	char *service, socklen_t service_size, int flags);
 
-/* gethostbyname2_r(3) for a name that the map takes (resolve_takes), or for this machine's own
- * (resolve_is_own), which libc is asked first. */
+/* gethostbyname2_r(3), for a name that the map takes (resolve_takes), or for this machine's own
+ * (resolve_is_own), for which libc is asked first. */
 bool resolve_takes(const char *name, int family);
 bool resolve_is_own(const char *name, int family);
 int resolve_host(const char *name, int family, struct hostent *entry, char *buffer, size_t size,

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* getsockname() and getpeername(). */
+/* getsockname() and getpeername(). A program must see the addresses that it would see on TCP, whatever the
+ * kernel has for the transport's socket. Its peer is the address that it called connect() with, or the peer's
+ * CID as an address. Its own address is what bind() asked for; on an accepted connection the listener's
+ * address, and otherwise this end's CID as an address. The kernel writes to the program's buffer first, so
+ * pointers fail as they fail on TCP. */
 #include "stream_internal.h"
 
 #include <netinet/in.h>
 #include <string.h>
 
 int stream_answer(
-	int family, const struct address *told, uint32_t scope, struct sockaddr *address, socklen_t *length)
+	int family, const struct address *found, uint32_t scope, struct sockaddr *address, socklen_t *length)
 {
 	struct sockaddr_storage whole;
 	if (!length)
@@ -15,7 +19,7 @@ int stream_answer(
 		return fail(EINVAL);
 	if (!address && *length)
 		return fail(EFAULT);
-	socklen_t size = address_to_sockaddr(told, family, &whole);
+	socklen_t size = address_to_sockaddr(found, family, &whole);
 	if (family == AF_INET6)
 		((struct sockaddr_in6 *)&whole)->sin6_scope_id = scope;
 	if (*length)
@@ -24,13 +28,13 @@ int stream_answer(
 	return 0;
 }
 
-/* Lets the kernel write to the program's buffer first: what it finds fault with, TCP would. */
+/* Lets the kernel write to the program's buffer first: what it rejects, TCP would reject. */
 bool stream_can_write(int fd, struct sockaddr *address, socklen_t size)
 {
 	return !size || libc.getsockname(fd, address, &size) == 0 || errno != EFAULT;
 }
 
-static int answer_checked(int fd, int family, const struct address *told, uint32_t scope,
+static int answer_checked(int fd, int family, const struct address *found, uint32_t scope,
 	struct sockaddr *address, socklen_t *length)
 {
 	socklen_t size = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
@@ -38,7 +42,7 @@ static int answer_checked(int fd, int family, const struct address *told, uint32
 		size = *length;
 	if (address && length && (int)*length >= 0 && !stream_can_write(fd, address, size))
 		return -1;
-	return stream_answer(family, told, scope, address, length);
+	return stream_answer(family, found, scope, address, length);
 }
 
 /* This end of a connection, as the program would have found it on TCP. */
@@ -60,11 +64,11 @@ struct address stream_own_address(int fd, struct sock *sock)
 		own.cid = CID_LOCAL;
 	else if (own.cid == CID_ANY)
 		own.cid = sock->transport->own_cid(sock->peer.cid);
-	if (own.cid == sock->peer.cid) /* from this machine to itself */
+	if (own.cid == sock->peer.cid) /* this machine is connected to itself */
 		own.cid = CID_LOCAL;
 	struct address shown = endpoint_shown(&own, family, &shim.ranges);
 	if (sock->claim.name.port)
-		shown.port = sock->claim.name.port; /* the map may have made another of it */
+		shown.port = sock->claim.name.port; /* the map may have changed it */
 	if (bound)
 		memcpy(shown.ip, sock->claim.name.ip, sizeof shown.ip);
 	return shown;
@@ -86,17 +90,17 @@ bool stream_bound_to(int fd, const struct sock *sock, struct address *name)
 
 int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
-	struct address told = sock->claim.name;
+	struct address found = sock->claim.name;
 	enum sock_state state = stream_settle(fd, sock);
 	if (state == STATE_IP) { /* an attempt that failed has left its port, as on TCP */
-		if (!stream_bound_to(fd, sock, &told))
+		if (!stream_bound_to(fd, sock, &found))
 			return -1;
-		if (!told.port)
-			told.port = sock->claim.tried;
+		if (!found.port)
+			found.port = sock->claim.tried;
 	}
 	if (state == STATE_CONNECTED || state == STATE_CONNECTING || state == STATE_FAILED)
-		told = stream_own_address(fd, sock);
-	return answer_checked(fd, sock->family, &told, 0, address, length);
+		found = stream_own_address(fd, sock);
+	return answer_checked(fd, sock->family, &found, 0, address, length);
 }
 
 int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets that came from elsewhere: through exec, SCM_RIGHTS, a service manager. The kernel tells what they
- * are, the map what the program would have called them, and a mark which address it did. */
+/* Sockets that came from elsewhere: through exec, SCM_RIGHTS, or a service manager. The first call on an fd
+ * that the table doesn't know asks the kernel what it is. If it is a socket of our transports, a record is
+ * made for it, complete before it is entered. The kernel reports the state and the endpoints, a mark on the
+ * socket the family and the address that the previous program saw; without a mark, the map is searched for an
+ * address that leads there. A listener of which no record can be made accepts nobody, because the
+ * `allow=` of its rule isn't known. Before exec, and before a message passes fds on, stream_mark() leaves
+ * the mark. */
 #include "stream_internal.h"
 
 #include "core/verdict.h"
@@ -9,14 +14,14 @@
 #include <string.h>
 #include <sys/uio.h>
 
-/* The mark stands in two options that have no effect on our transports, that no program uses on them and that
- * go with the description through exec and over sockets. Each keeps 32 bits as they were set, on Linux 4.4
- * and newer: SO_MAX_PACING_RATE, which has more only since 4.20 and with a 64-bit kernel, and
+/* The mark is kept in two options that have no effect on our transports, that no program uses on them, and
+ * that travel with the description through exec and over sockets. Each keeps 32 bits unchanged on Linux 4.4
+ * and newer: SO_MAX_PACING_RATE, which has more bits only since 4.20 and on 64-bit kernels, and
  * SO_INCOMING_CPU. */
 enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40 };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
-/* kind: what it is of, and the port; number: an IPv4 address or a CID. */
+/* kind: what kind of socket it is, and the port; number: an IPv4 address or a CID. */
 struct mark_words {
 	uint32_t kind, number;
 };
@@ -33,7 +38,7 @@ static struct mark_words mark_of(const struct sock *sock)
 	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut.write ? MARK_SHUT : 0);
 	uint32_t number = address_ip4(address);
 	uint16_t port = address->port;
-	if (sock->accepted && sock->shut.write) { /* AF_VSOCK no longer tells the peer */
+	if (sock->accepted && sock->shut.write) { /* AF_VSOCK no longer reports the peer */
 		number = sock->peer.cid;
 		port = (uint16_t)sock->peer.port;
 	}
@@ -51,7 +56,7 @@ void stream_mark(int fd, const struct sock *sock)
 struct mark {
 	bool there, accepted, shut;
 	int family;
-	struct address address; /* but of an accepted connection that is shut: */
+	struct address address; /* of an accepted connection that is shut down, this instead: */
 	struct endpoint peer;
 };
 
@@ -118,7 +123,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->local = endpoint_of(transport, fd, libc.getsockname, &named);
 	sock->peer = endpoint_of(transport, fd, libc.getpeername, &connected);
 	sock->peer.cid = transport_peer_cid(transport, sock->peer.cid);
-	if (mark.shut && !connected) { /* AF_VSOCK says ENOTCONN then, Linux 6.1 */
+	if (mark.shut && !connected) { /* then AF_VSOCK returns ENOTCONN (Linux 6.1) */
 		connected = true;
 		if (mark.accepted)
 			sock->peer = mark.peer;
@@ -127,7 +132,7 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 	sock->shut.write = mark.shut;
 	uint16_t port = (uint16_t)sock->local.port;
 	const struct rule *rule = has_name ? rule_of_listener(&mark.address) : NULL;
-	if (!rule) /* or the mark has no room for its address, and who is allowed depends on the rule */
+	if (!rule) /* the mark may have no room for the address, and the rule decides who is allowed */
 		rule = map_listener(shim.map, sock->local.port, UINT16_MAX + 1, &port);
 	sock->claim.name = address_ipv4(INADDR_ANY, port);
 	if (mark.family == AF_INET6)
@@ -178,7 +183,7 @@ static struct sock *adopt_ip(int fd)
 		sock->claim.bound = sock->claim.name.port != 0;
 	options_learn(&sock->options, sock->family, fd);
 	sock->used = true;
-	sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
+	sock->overflowed = true; /* only the kernel knows which epoll instances watch it */
 	fd_enter(fd, sock);
 	return sock;
 }
@@ -262,7 +267,7 @@ void stream_mark_sent(const struct msghdr *message)
 	_Alignas(struct cmsghdr) char copy[512];
 	size_t size = message->msg_controllen < sizeof copy ? message->msg_controllen : sizeof copy;
 	struct iovec from = {message->msg_control, size}, to = {copy, size};
-	/* The pointer may be wrong, which is the kernel's to say. */
+	/* The pointer may be wrong; the kernel is to report that. */
 	if (process_vm_readv(fd_process(), &to, 1, &from, 1, 0) != (ssize_t)size)
 		return;
 	for (size_t at = 0, step; at + sizeof(struct cmsghdr) <= size; at += step) {

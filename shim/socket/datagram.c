@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/* UDP isn't mapped, with one exception: a program that asks a name server for which the map stands in. The
+ * first connect() or sendto() to such an address replaces the UDP socket by a socket of the map's name server
+ * (nameserver.h); from then on it is a mapped socket. All other addresses are left to IP, except the reserved
+ * ranges, to which nothing is sent: a datagram there would leave the machine. */
 #include "datagram.h"
 
 #include "core/names.h"
@@ -17,7 +21,7 @@ static struct sock *adopt(int fd)
 		return NULL;
 	struct sock *sock = fd_open_datagram(fd, family);
 	if (sock)
-		sock->overflowed = true; /* what epoll instances watch it, only the kernel knows */
+		sock->overflowed = true; /* only the kernel knows which epoll instances watch it */
 	return sock;
 }
 
@@ -31,7 +35,7 @@ struct sock *datagram_of(int fd)
 	return sock && is_datagram(sock) ? sock : NULL;
 }
 
-/* A socket of the map's name server takes the place of IP's. */
+/* A socket of the map's name server replaces IP's socket. */
 static int replace(int fd, struct sock *sock, const struct address *asked)
 {
 	struct sockaddr_storage name;
@@ -85,7 +89,7 @@ static int ask(int fd, struct sock *sock, const char *what, const struct verdict
 	return 0;
 }
 
-/* The log says what a browser's attempt at QUIC would otherwise leave people to guess. */
+/* The log explains what users would otherwise have to guess, for example when a browser tries QUIC. */
 static int unreachable(const struct address *address)
 {
 	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "an address of the reserved ranges";
@@ -146,7 +150,7 @@ enum datagram_way datagram_way(int fd, const struct sockaddr *address, socklen_t
 	struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &server);
 	bool ours = verdict.kind == VERDICT_NAMES || (verdict.kind == VERDICT_IP && fd_tracked(fd));
 	struct sock *sock = ours ? stream_held(fd, datagram_of) : NULL;
-	if (!sock && ours) /* it isn't UDP's */
+	if (!sock && ours) /* it isn't a UDP socket */
 		verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_OTHER, &server);
 	if (!sock)
 		return verdict.kind == VERDICT_RESERVED ? unreachable(&server),
@@ -206,7 +210,7 @@ ssize_t datagram_recvmsg(int fd, const struct sock *sock, struct msghdr *message
 int datagram_recvmmsg(int fd, const struct sock *sock, struct mmsghdr *messages, unsigned count, int flags,
 	struct timespec *timeout)
 {
-	enum { MOST = 64 }; /* at once: fewer than were asked for may always come */
+	enum { MOST = 64 }; /* in one call: it is always allowed to return fewer than were asked for */
 	socklen_t rooms[MOST] = {0};
 	if (count > MOST)
 		count = MOST;

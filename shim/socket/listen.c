@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* bind(), listen(), accept(): a server's side. */
+/* bind(), listen(), accept() and shutdown(): the server's side. bind() asks the verdict for the listen side;
+ * for a mapped address it binds a fresh socket of the transport to the rule's place, and swaps it in (IP ->
+ * BOUND). listen() makes that a listener with the largest backlog that the system allows (BOUND ->
+ * LISTENING), and binds a socket that was never bound by the map first. accept() waits in the kernel while it
+ * holds the listener's record, closes connections from CIDs that the rule doesn't allow, and makes the record
+ * of the new fd complete before it enters it, because other threads may use the number at once. shutdown() of
+ * a listener gives its number a fresh INET socket (LISTENING -> IP) and wakes the threads that are asleep in
+ * accept(). Two listeners that TCP would allow on one port share one description, because CID any takes the
+ * whole port. */
 #include "stream_internal.h"
 
 #include "core/verdict.h"
@@ -19,9 +27,9 @@ static bool both_set(const struct sock *first, const struct sock *second, int na
 	       options_int(&second->options, SOL_SOCKET, name, 0);
 }
 
-/* Two sockets of one process on one port, as TCP allows them: other addresses (0.0.0.0 beside an IPv6-only
- * ::), SO_REUSEPORT on both, or SO_REUSEADDR while none listens. CID any takes a port whole, so the second is
- * a dup of the first. */
+/* Two sockets of one process on one port, as TCP allows them: with different addresses (0.0.0.0 and an
+ * IPv6-only ::), with SO_REUSEPORT on both, or with SO_REUSEADDR while neither listens. CID any takes the
+ * whole port, so the second is a dup of the first. */
 static bool may_share(const struct sock *first, const struct sock *second, const struct address *wanted)
 {
 	const struct sock *six = first->family == AF_INET6    ? first
@@ -73,7 +81,7 @@ static int share(struct sock *sock, const struct rule *rule, const struct addres
 	return fresh < 0 && errno == EBADF ? fail(EADDRINUSE) : fresh;
 }
 
-/* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program is told. */
+/* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program sees. */
 static int bind_fresh(
 	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct endpoint *local)
 {
@@ -111,7 +119,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
 	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
 	if (fresh < 0) {
-		if (errno == EADDRINUSE && !sock->claim.bound) /* TCP has given the address up that it had */
+		if (errno == EADDRINUSE && !sock->claim.bound) /* TCP has released the address that it had */
 			memset(&sock->claim.name, 0, sizeof sock->claim.name);
 		return -1;
 	}
@@ -124,7 +132,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	sock->claim.had_address |= !address_is_wildcard(wanted);
 	if (sock->family == AF_INET6 && !address_is_ipv4(wanted) && !address_is_wildcard(wanted))
 		options_remember(&sock->options, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1},
-			sizeof(int)); /* as inet6_bind() */
+			sizeof(int)); /* as inet6_bind() does */
 	set_state(sock, STATE_BOUND);
 	if (swap_in(fd, sock, fresh) < 0) {
 		sock->claim.bound = false;
@@ -135,7 +143,8 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	return 0;
 }
 
-/* As getsockname() of a connection shows this end: a client may bind to that before it connects. */
+/* The address that getsockname() returns for this end of a connection: a client may bind to it before it
+ * connects. */
 static bool is_own(const struct address *address)
 {
 	struct endpoint own = {transport_own_cid(), PORT_ANY};
@@ -144,8 +153,8 @@ static bool is_own(const struct address *address)
 	return own.cid != CID_ANY && memcmp(shown.ip, address->ip, sizeof shown.ip) == 0;
 }
 
-/* A client's port tells its family (ports.h), and IP would choose an odd one. What is a server's is left to
- * IP, as is the port that IP is to choose at connect(). */
+/* A client's port shows its family (ports.h), but IP might choose one of the other parity. A server's port is
+ * left to IP, and so is a port that IP is to choose at connect(). */
 static bool chooses_port(const struct sock *sock)
 {
 	return !options_int(&sock->options, SOL_SOCKET, SO_REUSEADDR, 0) &&
@@ -161,13 +170,13 @@ static int bind_to_ip(int fd, struct sock *sock, const struct verdict *verdict,
 	if (state_of(sock) != STATE_IP && stream_to_ip(fd, sock) < 0)
 		return -1;
 	memcpy(&name, address, length);
-	if (verdict->kind == VERDICT_RESERVED) { /* IP has no such address */
+	if (verdict->kind == VERDICT_RESERVED) { /* IP doesn't have this address */
 		struct address any = {.port = wanted->port};
 		if (address_is_ipv4(wanted))
 			any = address_ipv4(INADDR_ANY, wanted->port);
 		length = address_to_sockaddr(&any, sock->family, &name);
 	}
-	struct sockaddr_in *port = (struct sockaddr_in *)&name; /* where sockaddr_in6 has it too */
+	struct sockaddr_in *port = (struct sockaddr_in *)&name; /* at the same offset as in sockaddr_in6 */
 	int result = -1;
 	for (int i = 0; result < 0 && i < PORT_TRIES && !wanted->port && chooses_port(sock); i++) {
 		port->sin_port = htons(ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6));
@@ -194,7 +203,7 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 		return fail(EINVAL);
 	struct sockaddr_in plain;
 	if (address && address->sa_family == AF_UNSPEC && sock->family == AF_INET && length >= sizeof plain) {
-		memcpy(&plain, address, sizeof plain); /* as Linux takes it, for old programs */
+		memcpy(&plain, address, sizeof plain); /* as Linux accepts it, for old programs */
 		plain.sin_family = AF_INET;
 		if (plain.sin_addr.s_addr == INADDR_ANY)
 			address = (struct sockaddr *)&plain;
@@ -222,8 +231,8 @@ int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, sockl
 	return bind_mapped(fd, sock, verdict.rule, &wanted);
 }
 
-/* An INET socket that is about to listen on an address that the map takes: one that was never bound, which
- * means any free port of every address, or one that a failed connect() has left as IP's. */
+/* For an INET socket that is about to listen on an address that the map takes. Either it was never bound,
+ * which means any free port on every address, or a failed connect() has left it to IP. */
 static int bind_by_map(int fd, struct sock *sock)
 {
 	struct address wanted;
@@ -231,7 +240,7 @@ static int bind_by_map(int fd, struct sock *sock)
 		return -1;
 	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, &wanted);
 	if (verdict.kind == VERDICT_RESERVED)
-		return fail(EADDRINUSE); /* IP would let in everybody */
+		return fail(EADDRINUSE); /* IP would admit everybody */
 	if (verdict.kind == VERDICT_IP)
 		return 0;
 	if (verdict.kind == VERDICT_REFUSED)
@@ -242,7 +251,7 @@ static int bind_by_map(int fd, struct sock *sock)
 	return result;
 }
 
-/* Two that share a port by SO_REUSEADDR can't both listen. */
+/* Two sockets that share a port by SO_REUSEADDR can't both listen. */
 static bool conflicts(const struct sock *other, const void *context)
 {
 	const struct sock *sock = context;
@@ -255,15 +264,15 @@ static bool listens_elsewhere(const struct sock *sock)
 	return fd_find(conflicts, sock) >= 0;
 }
 
-/* A full backlog makes AF_VSOCK refuse and Unix sockets fail, where TCP lets clients wait: ask for all that
- * net.core.somaxconn allows. */
+/* If the backlog is full, AF_VSOCK refuses and Unix sockets fail, whereas TCP lets clients wait. So ask for
+ * as much as net.core.somaxconn allows. */
 enum { BACKLOG = 1 << 16 };
 
 int stream_listen(int fd, struct sock *sock, int backlog)
 {
 	enum sock_state state = stream_settle(fd, sock);
 	if (sock->report.aborted)
-		return fail(EINVAL); /* a failed connect() that connect() hasn't told yet */
+		return fail(EINVAL); /* connect() hasn't yet reported that the attempt failed */
 	if (state == STATE_FAILED && stream_to_ip(fd, sock) < 0)
 		return -1;
 	if (state_of(sock) == STATE_IP && bind_by_map(fd, sock) < 0)
@@ -292,7 +301,7 @@ static bool allows(const struct rule *rule, uint32_t cid)
 	return rule->allow_count == 0;
 }
 
-/* This machine's own CID in allow= is this machine. */
+/* In allow=, this machine's own CID means this machine. */
 static bool allowed(const struct rule *rule, uint32_t cid)
 {
 	if (allows(rule, cid))
@@ -301,9 +310,9 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 	return own != CID_ANY && allows(rule, own);
 }
 
-/* The family that a client's connection has, and what its address is shown in: an IPv6 listener for both
- * families has IPv6 sockets with IPv4 addresses; where a second listener takes the IPv4 clients, their
- * connections are IPv4's, whichever of the two epoll has woken. */
+/* The family of a client's connection, and the family in which its address is shown. A dual-stack IPv6
+ * listener has IPv6 connections with IPv4 addresses. If a second listener takes the IPv4 clients, their
+ * connections are IPv4's, whichever of the two listeners epoll has woken. */
 static int family_of_peer(const struct sock *listener, const struct endpoint *peer, int *shown_in)
 {
 	bool only_six = options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
@@ -317,13 +326,14 @@ static int family_of_peer(const struct sock *listener, const struct endpoint *pe
 	return *shown_in = AF_INET;
 }
 
-/* What the accepted connection inherits from its listener, as in TCP; on our transports, nothing. */
+/* Makes the record of an accepted connection. It inherits options from its listener, as in TCP; our
+ * transports pass on nothing. */
 static void inherit(int fd, const struct sock *listener, int family, const struct endpoint *peer,
 	const struct address *shown)
 {
 	struct sock *sock = fd_make(fd, family);
 	if (!sock)
-		return; /* later calls will find out what it is */
+		return; /* later calls will recognise it */
 	sock_lead(sock, listener->rule, listener->transport);
 	sock->peer = *peer;
 	sock->local = (struct endpoint){CID_ANY, listener->local.port};
@@ -343,7 +353,7 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 	fd_enter(fd, sock);
 }
 
-/* The child of a fork() in a signal handler counts from 0. */
+/* A child that a signal handler has forked starts its count at 0. */
 static void count_down(struct sock *sock)
 {
 	uint16_t threads = atomic_load(&sock->accepting);
@@ -351,22 +361,22 @@ static void count_down(struct sock *sock)
 		;
 }
 
-/* The thread is cancelled while it waits for a client, or jumps out. */
+/* The thread is cancelled while it waits for a client, or jumps out of the call. */
 static void leave_accept(void *held)
 {
 	count_down(held);
 	fd_release(held);
 }
 
-/* The one that the program has called: its seccomp filter may not allow the other. */
+/* The function that the program called: its seccomp filter may not allow the other one. */
 static int accept_of_libc(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
 	return flags == STREAM_ACCEPT ? libc.accept(fd, address, length)
 				      : libc.accept4(fd, address, length, flags);
 }
 
-/* The kernel writes to the program's own buffer, at once where that is large enough for the carrier's
- * address: so it finds fault with the pointers that TCP would find fault with. */
+/* The kernel writes to the program's own buffer, directly if that is large enough for the carrier's address,
+ * so it rejects the pointers that TCP would reject. */
 static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
 	struct endpoint *peer)
 {
@@ -429,8 +439,8 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 	return fail(EINVAL);
 }
 
-/* Connects to a listener of our own that is to end, which wakes a thread that sleeps in accept(). One that
- * has just ended may not answer (Linux 5.10). */
+/* Connects to a listener of our own that is about to end, which wakes a thread that is asleep in accept(). A
+ * listener that has just ended may not answer (Linux 5.10). */
 static void knock(const struct sock *sock)
 {
 	enum { PATIENCE_MS = 50 };
@@ -445,10 +455,10 @@ static void knock(const struct sock *sock)
 	libc.close(hand.fd);
 }
 
-/* TCP's listener ends at shutdown(): what sleeps in accept() or stands in the backlog is let go, new clients
- * are refused, poll() says HUP, and listen() begins anew. An INET socket that is bound but doesn't listen is
- * all that. Threads that sleep in accept() still hold the old socket, and are woken; where another process
- * holds it too, that goes on accepting. */
+/* On TCP, shutdown() ends a listener: threads in accept() and clients in the backlog are released, new
+ * clients are refused, poll() returns HUP, and listen() starts again. An INET socket that is bound but
+ * doesn't listen behaves in this way. Threads that are asleep in accept() still hold the old socket, and are
+ * woken; if another process holds it too, that process continues to accept. */
 static int shutdown_listener(int fd, struct sock *sock, int how)
 {
 	enum { KNOCKS = 256 };
@@ -459,7 +469,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	int old = was.transport->shutdown_wakes_accept ? fd_dup(fd, sock) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut.listener = done;
-	if (old >= 0) { /* wakes all that wait for it, and they find what stands in its place */
+	if (old >= 0) { /* wakes all threads that wait for it; they find its replacement */
 		if (done)
 			libc.shutdown(old, SHUT_RDWR);
 		close_quietly(old);
@@ -499,15 +509,15 @@ static bool readable(int fd)
 
 static bool single_threaded(void)
 {
-	struct stat tasks; /* a directory has a link more for each in it, beside its own two */
+	struct stat tasks; /* a directory has one link for each subdirectory, and two of its own */
 	if (libc.single_threaded)
 		return *libc.single_threaded;
 	return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
 }
 
-/* TCP's SHUT_RD is a local matter, and what comes later can still be read. Our transports tell the peer,
- * whose send() fails, and AF_VSOCK throws away what is queued: so it is kept from them, but for a thread that
- * may sleep in recv(). */
+/* TCP's SHUT_RD concerns this end only, and data that comes later can still be read. Our transports report it
+ * to the peer, whose send() then fails, and AF_VSOCK discards what is queued. So it isn't passed on to them,
+ * unless a thread may be asleep in recv(), which it must wake. */
 static bool reader_may_sleep(int fd)
 {
 	if (single_threaded())
@@ -521,7 +531,7 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	enum sock_state state = stream_settle(fd, sock);
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return fail(EINVAL);
-	if (sock->attempting && how != SHUT_RD) { /* how threads call off another's connect() */
+	if (sock->attempting && how != SHUT_RD) { /* this is how a thread cancels another's connect() */
 		sock->cancelled = true;
 		return 0;
 	}
@@ -537,7 +547,7 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 		return 0;
 	}
 	if (how == SHUT_WR && sock->shut.read_kept && !readable(fd))
-		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be told */
+		how = SHUT_RDWR; /* nobody reads and nobody writes: now it may be passed on */
 	if (how != SHUT_RD && sock->transport->answered_here)
 		protocol_of(sock)->query_end(fd);
 	int result = libc.shutdown(fd, how);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* Queries go in by send(), answers come out by recv(). A program that asks a name server of the map's has a
+ * Unix datagram socket that is connected to itself. The hooks of send pass its data to nameserver_send(),
+ * which answers each complete query (core/dns.h) and sends the answer to the same socket, where the program
+ * finds it. So no thread and no second fd are needed, and poll() and epoll work without help. Over TCP, an
+ * incomplete query waits in a pool (state/partial.h) for its next bytes. */
 #include "nameserver.h"
 
 #include "protocol.h"
@@ -37,8 +42,9 @@ static ssize_t put(int fd, const void *bytes, size_t size)
 	return libc.send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* A TCP client reads the length before it knows how much to read: so it is a datagram of its own. Both fit
- * where the socket is writable at all. -1 and EAGAIN: too many answers wait to be read. */
+/* A TCP client reads the length before it knows how much to read, so the length is a datagram of its own. If
+ * the socket is writable at all, there is room for both. -1 and EAGAIN: too many answers are waiting to be
+ * read. */
 static int answer_stream(int fd, const struct partial *query, int flags)
 {
 	uint8_t answer[DNS_ANSWER];
@@ -62,8 +68,8 @@ static size_t length_of(const struct partial *query)
 	return PARTIAL_LENGTH + (size_t)(query->bytes[0] << 8 | query->bytes[1]);
 }
 
-/* Answers each query that is whole now. Returns how many bytes were taken; fewer than `size`: errno says
- * why. */
+/* Answers each query that is now complete. Returns how many bytes were taken; if fewer than `size`, errno is
+ * the reason. */
 static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t size, int flags)
 {
 	size_t taken = 0;
@@ -89,13 +95,13 @@ static size_t feed(int fd, struct partial *query, const uint8_t *data, size_t si
 	return taken;
 }
 
-/* The bytes of a query may come in any pieces; what isn't whole yet waits in the pool. */
+/* The bytes of a query may come in any pieces; an incomplete query waits in the pool. */
 ssize_t nameserver_query_stream(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	struct partial query = {.have = 0};
-	uint32_t number = atomic_exchange(&sock->partial, 0);
-	if (number) {
-		const struct partial *before = partial_at(number);
+	uint32_t index = atomic_exchange(&sock->partial, 0);
+	if (index) {
+		const struct partial *before = partial_at(index);
 		query.have = before->have;
 		memcpy(query.bytes, before->bytes, sizeof query.bytes);
 	}
@@ -106,20 +112,20 @@ ssize_t nameserver_query_stream(int fd, struct sock *sock, const struct msghdr *
 		taken += feed(fd, &query, part->iov_base, part->iov_len, flags);
 	}
 	int error = errno;
-	if (query.have && !number && !(number = partial_take()))
+	if (query.have && !index && !(index = partial_take()))
 		return fail(ENOBUFS);
 	if (query.have) {
-		struct partial *rest = partial_at(number);
+		struct partial *rest = partial_at(index);
 		rest->have = query.have;
 		memcpy(rest->bytes, query.bytes, sizeof rest->bytes);
-		number = atomic_exchange(&sock->partial, number);
+		index = atomic_exchange(&sock->partial, index);
 	}
-	partial_forget(number);
+	partial_forget(index);
 	errno = error;
 	return taken || !size ? (ssize_t)taken : -1;
 }
 
-/* A datagram is a query. Where too many answers wait already, this one is lost, as UDP's are. */
+/* A datagram is a query. If too many answers are waiting already, this one is lost, as in UDP. */
 ssize_t nameserver_query_datagram(int fd, struct sock *sock, const struct msghdr *message, int flags)
 {
 	(void)sock, (void)flags;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* recv() with the flags that AF_VSOCK or Unix sockets read differently from TCP. */
+/* recv() with the flags that AF_VSOCK or Unix sockets treat differently from TCP: MSG_WAITALL, which AF_VSOCK
+ * can do only for less than its buffer, MSG_TRUNC, which on TCP discards data without a buffer, MSG_ERRQUEUE
+ * and MSG_OOB. A recv() with none of these flags never gets here; the kernel does it alone. On emulated CIDs
+ * a peer could send fds along with its data, so the hooks of recvmsg() end here too, and close them. */
 #include "protocol.h"
 #include "stream_internal.h"
 
-/* Discards up to `size` bytes: TCP's MSG_TRUNC, with which no buffer is needed. */
+/* Discards up to `size` bytes, as TCP does with MSG_TRUNC, for which no buffer is needed. */
 static ssize_t discard(int fd, size_t size, int flags)
 {
-	static char scratch[1 << 16]; /* what lands here is nobody's */
+	static char scratch[1 << 16]; /* never read */
 	size_t gone = 0;
 	int wait = flags & (MSG_WAITALL | MSG_DONTWAIT);
 	do {
@@ -18,12 +21,12 @@ static ssize_t discard(int fd, size_t size, int flags)
 			return gone ? (ssize_t)gone : got;
 		gone += (size_t)got;
 		if (!(wait & MSG_WAITALL))
-			wait = MSG_DONTWAIT; /* all that is there, and no more */
+			wait = MSG_DONTWAIT; /* everything that has come, and no more */
 	} while (gone < size);
 	return (ssize_t)gone;
 }
 
-/* AF_VSOCK can wait for no more than its buffer holds: ENOMEM. */
+/* AF_VSOCK can't wait for more than its buffer holds: ENOMEM. */
 static ssize_t wait_for_all(int fd, const struct sock *sock, char *data, size_t size, int flags)
 {
 	const struct rule *rule = sock->rule; /* another thread may be closing it */
@@ -81,7 +84,7 @@ ssize_t stream_recvmsg(int fd, const struct sock *sock, struct msghdr *message, 
 		bare.msg_name = NULL;
 		const struct transport *transport = sock->transport; /* another thread may be closing it */
 		bool passes_fds = transport && transport->passes_fds;
-		if (passes_fds) { /* they end with the message */
+		if (passes_fds) { /* they are closed with the message */
 			bare.msg_control = NULL;
 			bare.msg_controllen = 0;
 		}

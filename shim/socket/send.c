@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending where our transports say something else than TCP: to a peer that has closed, and without a
- * connection. MSG_NOSIGNAL always, so that SIGPIPE comes when TCP would send it: Unix sockets raise it at the
- * first write, AF_VSOCK not at all before Linux 6.9. */
+/* All sends on a mapped socket pass through here, because our transports differ from TCP for a peer that has
+ * closed, and on a socket without a connection. The kernel's send() comes first, and only a call that fails
+ * is examined. MSG_NOSIGNAL is always set, so that SIGPIPE is raised when TCP would raise it: Unix sockets
+ * raise it at the first write, and AF_VSOCK doesn't raise it at all before Linux 6.9. */
 #include "stream_internal.h"
 
 #include "nameserver.h"
@@ -17,15 +18,15 @@ struct place_in_message {
 	size_t part, offset;
 };
 
-/* Or was it this end that closed, in another process? */
+/* Otherwise this end was closed, in another process. */
 static bool peer_closed(int fd)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	return libc.poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
 }
 
-/* TCP takes the first bytes for a peer that has closed, and learns only from its answer that nobody wants
- * them: a client that writes first and then reads finds what the server had said before it hung up. */
+/* TCP accepts the first bytes for a peer that has closed, and learns only from its answer that nobody wants
+ * them. So a client that writes before it reads still finds what the server said before it hung up. */
 static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 {
 	const struct transport *transport = sock->transport;
@@ -36,7 +37,7 @@ static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 	socklen_t length = sizeof domain;
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || !transport ||
 		domain != transport->family)
-		return fail(EPIPE); /* closed behind our back: this is another socket */
+		return fail(EPIPE); /* closed without our seeing it: this is another socket */
 	if (sock->shut.write || sock->report.broken || !peer_closed(fd) ||
 		stream_settle(fd, sock) != STATE_CONNECTED) {
 		if (!(flags & MSG_NOSIGNAL))
@@ -47,7 +48,7 @@ static ssize_t closed_by_peer(int fd, struct sock *sock, size_t size, int flags)
 	return (ssize_t)size;
 }
 
-/* ENOTCONN: 0, try again. */
+/* A send() has failed with ENOTCONN. Returns 0 if it should be tried again. */
 static int without_connection(int fd, struct sock *sock, int flags)
 {
 	if (state_of(sock) != STATE_CONNECTING)

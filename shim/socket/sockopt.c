@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Socket options and ioctls of a mapped socket. What is set is remembered; what TCP would answer, TCP is
- * asked (options.h); what depends on the connection is told from what is known of it. */
+/* Socket options and ioctls of a mapped socket. Every option that the program sets is recorded, and given to
+ * a scratch TCP socket to learn what TCP would answer (options.h). Options that mean the same on every socket
+ * (timeouts, low water mark) are also set on the real one. What describes the connection, such as SO_ERROR,
+ * SO_DOMAIN or TCP_INFO, is answered from the record. The kernel examines the program's pointers first, so
+ * that they fail as on TCP. FIONREAD must be exact, so kernels that can't count on AF_VSOCK are asked by
+ * peeking. */
 #include "protocol.h"
 #include "stream_end.h"
 #include "stream_internal.h"
@@ -13,7 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
-/* A loopback TCP connection's, Linux 6.1: 64 KiB less the IP and TCP headers. */
+/* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
 enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
 
 static int give_int(int number, void *value, socklen_t *length)
@@ -45,7 +49,7 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 {
 	enum sock_state state = stream_settle(fd, sock);
 	if (level == SOL_SOCKET &&
-		name == SO_ZEROCOPY) /* nobody would report its end; as TCP before Linux 4.14 */
+		name == SO_ZEROCOPY) /* nothing would report its completion; as TCP before Linux 4.14 */
 		return fail(EOPNOTSUPP);
 	if (state == STATE_IP) {
 		int result = libc.setsockopt(fd, level, name, value, length);
@@ -53,17 +57,17 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		socklen_t size = sizeof linger;
 		if (result == 0 && level == SOL_SOCKET && name == SO_LINGER &&
 			libc.getsockopt(fd, level, name, &linger, &size) ==
-				0) /* which it may have completed */
+				0) /* which this call may have completed */
 			options_remember(&sock->options, level, name, &linger, size);
 		else if (result == 0 && value)
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
 	if (is_tcp_level(sock, level) &&
-		name == TCP_ULP) /* kernel TLS on something that isn't TCP would be a lie */
+		name == TCP_ULP) /* kernel TLS can't work on something that isn't TCP */
 		return fail(state == STATE_CONNECTED ? ENOENT : ENOTCONN);
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && sock->family == AF_INET6 && length >= sizeof(int))
-		return fail(EINVAL); /* has an address, or a connection */
+		return fail(EINVAL); /* it has an address, or a connection */
 	if (is_tcp_level(sock, level) && name == TCP_FASTOPEN && state == STATE_CONNECTED)
 		return fail(EINVAL);
 	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED &&
@@ -75,8 +79,8 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 			options_remember(&sock->options, level, name, value, length);
 		return result;
 	}
-	/* An option without effect lets the kernel look at the pointer: some of TCP's are taken without
-	 * asking it. */
+	/* Some of TCP's options are accepted without asking the kernel, so an option without effect makes it
+	 * check the pointer. */
 	if (level == IPPROTO_TCP && libc.setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, value, length) < 0 &&
 		errno == EFAULT)
 		return -1;
@@ -96,7 +100,7 @@ static int socket_error(int fd, struct sock *sock, void *value, socklen_t *lengt
 	return give_int(error, value, length);
 }
 
-/* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added. */
+/* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added to it. */
 static int tcp_info(int fd, const struct sock *sock, enum sock_state state, void *value, socklen_t *length)
 {
 	struct tcp_info info;
@@ -143,7 +147,7 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	bool connected = state == STATE_CONNECTED;
 	if (state == STATE_IP && !(sock->report.error && level == SOL_SOCKET && name == SO_ERROR))
 		return libc.getsockopt(fd, level, name, value, length);
-	/* What is answered here goes through the kernel first, which looks at the pointers. */
+	/* What is answered here goes through the kernel first, which checks the pointers. */
 	if (answered_here(level, name) &&
 		libc.getsockopt(fd, SOL_SOCKET, name == SO_LINGER ? SO_LINGER : SO_TYPE, value, length) < 0)
 		return -1;
@@ -160,7 +164,8 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	if (level == SOL_SOCKET && name == SO_PEERNAME) {
 		if (!connected)
 			return fail(ENOTCONN);
-		struct sockaddr_storage peer; /* also when both ends are shut, and never more than there is */
+		struct sockaddr_storage
+			peer; /* even when both ends are shut down; never more than there is */
 		socklen_t size = sizeof peer;
 		if (!value || !length)
 			return fail(EFAULT);
@@ -183,8 +188,8 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	return options_get(&sock->options, sock->family, level, name, value, length);
 }
 
-/* Where nothing can be peeked at: as much as the buffer holds, if there is anything. A program that is told
- * too much reads until there is no more. */
+/* For kernels that can't peek: the size of the buffer, if there is any data. A program that gets too large a
+ * count reads until there is no more. */
 static int most_unread(int fd, const struct sock *sock)
 {
 	struct pollfd queue = {.fd = fd, .events = POLLIN};
@@ -194,8 +199,8 @@ static int most_unread(int fd, const struct sock *sock)
 	return most < INT32_MAX ? (int)most : INT32_MAX;
 }
 
-/* How much can be read: exactly, or programs that are told 0 at an edge never read again. Kernels that don't
- * know it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page over and over. */
+/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
+ * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
 static int unread(int fd, struct sock *sock, int *count)
 {
 	if (state_of(sock) == STATE_LISTENING)
@@ -203,7 +208,7 @@ static int unread(int fd, struct sock *sock, int *count)
 	if (libc.ioctl(fd, FIONREAD, count) == 0)
 		return 0;
 	enum { PAGES = 64 };
-	static char scratch[1 << 20]; /* what lands here is nobody's */
+	static char scratch[1 << 20]; /* never read */
 	struct iovec pages[PAGES];
 	for (int i = 0; i < PAGES; i++)
 		pages[i] = (struct iovec){scratch, sizeof scratch};
@@ -221,11 +226,11 @@ static int unsent(int fd, struct sock *sock, unsigned long request, int *count)
 	if (request == SIOCOUTQ && state_of(sock) == STATE_LISTENING)
 		return fail(EINVAL);
 	if (libc.ioctl(fd, request, count) < 0)
-		*count = 0; /* no kernel tells SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
+		*count = 0; /* no kernel has SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
 	return 0;
 }
 
-/* What only the network's own ioctls know (SIOCGIFCONF …), and what none does: a TCP socket answers. */
+/* The network's own ioctls (SIOCGIFCONF …), and unknown ones: a TCP socket answers. */
 static int ask_tcp(const struct sock *sock, unsigned long request, void *argument)
 {
 	int scratch = options_scratch(&sock->options, sock->family);

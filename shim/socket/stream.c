@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* What connect(), bind(), accept(), the data calls and the options share: the end of a non-blocking attempt,
+ * the way back to IP, and the kernel's own answer where it is the right one. Whichever call asks first finds
+ * out that an attempt has ended (stream_settle()): CONNECTING becomes CONNECTED or FAILED by a
+ * compare-and-exchange, because several threads may ask, but SO_ERROR must be reported once. stream_to_ip()
+ * puts a fresh INET socket with the program's options on its number, and stream_leave_to_ip() then lets the
+ * kernel connect that. */
 #include "stream_internal.h"
 
 #include "core/names.h"
@@ -10,14 +16,14 @@
 #include <poll.h>
 #include <string.h>
 
-/* The threads that wait in connect() and accept() aren't in this process: nobody would close their fresh
- * sockets, and a peer would wait for an end of the data in vain. */
+/* In the child of a fork(), the parent's threads that wait in connect() and accept() don't exist: nobody
+ * would close their fresh sockets, and a peer would wait in vain for the end of the data. */
 static void forget_threads(int fd, void *context)
 {
 	(void)context;
 	struct sock *sock = fd_sock(fd);
 	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting && !sock->pins))
-		return; /* not written to: the page is shared with the parent */
+		return; /* don't write: the page is shared with the parent */
 	if (sock->fresh >= 0)
 		close_quietly(sock->fresh);
 	sock->fresh = -1;
@@ -69,7 +75,7 @@ int stream_to_ip(int fd, struct sock *sock)
 	int fresh = libc.socket(sock->family, protocol_of(sock)->type | flags, 0);
 	if (fresh < 0)
 		return -1;
-	if (state_of(sock) == STATE_CONNECTING) /* what it came to is still to be told */
+	if (state_of(sock) == STATE_CONNECTING) /* the outcome is still to be reported */
 		sock->report.error = stream_take_error(fd, sock);
 	log_debug("a mapped socket is IP's again");
 	options_replay(&sock->options, sock->family, fresh);
@@ -78,7 +84,7 @@ int stream_to_ip(int fd, struct sock *sock)
 		struct sockaddr_storage name;
 		socklen_t length = address_to_sockaddr(&sock->claim.name, sock->family, &name);
 		libc.bind(fresh, (struct sockaddr *)&name,
-			length); /* if IP has that address; we remember it anyhow */
+			length); /* if IP has that address; we record it in any case */
 	}
 	bool attempted = state_of(sock) != STATE_BOUND && state_of(sock) != STATE_LISTENING;
 	struct address source =

@@ -2,9 +2,9 @@
 /* What a mapped socket does where a TCP socket would: the system calls of a TCP stream, on one of our
  * transports.
  *
- * Each function is its system call: the same arguments, return value and errno as TCP gives (where it can't
- * be, the list of differences in docs says so). Async-signal-safe, and safe in any thread; no lock is held
- * across a system call. `sock` is the fd's entry. */
+ * Each function stands for a system call, with the same arguments, and the return value and errno that TCP
+ * gives (docs/parity.md lists the exceptions). Async-signal-safe, and safe in any thread; no lock is held
+ * across a system call. `sock` is the record of the fd. */
 #ifndef IP2VSOCK_STREAM_H
 #define IP2VSOCK_STREAM_H
 
@@ -12,31 +12,33 @@
 
 #include <netinet/in.h>
 
-/* The TCP socket behind an fd: what was opened here, or inherited (over exec, by SCM_RIGHTS) and found out
- * now; or a UDP socket that is a name server's (datagram.h). NULL: something else. errno is untouched. */
+/* The TCP socket behind an fd, which was opened here, or was inherited (through exec or SCM_RIGHTS) and is
+ * recognised now; or a UDP socket that is a name server's (datagram.h). NULL: something else. errno is
+ * untouched. */
 struct sock *stream_of(int fd);
-/* The same, if a socket of ours stands behind the fd already; NULL too while it is an INET socket. */
+/* The same, if the socket has already been replaced by one of ours; NULL while it is an INET socket. */
 struct sock *stream_replaced(int fd);
-/* Finds out now what was inherited: behind a seccomp filter nothing can be asked. */
+/* Recognises all that was inherited now, because behind a seccomp filter the kernel can't be asked. */
 void stream_find_all(void);
-/* The same, and an INET socket of whose past attempts we know more than the kernel. */
+/* The same, or an INET socket whose past attempts we know and the kernel doesn't. */
 struct sock *stream_named(int fd);
 
-/* What one of these finds, kept (fd_release) while a call is under way: another thread may close the fd. */
+/* What one of these finds, held while a call is under way (until fd_release()), because another thread may
+ * close the fd. */
 struct sock *stream_held(int fd, struct sock *(*find)(int fd));
 
-bool stream_is_tcp(int fd); /* what the kernel says; errno is untouched */
+bool stream_is_tcp(int fd); /* asks the kernel; errno is untouched */
 static inline bool stream_is_tcp_protocol(int protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc knows */
+	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc has */
 }
 
-/* The process has put itself under a seccomp filter, which lets through what it calls by itself: from then on
- * the data path makes no other system calls than the program's own. (sshd's pre-authentication child may
+/* The process has put itself under a seccomp filter, which allows what the program itself calls. From then on
+ * the data path makes no system calls but the program's own. (sshd's pre-authentication child may call
  * write(), but not sendto().) */
 extern _Atomic bool stream_filtered;
 
-/* Is it one of ours, without asking the kernel? What the data path does with an fd. */
+/* Is it one of ours? Doesn't ask the kernel: this is for the data path. */
 static inline struct sock *stream_known(int fd)
 {
 	if (!fd_tracked(fd))
@@ -51,7 +53,7 @@ static inline struct sock *stream_known(int fd)
 int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
 int stream_bind(int fd, struct sock *sock, const struct sockaddr *address, socklen_t length);
 int stream_listen(int fd, struct sock *sock, int backlog);
-enum { STREAM_ACCEPT = 1 << 30 }; /* as flags, of which accept4(2) knows none such: accept(2) */
+enum { STREAM_ACCEPT = 1 << 30 }; /* in place of flags, none of which accept4(2) has: accept(2) */
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags);
 int stream_shutdown(int fd, struct sock *sock, int how);
 int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length);
@@ -60,7 +62,7 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *value, socklen_t *length);
 int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argument);
 
-/* send(2) and sendmsg(2) without an address. Cancellation points as they are. */
+/* send(2) and sendmsg(2) without an address. Cancellation points, as those are. */
 ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size, int flags);
 ssize_t stream_sendmsg(int fd, struct sock *sock, const struct msghdr *message, int flags);
 
@@ -74,21 +76,21 @@ ssize_t stream_recvfrom(int fd, const struct sock *sock, void *data, size_t size
 int stream_recvmmsg(int fd, const struct sock *sock, struct mmsghdr *messages, unsigned count, int flags,
 	struct timespec *timeout);
 
-/* The kernel's connect() on what fd is, if `judge` says so of it (sock, or NULL, is held by the caller): for
- * an address that a rule takes, so that no other socket may get it. false: it isn't so, and nothing was done.
- */
+/* The kernel's connect() on the file that fd is, if `judge` agrees (the caller holds sock, which may be
+ * NULL). This is for an address that a rule takes, so no other socket may get the call. false: `judge`
+ * disagreed, and nothing was done. */
 bool stream_connect_itself(int fd, struct sock *sock, bool (*judge)(int fd, const struct sock *sock),
 	const struct sockaddr *address, socklen_t length, int *result);
 
-/* An address of a reserved range that no rule takes: -1 and EHOSTUNREACH, and a line in the log. */
+/* For an address of a reserved range that no rule takes: returns -1 with EHOSTUNREACH, and logs a line. */
 int stream_unreachable(const struct address *address);
 
-/* Once, at start: what a child of fork() forgets of the threads that it doesn't have. */
+/* Once, at start: registers what a child of fork() must forget about the threads that it doesn't have. */
 void stream_start(void);
 
-/* Before exec: leaves on the sockets that the next program inherits what it must know of them. */
+/* Before exec: leaves a mark on each socket that the next program inherits (adopt.c). */
 void stream_mark_inherited(void);
-/* The same for those that a message takes elsewhere (SCM_RIGHTS). */
+/* The same for the sockets that a message takes elsewhere (SCM_RIGHTS). */
 void stream_mark_sent(const struct msghdr *message);
 
 #endif

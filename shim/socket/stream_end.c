@@ -9,7 +9,7 @@
 
 _Atomic bool stream_cannot_peek;
 
-static struct libc kernels; /* the functions that those below stand in front of */
+static struct libc kernels; /* the functions that those below call */
 
 /* ENOTCONN on a connection is its end, unless the transport was reset, as by a snapshot of the machine. */
 static int end_of(int fd, struct sock *sock)
@@ -21,21 +21,22 @@ static int end_of(int fd, struct sock *sock)
 	return reset ? fail(reset) : 0;
 }
 
-/* What is queued can't be shown without being taken. Who doesn't wait learns that there is neither an end nor
- * an error, which is what most callers ask. */
+/* Queued data can't be shown without being consumed. A caller that doesn't wait learns that there is neither
+ * an end nor an error, which is what most callers want to know. */
 static int refuse_to_peek(int fd, int flags)
 {
 	int status = flags & MSG_DONTWAIT ? O_NONBLOCK : libc.fcntl(fd, F_GETFL, NULL);
 	atomic_store(&stream_cannot_peek, true);
 	if (status & O_NONBLOCK)
 		return fail(EAGAIN);
-	log_error("MSG_PEEK: this kernel's AF_VSOCK can't show data without taking it; Linux 5.5 and newer "
-		  "can");
+	log_error(
+		"MSG_PEEK: this kernel's AF_VSOCK can't show data without consuming it; Linux 5.5 and newer "
+		"can");
 	return fail(EOPNOTSUPP);
 }
 
-/* A call that receives has failed: 0 if this was the end, with errno as it was before, else -1 with TCP's
- * errno. */
+/* A call that receives has failed. Returns 0 if this was the end, with errno as it was before, otherwise -1
+ * with TCP's errno. */
 static __attribute__((noinline)) int failed(int fd, int flags, int before)
 {
 	if (errno != ENOTCONN && !(errno == ENOMEM && flags & MSG_PEEK))
@@ -83,7 +84,7 @@ static ssize_t judged_recvfrom(
 static ssize_t judged_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t got = JUDGED(fd, flags, kernels.recvmsg(fd, message, flags));
-	if (got == 0) { /* as the kernel leaves it at the end; a call that fails leaves it as it was */
+	if (got == 0) { /* as the kernel sets it at the end; a call that fails doesn't change it */
 		message->msg_controllen = 0;
 		message->msg_flags = 0;
 	}
@@ -96,7 +97,7 @@ static int judged_recvmmsg(
 	int before = errno, got = kernels.recvmmsg(fd, messages, count, flags, timeout);
 	if (got >= 0 || failed(fd, flags, before) < 0)
 		return got;
-	for (unsigned int i = 0; i < count; i++) /* TCP says the end as often as it is asked */
+	for (unsigned int i = 0; i < count; i++) /* TCP reports the end as often as it is asked */
 		messages[i].msg_len = 0;
 	return (int)count;
 }

@@ -10,13 +10,13 @@ uint32_t partial_take(void)
 	return pool_take(&partials);
 }
 
-struct partial *partial_at(uint32_t number)
+struct partial *partial_at(uint32_t index)
 {
-	return pool_at(&partials, number);
+	return pool_at(&partials, index);
 }
 
-void partial_forget(uint32_t number)
+void partial_forget(uint32_t index)
 {
-	if (number)
-		pool_release(&partials, number);
+	if (index)
+		pool_release(&partials, index);
 }

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* The hook of epoll_ctl() records up to a few registrations in the sock. Before a socket is replaced,
+ * registrations_suspend() deletes its registrations from every epoll instance, because they belong to the old
+ * description and would live on with any dup; registrations_resume() makes them again for the new one. If
+ * there were more than fit, or some weren't seen, the kernel is asked: /proc/self/fdinfo lists the
+ * registrations of each instance. */
 #include "registrations.h"
 
 #include "core/text.h"
@@ -38,9 +43,9 @@ void registrations_note(struct sock *sock, int epfd, int operation, int fd, cons
 	}
 	if (!known)
 		known = find(sock, -1, 0);
-	/* A one-shot registration that has fired is disarmed, and only the kernel knows. */
+	/* Only the kernel knows whether a one-shot registration has fired and is disarmed. */
 	if (!known || atomic_load(&sock->state) == STATE_CONNECTED || event->events & EPOLLONESHOT) {
-		sock->overflowed = true; /* the kernel knows, if it comes to that */
+		sock->overflowed = true; /* the kernel will be asked, if necessary */
 		return;
 	}
 	known->epfd = epfd;
@@ -60,7 +65,7 @@ static void add(struct suspended *suspended, int epfd, int fd, const struct epol
 			(struct registration){.epfd = epfd, .fd = fd, .event = *event};
 }
 
-/* What the kernel has registered with one epoll instance: lines "tfd: 5 events: 19 data: 5 …". */
+/* Reads the registrations of one epoll instance from the kernel: lines "tfd: 5 events: 19 data: 5 …". */
 static bool read_instance(struct sock *sock, int epfd, struct suspended *suspended)
 {
 	char name[48], text[4096];
@@ -127,7 +132,8 @@ static bool read_all(struct sock *sock, struct suspended *suspended)
 	return whole && got == 0;
 }
 
-/* Those from `first` on. false: some of them weren't there; they are no longer in the list. */
+/* Deletes those from `first` on. false: some of them weren't registered, and have been removed from the list.
+ */
 static bool take_out(struct suspended *suspended, int first)
 {
 	int kept = first, count = suspended->count;
@@ -187,7 +193,7 @@ void registrations_drop(struct sock *sock, int fd)
 void registrations_leave(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	if (sock && sock->shares) /* epoll would go on reporting a description that lives on elsewhere */
+	if (sock && sock->shares) /* epoll would continue to report a description that lives on elsewhere */
 		registrations_drop(sock, fd);
 	fd_leave(fd);
 }
@@ -203,7 +209,7 @@ void registrations_leave_range(unsigned first, unsigned last)
 bool registrations_leave_closed(unsigned first, unsigned last, int flags)
 {
 	if (flags & CLOSE_RANGE_CLOEXEC || first > last || (int64_t)first > fd_highest())
-		return true; /* nothing of ours will be closed */
+		return true; /* none of ours will be closed */
 	if (libc.syscall(SYS_close_range, UINT_MAX, UINT_MAX, flags, 0, 0, 0) < 0) /* no fd has that number */
 		return false;
 	registrations_leave_range(first, last);

@@ -31,8 +31,8 @@ void shut_reset(struct shut *shut)
 	atomic_store(&shut->listener, false);
 }
 
-/* Each field for itself, never as bytes: the link is the pool's, and an outdated fd_hold() may look at the
- * references. */
+/* Each field is reset separately, never the record as bytes: the link belongs to the pool, and a late
+ * fd_hold() may read the references. */
 void sock_reset(struct sock *sock, uint32_t number, int family)
 {
 	sock->number = number;

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* A call that has a fresh socket ready, bound or connected, passes it to swap_in(), always in this order: the
+ * epoll registrations of the old socket are deleted, because they belong to its description and would live on
+ * with any dup; the record is pinned, and its number checked to be still its own, because another thread may
+ * have closed it; dup3() puts the fresh socket on the number and on those of its dups; the registrations are
+ * made again. If any step fails, the program's socket is what it was, and the fresh one is closed. */
 #include "swap.h"
 
 #include "registrations.h"
@@ -16,7 +21,7 @@ int swap_flags(int fd)
 	return SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
 }
 
-/* O_ASYNC and F_SETOWN: who is told by a signal. */
+/* O_ASYNC and F_SETOWN: who gets a signal when the socket is ready. */
 static void copy_owner(int fd, int fresh)
 {
 	struct f_owner_ex owner;
@@ -41,8 +46,8 @@ struct dups {
 	struct stat of_old;
 };
 
-/* A dup of the program's. One that libc closed behind our back, and whose number is another file's by now,
- * stays. */
+/* Replaces a dup of the program's. If libc has closed the dup without our seeing it, and its number is
+ * another file's by now, that file stays. */
 static void put_dup(int dup, void *context)
 {
 	const struct dups *dups = context;
@@ -67,7 +72,7 @@ int swap_in(int fd, struct sock *sock, int fresh)
 	bool done = registrations_suspend(sock, &suspended);
 	bool pinned = done && fd_pin(fd, sock);
 	if (done && !pinned)
-		errno = EBADF; /* closed meanwhile, and the number may be another file's by now */
+		errno = EBADF; /* it was closed meanwhile, and the number may be another file's by now */
 	done = pinned && put(fresh, fd);
 	int error = errno;
 	if (done && shared)

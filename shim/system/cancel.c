@@ -14,7 +14,7 @@ static void first_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(vo
 	cleanup_push(buffer, let_go, held);
 }
 
-/* Where there is no libpthread, there are no threads. */
+/* Without libpthread there are no threads. */
 static void no_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held)
 {
 	(void)buffer, (void)let_go, (void)held;
@@ -29,7 +29,7 @@ void (*cleanup_push)(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void
 void (*cleanup_pop)(struct _pthread_cleanup_buffer *buffer, int execute) = no_pop;
 
 #ifdef OLDEST_GLIBC
-/* The linker finds them for less than dlsym() does. */
+/* The linker finds them at less cost than dlsym(). */
 #pragma weak _pthread_cleanup_push
 #pragma weak _pthread_cleanup_pop
 void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held);
@@ -58,7 +58,7 @@ static bool linked(void)
 #endif
 
 /* glibc before 2.34 has them in libpthread, whose longjmp() then calls what was pushed. The program may load
- * it later: so it is loaded now. */
+ * it later, so it is loaded now. */
 void cancel_start(void)
 {
 	if (linked())

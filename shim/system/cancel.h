@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that is cancelled must leave nothing half done: no fresh socket, no reference. So while a hook is
- * at work cancellation waits, but for the places where the program's own call does: there it comes as TCP
- * lets it come, and what is held is let go. */
+/* A thread that is cancelled must leave nothing half done: no fresh socket, no reference. So cancellation is
+ * deferred while a hook is at work, except where the program's own call waits: there it takes effect as it
+ * would on TCP, and what is held is released. */
 #ifndef IP2VSOCK_CANCEL_H
 #define IP2VSOCK_CANCEL_H
 
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Not 0 in a vfork child, which is its parent's thread and shares its memory: see process/vfork.S. */
+/* Not 0 in a vfork child, which runs as its parent's thread and shares its memory: see process/vfork.S. */
 extern __thread int in_vfork_child __attribute__((tls_model("initial-exec")));
 
-/* As the program has set it, while a hook is at work. */
+/* While a hook is at work: the state that the program has set. */
 extern __thread int cancel_state __attribute__((tls_model("initial-exec")));
 
-/* The pair around what a hook does; returns what the second one wants: hooks nest in signal handlers. */
+/* These two enclose the work of a hook. The first returns what the second takes, because hooks nest in signal
+ * handlers. */
 static inline int cancel_later(void)
 {
 	int outer = cancel_state;
@@ -29,14 +30,14 @@ static inline void cancel_as_before(int outer)
 }
 
 /* A call that waits, and that the program may leave in the middle: a thread that is cancelled in it calls
- * let_go(held) last. With glibc so does one that a signal handler's siglongjmp() takes out of it; its older
- * functions for this do that, where pthread_cleanup_push() in C would leave the thread a pointer into the
- * stack that is gone. So would the child of a vfork(), which is its parent's thread, if it were killed in the
- * call. */
+ * let_go(held) last. With glibc, so does a thread that a signal handler's siglongjmp() takes out of the call.
+ * glibc's older functions do that, whereas pthread_cleanup_push() in C would leave the thread a pointer into
+ * a stack that no longer exists. So would the child of a vfork(), which is its parent's thread, if it were
+ * killed in the call. */
 #ifdef __GLIBC__
 extern void (*cleanup_push)(struct _pthread_cleanup_buffer *buffer, void (*let_go)(void *), void *held);
 extern void (*cleanup_pop)(struct _pthread_cleanup_buffer *buffer, int execute);
-void cancel_start(void); /* finds these two, once, at the start */
+void cancel_start(void); /* finds these two functions, once, at start */
 #define LETTING_GO(call, let_go, held)                                                                       \
 	({                                                                                                   \
 		__typeof__(call) given;                                                                      \
@@ -61,7 +62,7 @@ void cancel_start(void); /* finds these two, once, at the start */
 	})
 #endif
 
-/* A call that waits, and in which the thread may be cancelled. */
+/* A call that waits and in which the thread may be cancelled. */
 #define CANCEL_HERE(call, let_go, held)                                                                      \
 	LETTING_GO(({                                                                                        \
 		pthread_setcancelstate(cancel_state, NULL);                                                  \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The time since some moment before the start, which no adjustment of the date changes. Async-signal-safe;
- * errno is untouched. */
+/* The time since some moment before the start; adjusting the date doesn't change it. Async-signal-safe; errno
+ * is untouched. */
 #ifndef IP2VSOCK_CLOCK_H
 #define IP2VSOCK_CLOCK_H
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* How a call fails, and how what it held is let go without a trace in errno. Async-signal-safe. */
+/* How a call fails, and how it releases what it held without changing errno. Async-signal-safe. */
 #ifndef IP2VSOCK_ERRNO_H
 #define IP2VSOCK_ERRNO_H
 
 #include "core/errno.h"
 #include "libc.h"
 
-/* Returns -1. */
+/* Sets errno and returns -1. */
 static inline int fail(int error)
 {
 	errno = error;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's version, for what can't be found out by trying. */
+/* The kernel's version, for behaviour that can't be found out by trying. */
 #ifndef IP2VSOCK_KERNEL_H
 #define IP2VSOCK_KERNEL_H
 
 #include <stdbool.h>
 
-/* Is the kernel older than MAJOR.MINOR by what uname(2) says? A distribution's kernel may be older and have
- * the fix: what is decided by this must do no harm there. Async-signal-safe; errno is untouched. */
+/* Is the kernel older than MAJOR.MINOR, according to uname(2)? A distribution's kernel may be older and have
+ * the fix, so what this decides must do no harm there. Async-signal-safe; errno is untouched. */
 bool kernel_is_before(unsigned major, unsigned minor);
 
 #endif

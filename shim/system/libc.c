@@ -15,22 +15,22 @@ static int missing(void)
 }
 
 #ifdef OLDEST_GLIBC
-/* glibc before 2.34 has these two in a library of its own, which not every program has loaded, and two others
- * of a private kind to load it by (RTLD_LOADER: its __RTLD_DLOPEN). */
+/* glibc before 2.34 has these two in a library of its own, which not every program has loaded, and two
+ * private functions that can load that library (RTLD_LOADER is its __RTLD_DLOPEN). */
 __asm__(".symver dlsym, dlsym@" OLDEST_GLIBC);
 __asm__(".symver dlopen, dlopen@" OLDEST_GLIBC);
 #pragma weak dlsym
 #pragma weak dlopen
 extern void *__libc_dlopen_mode(const char *file, int mode) __attribute__((weak));
 extern void *__libc_dlsym(void *library, const char *name) __attribute__((weak));
-/* Only calls of all but dlsym: what is taken the address of is looked up in each program. */
+/* Except for dlsym, these are only called: a function whose address is taken is looked up in each program. */
 enum { RTLD_LOADER = INT_MIN };
 
-/* Without them no hook could reach libc, and the program would fail at its first close(). */
+/* Without these no hook could reach libc, and the program would fail at its first close(). */
 __attribute__((noreturn)) static void no_loader(void)
 {
 	static const char message[] =
-		"ip2vsock: libdl.so.2 isn't there, in which glibc before 2.34 has dlsym()\n";
+		"ip2vsock: libdl.so.2 is missing, where glibc before 2.34 has dlsym()\n";
 	syscall(SYS_write, STDERR_FILENO, message, sizeof message - 1);
 	syscall(SYS_exit_group, 125);
 	__builtin_unreachable();
@@ -66,8 +66,8 @@ void *libc_load(const char *file, int mode)
 }
 #endif
 
-/* glibc before 2.34 has these in a library of its own, which a plugin may have brought, and as __res_query …
- */
+/* glibc before 2.34 has these, under names such as __res_query, in a library of its own, which a plugin may
+ * have loaded. */
 static void *find_in_libresolv(const char *name)
 {
 	char old[32] = "__";

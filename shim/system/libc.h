@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The real functions, and the declarations of the hooks that stand in front of them.
+/* The real functions, and the declarations of the hooks that replace them.
  *
- * libc.connect(…) is the next connect() in the search order behind us: libc's, or that of another preloaded
- * library. Each entry starts as a resolver that finds the function on first use, so the table works before
- * any constructor has run and costs a look-up only for what is used; libc_start() finds
- * beforehand what may be called in signal handlers. A hook is defined as hook_connect and exported as
- * connect: no clash with libc's own prototypes, which promise the compiler things (non-null, no throw,
- * variadic) that a caller of ours may not keep. */
+ * libc.connect(…) is the next connect() in the search order after ours: libc's, or that of another preloaded
+ * library. Each entry is at first a resolver that finds the function on its first use, so the table works
+ * before any constructor has run, and costs a look-up only for what is used. libc_start() finds in advance
+ * what may be called in signal handlers. A hook is defined as hook_connect and exported as connect, so it
+ * can't clash with libc's own prototypes, which promise the compiler things (non-null, no throw, variadic)
+ * that our callers may not keep. */
 #ifndef IP2VSOCK_LIBC_H
 #define IP2VSOCK_LIBC_H
 
@@ -26,15 +26,15 @@ struct __res_state;
 
 #define HOOK(result, name, parameters, arguments) result(*name) parameters;
 struct libc {
-	ptrdiff_t error; /* where errno is in a thread's memory, from its thread pointer; 0: not known */
-	const char *single_threaded; /* what __libc_single_threaded says (glibc 2.32); NULL: nothing does */
+	ptrdiff_t error;	     /* offset of errno from the thread pointer; 0: unknown */
+	const char *single_threaded; /* &__libc_single_threaded (glibc 2.32); NULL: there is none */
 #include "symbols.h"
 };
 
 extern struct libc libc;
 
-/* For what runs with each message: side by side, and without the call that finds errno, it lies in some pages
- * less, each of which has to be found anew after a switch of processes. */
+/* For code that runs with each message. Side by side, and without the call that finds errno, it takes up
+ * fewer pages, each of which has to be looked up again after a process switch. */
 #define HOT __attribute__((hot))
 static inline int *libc_errno(void)
 {
@@ -49,8 +49,8 @@ static inline int *libc_errno(void)
 	result hook_##name parameters __asm__(#name) __attribute__((visibility("default")));
 #include "symbols.h"
 
-/* The name by which a 32-bit program with a 64-bit time_t calls a function. It needs no other hook: what
- * libc's own adds serves kernels before 5.1, which know times of 32 bits only. */
+/* The name by which a 32-bit program with a 64-bit time_t calls a function. It needs no hook of its own: what
+ * libc's version adds is for kernels before 5.1, which have only 32-bit times. */
 #if defined __GLIBC__ && defined __TIMESIZE && __TIMESIZE == 32
 #define ALSO_TIME64(name, other)                                                                             \
 	extern __typeof__(hook_##name) hook_##other __asm__(#other)                                          \
@@ -59,12 +59,12 @@ static inline int *libc_errno(void)
 #define ALSO_TIME64(name, other) extern struct libc libc
 #endif
 
-/* Finds what POSIX calls async-signal-safe among the hooked functions: the dynamic linker's look-up isn't.
- * And where errno is: libc's thread-local memory is where every thread has it, since it was there at the
- * start. */
+/* Finds those of the hooked functions that POSIX calls async-signal-safe, because the dynamic linker's
+ * look-up isn't. Also finds errno: libc was loaded at start, so its thread-local memory is at the same offset
+ * in every thread. */
 void libc_start(void);
 
-/* Puts the next function of that name into an entry of the table. Not async-signal-safe. */
+/* Puts the next function with that name into an entry of the table. Not async-signal-safe. */
 void libc_fill(void *entry, const char *name);
 
 /* dlsym() and dlopen(), on glibc before 2.34 too. Not for signal handlers. */

@@ -15,7 +15,7 @@
 
 enum log_level log_limit = LOG_ERROR;
 static const char *path;
-static struct stat at_start; /* what number 2 was; st_ino 0: closed */
+static struct stat at_start; /* the file on fd 2 at start; st_ino 0: it was closed */
 
 void log_start(const struct settings *settings)
 {
@@ -33,14 +33,14 @@ static bool stderr_is_as_it_was(void)
 	       now.st_dev == at_start.st_dev;
 }
 
-/* Where nobody reads any more, a message of ours must not be what ends the program. */
+/* If nobody reads any more, a message of ours must not end the program. */
 static void write_quietly(int fd, const char *line, size_t size)
 {
 	sigset_t pipe, before;
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &pipe,
-		&before); /* this thread's, as pthread_sigmask() of glibc before 2.32 that isn't in libc */
+		&before); /* of this thread, like pthread_sigmask(), which isn't in libc before glibc 2.32 */
 	if (write(fd, line, size) < 0 && errno == EPIPE && !sigismember(&before, SIGPIPE))
 		sigtimedwait(&pipe, NULL, &(struct timespec){0, 0});
 	sigprocmask(SIG_SETMASK, &before, NULL);
@@ -60,10 +60,10 @@ void log_write(const char *first, ...)
 	va_end(list);
 	line[used++] = '\n';
 
-	if (path) { /* opened each time: a library keeps no fd in a program that may close them all */
+	if (path) { /* opened each time: a library can't keep an fd in a program that may close them all */
 		int fd = open(path,
 			O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK,
-			0600); /* O_NONBLOCK: a FIFO may stand there, which nobody reads */
+			0600); /* O_NONBLOCK: it may be a FIFO that nobody reads */
 		if (fd >= 0) {
 			write_quietly(fd, line, used);
 			libc.close(fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages: one line each, "ip2vsock: …", to stderr or the file that IP2VSOCK_LOG names.
- * Async-signal-safe: no stdio, no malloc, no lock; errno is untouched. stderr is written only while number 2
- * is still the file that it was at the start: a program may have closed it and opened its data there. */
+/* Messages of one line each, "ip2vsock: …", to stderr or to the file that IP2VSOCK_LOG names.
+ * Async-signal-safe: no stdio, no malloc, no lock; errno is untouched. stderr is written to only while fd 2
+ * is still the file that it was at start: a program may have closed it and opened its data there. */
 #ifndef IP2VSOCK_LOG_H
 #define IP2VSOCK_LOG_H
 
@@ -11,7 +11,7 @@ void log_start(const struct settings *settings);
 
 extern enum log_level log_limit;
 
-/* Strings, joined. A line over 512 bytes is cut. */
+/* Joins the strings. A line of more than 512 bytes is cut. */
 void log_write(const char *first, ...) __attribute__((sentinel));
 #define log_at(level, ...)                                                                                   \
 	do {                                                                                                 \
@@ -22,7 +22,7 @@ void log_write(const char *first, ...) __attribute__((sentinel));
 #define log_connect(...) log_at(LOG_CONNECT, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
-/* "ECONNREFUSED", for the errors that sockets give. */
+/* "ECONNREFUSED" and the like, for the errors of sockets. */
 const char *log_errno(int error);
 
 #endif

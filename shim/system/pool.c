@@ -24,11 +24,11 @@ static bool have_chunk(struct pool *pool, uint32_t which)
 	return fresh != NULL;
 }
 
-/* The link of a free record. Another thread may take the record while this one reads it; the count in
- * free_top then makes the exchange fail, but the read must be whole. */
-static _Atomic uint32_t *link_of(struct pool *pool, uint32_t number)
+/* The link of a free record. Another thread may take the record while this one reads the link; the count in
+ * free_top then makes the exchange fail, but the read must be atomic. */
+static _Atomic uint32_t *link_of(struct pool *pool, uint32_t index)
 {
-	return pool_at(pool, number);
+	return pool_at(pool, index);
 }
 
 uint32_t pool_take(struct pool *pool)
@@ -47,11 +47,11 @@ uint32_t pool_take(struct pool *pool)
 	return used + 1;
 }
 
-void pool_release(struct pool *pool, uint32_t number)
+void pool_release(struct pool *pool, uint32_t index)
 {
 	uint64_t top = atomic_load(&pool->free_top), with;
 	do {
-		atomic_store(link_of(pool, number), (uint32_t)top);
-		with = ((top >> 32) + 1) << 32 | number;
+		atomic_store(link_of(pool, index), (uint32_t)top);
+		with = ((top >> 32) + 1) << 32 | index;
 	} while (!atomic_compare_exchange_weak(&pool->free_top, &top, with));
 }

@@ -8,12 +8,12 @@
 
 bool supervised(uint64_t *identity)
 {
-	uint64_t told = 0;
-	socklen_t length = sizeof told;
+	uint64_t answer = 0;
+	socklen_t length = sizeof answer;
 	int saved = errno;
-	bool answered = libc.getsockopt(-1, SUPERVISED_QUESTION, 0, &told, &length) == 0;
+	bool answered = libc.getsockopt(-1, SUPERVISED_QUESTION, 0, &answer, &length) == 0;
 	errno = saved;
-	*identity = told;
+	*identity = answer;
 	return answered;
 }
 

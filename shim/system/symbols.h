@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Every function that the library takes the place of, and the only list of them: it makes the declarations of
- * the hooks and the table of the real functions (libc.h), the resolver (libc.c), the export map
- * (Makefile.am), and the test that the library exports these and nothing else. HOOK(result, name, parameters,
- * arguments); HOOK_ONLY(name) is one whose real function isn't called: it has variable arguments, or is no C
- * function. */
+/* The only list of the functions that the library replaces. It generates the declarations of the hooks and
+ * the table of the real functions (libc.h), the resolvers (libc.c), the export map (Makefile.am), and the
+ * test that the library exports these and nothing else. HOOK(result, name, parameters, arguments);
+ * HOOK_ONLY(name) is for a function that isn't called through the table, because it has variable arguments or
+ * isn't a C function. */
 #ifndef HOOK_ONLY
 #define HOOK_ONLY(name)
 #endif
@@ -85,7 +85,7 @@ HOOK(int, prctl, (int option, unsigned long a, unsigned long b, unsigned long c,
 HOOK(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
 
 #if defined __GLIBC__ && defined __TIMESIZE &&                                                               \
-	__TIMESIZE == 32 /* what a 64-bit time_t makes of them, since glibc 2.34 */
+	__TIMESIZE == 32 /* their names with a 64-bit time_t, since glibc 2.34 */
 HOOK_ONLY(__getsockopt64)
 HOOK_ONLY(__setsockopt64)
 HOOK_ONLY(__sendmsg64)

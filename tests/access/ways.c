@@ -440,7 +440,7 @@ static int datagram_sendmmsg(void) /* the second of two */
 			.msg_iov = &part,
 			.msg_iovlen = 1};
 	int sent = sendmmsg(udp(AF_INET), messages, 2, 0);
-	if (sent == 1) /* a caller that goes on is told */
+	if (sent == 1) /* a caller that continues gets the errno */
 		errno = EHOSTUNREACH;
 	return sent == 2 ? 0 : -1;
 }

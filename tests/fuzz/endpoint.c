@@ -157,13 +157,13 @@ static void check_sockaddr(const void *bytes, size_t length)
 	assert(!address_from_sockaddr(&again, NULL, (socklen_t)length));
 	if (!good)
 		return;
-	socklen_t told = address_to_sockaddr(&address, family, &storage);
-	assert(told == (family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)));
+	socklen_t returned = address_to_sockaddr(&address, family, &storage);
+	assert(returned == (family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)));
 	assert(memcmp(&storage, bytes, 4) == 0); /* the family and the port */
 	size_t at = family == AF_INET ? offsetof(struct sockaddr_in, sin_addr)
 				      : offsetof(struct sockaddr_in6, sin6_addr);
 	assert(memcmp((char *)&storage + at, (const char *)bytes + at, family == AF_INET ? 4 : 16) == 0);
-	assert(address_from_sockaddr(&again, (struct sockaddr *)&storage, told));
+	assert(address_from_sockaddr(&again, (struct sockaddr *)&storage, returned));
 	assert(again.port == address.port && memcmp(again.ip, address.ip, sizeof again.ip) == 0);
 	address_to_sockaddr(&address, AF_INET, &storage);
 	if (!address_is_ipv4(&address))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The map's text, and what is looked up in it. What holds of every text:
  *
- *  - a mistake is told with a place that lies in it, in words without control characters;
+ *  - a mistake is reported with a place that lies in it, in words without control characters;
  *  - a rule, formatted and parsed again, is the same rule;
  *  - a look-up answers what going through the rules one by one answers, by address and by name;
  *  - a rule that is said to be shadowed decides nothing;
@@ -88,8 +88,8 @@ static const struct map_source source = {allocate, read_file, NULL};
 static void check_error(const struct map_error *error, size_t length)
 {
 	char message[2048];
-	size_t told = map_error_format(error, message, sizeof message);
-	assert(told == strlen(message) && told + 1 < sizeof message && message[told - 1] == '\n');
+	size_t found = map_error_format(error, message, sizeof message);
+	assert(found == strlen(message) && found + 1 < sizeof message && message[found - 1] == '\n');
 	assert(strncmp(message, "ip2vsock: ", 10) == 0 && error->what[0]);
 	for (const char *at = message; *at; at++)
 		assert((unsigned char)*at >= ' ' || *at == '\n' || *at == '\t');
@@ -266,7 +266,7 @@ static void ask_ip(const struct map *map, const uint8_t ip[16], uint16_t port)
 	address_format(&address, text, sizeof text);
 	for (enum side side = SIDE_CONNECT; side <= SIDE_LISTEN; side++) {
 		const struct rule *rule = map_find(map, side, &address);
-		if (!names_number(map, &address))
+		if (!names_ordinal(map, &address))
 			assert(rule == expected_for_ip(map, side, ip, port));
 		assert(rule == map_find_host(map, side, text, strlen(text), port));
 		check_decision(map, rule, port);
@@ -277,16 +277,17 @@ static void ask_ip(const struct map *map, const uint8_t ip[16], uint16_t port)
 static void resolve(const struct map *map, const char *name, int port)
 {
 	struct address ipv4, ipv6;
-	char told[NAME_TEXT];
+	char found[NAME_TEXT];
 	bool is_pattern;
 	if (names_address(map, name, port, &ipv4, &ipv6) != NAMES_TAKEN)
 		return;
 	assert(prefix_contains(&map->ranges.names, ipv4.ip) && prefix_contains(&map->ranges.names6, ipv6.ip));
-	assert(names_number(map, &ipv4) == names_number(map, &ipv6) && names_number(map, &ipv4) > 0);
-	dynamic_names |= names_number(map, &ipv4) > map->named_count;
-	assert(names_host(map, &ipv4, told, &is_pattern));
-	assert(is_pattern ? strlen(told) > 2 && strcmp(name + strlen(name) - strlen(told) + 2, told + 2) == 0
-			  : strcmp(told, name) == 0);
+	assert(names_ordinal(map, &ipv4) == names_ordinal(map, &ipv6) && names_ordinal(map, &ipv4) > 0);
+	dynamic_names |= names_ordinal(map, &ipv4) > map->named_count;
+	assert(names_host(map, &ipv4, found, &is_pattern));
+	assert(is_pattern
+			? strlen(found) > 2 && strcmp(name + strlen(name) - strlen(found) + 2, found + 2) == 0
+			: strcmp(found, name) == 0);
 	if (port < 0)
 		return;
 	ipv4.port = ipv6.port = (uint16_t)port;
@@ -354,7 +355,7 @@ static void ask_always(const struct map *map, uint16_t port)
 	ask_name(map, "in.file", port);
 	ask_name(map, "no.where", port);
 	for (uint32_t number = 0; number <= map->named_count + 1 && number < 4; number++)
-		ask_ip(map, numbered_address(&map->ranges.names, number).ip, port);
+		ask_ip(map, ordinal_address(&map->ranges.names, number).ip, port);
 }
 
 static void check_lookups(const struct map *map)

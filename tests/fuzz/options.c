@@ -134,9 +134,9 @@ static void check_copy(const struct options *history, int family)
 	assert(errno == 4242);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		struct call call = {SOL_SOCKET, names[i], .gets = true, .length = ROOM};
-		struct result tcp = on_tcp(fd, &call), told = on_history(&copied, family, &call);
+		struct result tcp = on_tcp(fd, &call), kept = on_history(&copied, family, &call);
 		if (names[i] != SO_RCVLOWAT) /* cut to the carrier's buffer */
-			check_same(&tcp, &told);
+			check_same(&tcp, &kept);
 	}
 	assert(options_time(&copied, SO_RCVTIMEO) >= 0 && options_time(&copied, SO_SNDTIMEO) >= 0);
 	close(fd);
@@ -155,8 +155,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	while (next_call(&data, end, &call)) {
 		if (left_out(call.level, call.name))
 			continue;
-		struct result tcp = on_tcp(fd, &call), told = on_history(&history, family, &call);
-		check_same(&tcp, &told);
+		struct result tcp = on_tcp(fd, &call), kept = on_history(&history, family, &call);
+		check_same(&tcp, &kept);
 	}
 	if (copied) /* which costs more than all the rest */
 		check_copy(&history, family);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* accept(), getpeername() and getsockname() on a kernel that tells any peer: the table of libc's functions is
- * replaced, so there is no system call. What holds:
+/* accept(), getpeername() and getsockname() on a kernel that reports any peer: the table of libc's functions
+ * is replaced, so there is no system call. What holds:
  *
  *  - only a peer that allow= names gets in, and what was accepted and isn't let in is closed;
  *  - only the local CID is shown as loopback, and the port is the peer's;
- *  - addresses are given as the kernel gives them: the whole length told, nothing written behind the room;
+ *  - addresses are returned as the kernel returns them: with the whole length, and nothing written beyond the
+ * room;
  *  - getpeername() says what accept() said, in this program and in one that inherits the socket.
  *
  * The input: flags, the room for an address, the mark that an inherited socket has, and the peers' addresses,
@@ -236,16 +237,16 @@ static void listen_as(unsigned flags)
 }
 
 /* What both calls give: a sockaddr of a TCP socket, cut to the room. */
-static struct address check_told(const uint8_t *told, socklen_t room, socklen_t length, size_t size)
+static struct address check_returned(const uint8_t *returned, socklen_t room, socklen_t length, size_t size)
 {
 	struct address address = {.port = 0};
 	assert(length == sizeof(struct sockaddr_in) || length == sizeof(struct sockaddr_in6));
 	for (size_t i = room < length ? room : length; i < size; i++)
-		assert(told[i] == 0xaa || kernel.family == AF_VSOCK); /* see accept_peer() */
+		assert(returned[i] == 0xaa || kernel.family == AF_VSOCK); /* see accept_peer() */
 	for (size_t i = room; i < size; i++)
-		assert(told[i] == 0xaa);
+		assert(returned[i] == 0xaa);
 	if (room >= length)
-		assert(address_from_sockaddr(&address, (const struct sockaddr *)told, length));
+		assert(address_from_sockaddr(&address, (const struct sockaddr *)returned, length));
 	return address;
 }
 
@@ -277,7 +278,7 @@ static void inherit(int fd, const struct endpoint *peer)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	enum { HEAD = 10, ROOM = 64 };
-	uint8_t told[ROOM];
+	uint8_t returned[ROOM];
 	if (length < HEAD)
 		return 0;
 	unsigned flags = data[0];
@@ -290,11 +291,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	struct sock *listener = fd_sock(LISTENER);
 	const struct rule *rule = listener->rule;
 
-	memset(told, 0xaa, sizeof told);
+	memset(returned, 0xaa, sizeof returned);
 	socklen_t size = room;
 	errno = 0;
 	int fd = stream_accept(
-		LISTENER, listener, nowhere ? NULL : (struct sockaddr *)told, nowhere ? NULL : &size, 0);
+		LISTENER, listener, nowhere ? NULL : (struct sockaddr *)returned, nowhere ? NULL : &size, 0);
 	assert(kernel.open - kernel.closed == (fd >= 0));
 	if (fd < 0) {
 		assert(errno == EAGAIN && kernel.at == kernel.end);
@@ -304,7 +305,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 		assert(sock && sock->accepted && sock->peer.cid == peer.cid && sock->peer.port == peer.port);
 		assert(!rule->allow_count || peer.cid == ALLOWED);
 		if (!nowhere) {
-			struct address address = check_told(told, room, size, sizeof told);
+			struct address address = check_returned(returned, room, size, sizeof returned);
 			assert(memcmp(address.ip, sock->asked.ip, sizeof address.ip) == 0 || room < size);
 		}
 		check_peer(fd, sock, &peer, false);

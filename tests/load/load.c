@@ -50,7 +50,7 @@ static void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void fail(const char *format, ...)
 {
 	va_list list;
-	if (!counts->failed) { /* the first one tells */
+	if (!counts->failed) { /* the first failure is reported */
 		va_start(list, format);
 		vsnprintf(counts->why, sizeof counts->why, format, list);
 		va_end(list);

@@ -113,7 +113,7 @@ static ssize_t by_checked_recv(int fd)
 	return __recv_chk(fd, bytes, sizeof bytes, sizeof bytes, 0);
 }
 
-/* Another program's, which inherits the connection, and knows only what the kernel tells. */
+/* Another program's, which inherits the connection, and knows only what the kernel reports. */
 static ssize_t by_cat(int fd)
 {
 	char command[64];

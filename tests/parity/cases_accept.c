@@ -11,7 +11,7 @@ CASE(accept_null, "accept with no address buffer")
 	SHOW_FLAGS(a);
 }
 
-CASE_EACH(accept_short_buffer, "a short buffer is filled, and the length tells what was missing")
+CASE_EACH(accept_short_buffer, "a short buffer is filled, and the length shows what was missing")
 {
 	int s = listener();
 	for (int i = 0; i < 4; i++)
@@ -372,7 +372,7 @@ CASE_EACH(name_fresh, "a fresh socket has the wildcard and port 0 for a name, an
 	GETPEERNAME(s);
 }
 
-CASE_EACH(name_short_buffer, "getsockname and getpeername fill what there is and tell the whole length")
+CASE_EACH(name_short_buffer, "getsockname and getpeername fill the buffer and return the whole length")
 {
 	struct pair p = pair();
 	GETPEERNAME_SIZE(p.client, 2);
@@ -500,7 +500,7 @@ CASE_EACH(name_dup_agrees, "a dup has the same names")
 	GETSOCKNAME(s);
 }
 
-CASE(name_flow_and_scope, "what a connect asked of flow label and scope isn't told back")
+CASE(name_flow_and_scope, "the flow label and scope that a connect asked for aren't returned")
 {
 	family = AF_INET6;
 	int s = listener(), c = tcp();
@@ -513,7 +513,7 @@ CASE(name_flow_and_scope, "what a connect asked of flow label and scope isn't to
 	ACCEPT(s);
 }
 
-CASE(name_sin_zero, "rubbish in sin_zero is neither minded nor told back")
+CASE(name_sin_zero, "rubbish in sin_zero is neither minded nor returned")
 {
 	int s = listener(), c = tcp();
 	struct addr to = address_of(s);

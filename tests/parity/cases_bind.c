@@ -2,7 +2,7 @@
 /* bind and listen: ports, wildcards, who may share what. */
 #include "parity.h"
 
-CASE_EACH(bind_port_zero, "port 0 becomes a port that getsockname tells")
+CASE_EACH(bind_port_zero, "port 0 becomes a port that getsockname returns")
 {
 	int s = tcp();
 	BIND(s, loopback(0));
@@ -279,7 +279,7 @@ CASE(bind_both_families, "0.0.0.0 and :: with V6ONLY share a port, and both kind
 	VALUE(served);
 }
 
-CASE(bind_both_families_shown, "each of the two tells its client's address in its own family")
+CASE(bind_both_families_shown, "each of the two shows its client's address in its own family")
 {
 	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), c = tcp(), d = SOCKET(AF_INET6, SOCK_STREAM, 0);
 	BIND(s, ipv4("0.0.0.0", 0));
@@ -300,7 +300,7 @@ CASE(bind_both_families_shown, "each of the two tells its client's address in it
 		GETPEERNAME(a);
 	}
 }
-CASE(bind_both_families_told_apart, "each of the two gets the client of its family")
+CASE(bind_both_families_distinct, "each of the two gets the client of its family")
 {
 	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), d = SOCKET(AF_INET6, SOCK_STREAM, 0);
 	BIND(s, ipv4("0.0.0.0", 0));

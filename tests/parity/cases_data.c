@@ -346,7 +346,7 @@ CASE(data_sendto_unconnected, "sendto with an address doesn't connect: EPIPE")
 	SENDMSG(c, "a", "b", &to, MSG_NOSIGNAL);
 }
 
-CASE(data_recvfrom_address, "recvfrom on a connection tells no address: length 0")
+CASE(data_recvfrom_address, "recvfrom on a connection returns no address: length 0")
 {
 	struct pair p = pair();
 	struct sockaddr_storage from;

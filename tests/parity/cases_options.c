@@ -335,7 +335,7 @@ CASE(option_set_sizes, "a value shorter than an int is EINVAL, a longer one is t
 	}
 }
 
-CASE(option_get_sizes, "getsockopt cuts to the caller's size and tells the true one")
+CASE(option_get_sizes, "getsockopt cuts to the caller's size and returns the true one")
 {
 	struct pair p = pair();
 	int fresh = tcp(), all[] = {fresh, p.client};
@@ -584,7 +584,7 @@ CASE(option_ulp, "TCP_ULP with a name that nobody knows is ENOENT, and none is s
 	VALUE(length);
 }
 
-CASE(option_peer_credentials, "SO_PEERCRED tells nobody's credentials")
+CASE(option_peer_credentials, "SO_PEERCRED returns nobody's credentials")
 {
 	struct pair p = pair();
 	struct {
@@ -602,7 +602,7 @@ CASE(option_peer_credentials, "SO_PEERCRED tells nobody's credentials")
 	GETSOCKOPT(p.client, SOL_SOCKET, SO_PASSCRED);
 }
 
-CASE(option_device, "SO_BINDTODEVICE takes lo and tells it, and refuses what isn't there")
+CASE(option_device, "SO_BINDTODEVICE takes lo and returns it, and refuses what isn't there")
 {
 	int c = tcp(), s = listener();
 	char name[IFNAMSIZ] = "";

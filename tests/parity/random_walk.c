@@ -223,7 +223,7 @@ static struct addr wrong_address(struct description *of)
 	struct addr to = pick(2)		 ? own_loopback(of, 9)
 			 : of->family == AF_INET ? ipv6("::1", 9)
 						 : ipv4("127.0.0.1", 9);
-	/* which these would tell first, but for SELinux, which looks at the length before all else */
+	/* which these would report first, except for SELinux, which checks the length before all else */
 	bool has_another_error = of->state == CONNECTED || of->state == LISTENING || of->refused;
 	if (to.length == own_loopback(of, 9).length && !has_another_error)
 		to.length = pick(16);
@@ -621,7 +621,7 @@ HELPER(show_of_walk)
 	FLAGS("it", fd);
 }
 
-/* What has no connection, no address and an error to tell is nothing that is handed on. */
+/* A socket that has no connection and no address, and an error to report, isn't handed on. */
 static void step_exec(int slot)
 {
 	struct description *of = slots[slot].of;

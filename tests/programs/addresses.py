@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The server binds port 0, says which it got, and tells every client what accept, getpeername and getsockname said.
-The client compares that with what it asked for and what it is told itself."""
+"""The server binds port 0, prints the port that it got, and sends every client what accept, getpeername and getsockname returned.
+The client compares that with what it asked for and with what these calls return to it."""
 import errno
 import json
 import select
@@ -19,8 +19,8 @@ def serve(host):
         while True:
             connection, accepted = listener.accept()
             with connection:
-                told = accepted[:2], connection.getpeername()[:2], connection.getsockname()[:2]
-                connection.sendall(json.dumps(told).encode())
+                returned = accepted[:2], connection.getpeername()[:2], connection.getsockname()[:2]
+                connection.sendall(json.dumps(returned).encode())
 
 
 def read(connection):
@@ -36,7 +36,7 @@ def same(what, got, expected):
 
 
 def check(what, family, asked, own, peers, listener, bind=None, late=False, blocking=True):
-    """own: this end's address; peers: what the server may see; listener: what it is told of itself; each without a port."""
+    """own: this end's address; peers: what the server may see; listener: its own name for itself; each without a port."""
     with socket.socket(family) as client:
         client.settimeout(10)
         if late:

@@ -228,7 +228,7 @@ static void answers_and_stumps_get_no_answer(void **state)
 		assert_int_equal(answer_of(map), 0);
 }
 
-static void malformed_queries_are_told_so(void **state)
+static void malformed_queries_are_reported(void **state)
 {
 	(void)state;
 	const struct map *map = map_of(rules);
@@ -322,7 +322,7 @@ int main(void)
 		TEST(edns_is_answered_with_edns),
 		TEST(other_questions_are_refused),
 		TEST(answers_and_stumps_get_no_answer),
-		TEST(malformed_queries_are_told_so),
+		TEST(malformed_queries_are_reported),
 		TEST(the_longest_name_is_a_name),
 		TEST(names_without_an_address_are_a_failure),
 	};

@@ -80,7 +80,7 @@ static void short_and_foreign_sockaddrs_are_refused(void **state)
 	assert_false(address_from_sockaddr(&address, NULL, 16));
 }
 
-static void kinds_of_addresses_are_told_apart(void **state)
+static void kinds_of_addresses_are_distinguished(void **state)
 {
 	(void)state;
 	static const struct {
@@ -382,7 +382,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sockaddrs_go_both_ways),
 		cmocka_unit_test(short_and_foreign_sockaddrs_are_refused),
-		cmocka_unit_test(kinds_of_addresses_are_told_apart),
+		cmocka_unit_test(kinds_of_addresses_are_distinguished),
 		cmocka_unit_test(texts_of_addresses_are_canonical),
 		cmocka_unit_test(texts_are_read_and_written_as_libc_does),
 		cmocka_unit_test(prefixes_are_read),

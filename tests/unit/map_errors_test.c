@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every mistake is told where it is: in the maps below a ^ stands in front of the place that the error must
+/* Every mistake is reported where it is: in the maps below, a ^ precedes the place that the error must
  * name; it is taken out before the map is read. */
 #include "build_map.h"
 
@@ -38,11 +38,11 @@ static const struct mistake mistakes[] = {
 	{"a:^80;b:80=3:80", 1, "found \"80;b:80\"", "commas or newlines"},
 	/* hosts */
 	{"^=3:80", 1, "expected HOST:PORT, found \"=\"", NULL},
-	{"example.com^=3:80", 1, "expected \":\" and a port behind the host", "example.com:*"},
-	{"connect example.com^ = 3:80", 1, "expected \":\" and a port behind the host", "example.com:*"},
-	{"10.0.0.1^=3:80", 1, "expected \":\" and a port behind the host", "10.0.0.1:*"},
-	{"[::1]^=3:80", 1, "expected \":\" and a port behind the host", "[::1]:*"},
-	{"[::1]^80=3:80", 1, "expected \":\" and a port behind the host, found \"80\"", NULL},
+	{"example.com^=3:80", 1, "expected \":\" and a port after the host", "example.com:*"},
+	{"connect example.com^ = 3:80", 1, "expected \":\" and a port after the host", "example.com:*"},
+	{"10.0.0.1^=3:80", 1, "expected \":\" and a port after the host", "10.0.0.1:*"},
+	{"[::1]^=3:80", 1, "expected \":\" and a port after the host", "[::1]:*"},
+	{"[::1]^80=3:80", 1, "expected \":\" and a port after the host, found \"80\"", NULL},
 	{"exa^!mple.com:80=3:80", 1, "in a host name, found \"!\"", NULL},
 	{"exa^*mple.com:80=3:80", 1, "in a host name, found \"*\"", "*.example.com"},
 	{"^*example.com:80=3:80", 1, "found \"*\"", "*.example.com"},
@@ -63,12 +63,12 @@ static const struct mistake mistakes[] = {
 	{"^010.1.1.1:80=3:80", 1, "no leading zeros", NULL},
 	{"^123:80=3:80", 1, "expected an IPv4 address", NULL},
 	{"^*.1.2:80=3:80", 1, "expected an IPv4 address", NULL},
-	{"^10.1.2.3/8:80=3:80", 1, "no bits set behind the prefix length", "10.0.0.0/8"},
+	{"^10.1.2.3/8:80=3:80", 1, "no bits set beyond the prefix length", "10.0.0.0/8"},
 	{"10.0.0.0/^33:80=3:80", 1, "expected a prefix length (0 to 32), found \"33\"", NULL},
 	{"10.0.0.0/^:80=3:80", 1, "expected a prefix length (0 to 32)", NULL},
 	{"10.0.0.0/^255.0.0.0:80=3:80", 1, "expected a prefix length (0 to 32)", NULL},
 	{"^10.0.0/8:80=3:80", 1, "expected an IPv4 address", NULL},
-	{"example.com^/8:80=3:80", 1, "expected \":\" and a port behind the host", "only an IP address"},
+	{"example.com^/8:80=3:80", 1, "expected \":\" and a port after the host", "only an IP address"},
 	{"^https://example.com:443=3:80", 1, "expected HOST:PORT", "leave out https://"},
 	{"^::1:80=3:80", 1, "expected brackets around an IPv6 address", "write [::1]:80"},
 	{"^fd00::1=3:80", 1, "expected brackets around an IPv6 address", "write [fd00:"},
@@ -83,7 +83,7 @@ static const struct mistake mistakes[] = {
 	{"[^fe80::1%eth0]:80=3:80", 1, "expected an IPv6 address", "zone"},
 	{"[2001:db8::]/^129:80=3:80", 1, "expected a prefix length (0 to 128), found \"129\"", NULL},
 	{"[2001:db8::/^x]:80=3:80", 1, "expected a prefix length (0 to 128), found \"x\"", NULL},
-	{"^[2001:db8::1]/32:80=3:80", 1, "no bits set behind the prefix length", "[2001:db8::]/32"},
+	{"^[2001:db8::1]/32:80=3:80", 1, "no bits set beyond the prefix length", "[2001:db8::]/32"},
 	{"^100.64.0.3:80=3:80", 1, "outside 100.64.0.0/10", "IP2VSOCK_PEERS=PREFIX"},
 	{"listen ^198.18.0.0/16:80=3:80", 1, "outside 198.18.0.0/15", "IP2VSOCK_NAMES=PREFIX"},
 	{"^0.0.0.0/0:80=3:80", 1, "outside 100.64.0.0/10", "for every address write *"},
@@ -91,15 +91,15 @@ static const struct mistake mistakes[] = {
 	{"^[fd76:736f:636b:1::5]:80=3:80", 1, "outside fd76:736f:636b:1::/64", "for every address write *"},
 	{"^[::ffff:100.64.0.3]:80=3:80", 1, "outside 100.64.0.0/10", "IP2VSOCK_PEERS"},
 	/* the rule as a whole */
-	{"a:80^", 1, "expected \"=\" behind HOST:PORT, found the end of the rule", "HOST:PORT=TARGET"},
-	{"a:80^,b:80=3:80", 1, "expected \"=\" behind HOST:PORT", "HOST:PORT=TARGET"},
-	{"a:80 ^3:80", 1, "expected \"=\" behind HOST:PORT, found \"3:80\"", "commas or newlines"},
-	{"a:80 ^b:80=3:80", 1, "expected \"=\" behind HOST:PORT, found \"b:80\"", "commas or newlines"},
+	{"a:80^", 1, "expected \"=\" after HOST:PORT, found the end of the rule", "HOST:PORT=TARGET"},
+	{"a:80^,b:80=3:80", 1, "expected \"=\" after HOST:PORT", "HOST:PORT=TARGET"},
+	{"a:80 ^3:80", 1, "expected \"=\" after HOST:PORT, found \"3:80\"", "commas or newlines"},
+	{"a:80 ^b:80=3:80", 1, "expected \"=\" after HOST:PORT, found \"b:80\"", "commas or newlines"},
 	{"^Listen *:80=any:80", 1, "expected connect, listen or HOST:PORT, found \"Listen\"", "lower case"},
 	{"^CONNECT a:80=3:80", 1, "found \"CONNECT\"", "lower case"},
 	{"^bind *:80=any:80", 1, "expected connect, listen or HOST:PORT, found \"bind\"", "[connect|listen]"},
 	{"listen ^connect a:80=3:80", 1, "expected connect or listen once", NULL},
-	{"listen^", 1, "expected \":\" and a port behind the host", "listen:*"},
+	{"listen^", 1, "expected \":\" and a port after the host", "listen:*"},
 	{"listen ^= 3:80", 1, "expected HOST:PORT, found \"=\"", NULL},
 	{"a:1=3:1,b:1=3:1,c:^x=3:1", 3, "found \"x\"", NULL},
 	{"a:1=3:1\n\n# note\n\tb:1=3:1 , c:^x=3:1\nd:1=3:1", 3, "found \"x\"", NULL},
@@ -166,13 +166,13 @@ static const struct mistake mistakes[] = {
 	{"a:1=refuse:^", 1, "expected an error", "ECONNREFUSED"},
 	{"a:1=refuse:^econnrefused", 1, "expected an error", "ECONNREFUSED"},
 	{"a:1=^direct:80", 1, "expected a CID", NULL},
-	{"[2001:db8::/32]^/32:1=3:1", 1, "expected \":\" and a port behind the host, found \"/32\"", NULL},
-	{"\"[::1]^x\":1=3:1", 1, "expected \":\" and a port behind the host", NULL},
-	{"\"\"^=3:1", 1, "expected \":\" and a port behind the host", "\"\":*"},
+	{"[2001:db8::/32]^/32:1=3:1", 1, "expected \":\" and a port after the host, found \"/32\"", NULL},
+	{"\"[::1]^x\":1=3:1", 1, "expected \":\" and a port after the host", NULL},
+	{"\"\"^=3:1", 1, "expected \":\" and a port after the host", "\"\":*"},
 	{"\"a^ b\":1=3:1", 1, "in a host name, found \" \"", NULL},
 	{"connect \"a^=b\":1=3:1", 1, "in a host name, found \"=\"", NULL},
 	{"listen  \"a^=b\"", 1, "in a host name, found \"=\"", NULL},
-	{"\"a\"^80=3:1", 1, "expected \":\" and a port behind the host, found \"80\"", NULL},
+	{"\"a\"^80=3:1", 1, "expected \":\" and a port after the host, found \"80\"", NULL},
 	/* options */
 	{"a:1=3:1 ^b:2=3:2", 1, "expected an option", "commas or newlines"},
 	{"a:1=3:1 ^listen b:2=3:2", 1, "expected an option", "commas or newlines"},
@@ -222,8 +222,7 @@ static const struct mistake mistakes[] = {
 	{"a:1=3:1^\rb:1=3:1", 1, "control character 0x0d", NULL},
 	/* files */
 	{"a:1=3:1,^@/missing", 0, "/missing can't: No such file", NULL},
-	{"@^map", 0, "expected the absolute path of a file behind @, found \"map\"",
-		"change their directory"},
+	{"@^map", 0, "expected the absolute path of a file after @, found \"map\"", "change their directory"},
 	{"@^", 0, "expected the absolute path of a file", NULL},
 	{"@\"^\"", 0, "expected the absolute path of a file", NULL},
 	{"@^/a\"b\"", 0, "expected the absolute path of a file", NULL},
@@ -272,7 +271,7 @@ static void assert_mistake(const struct mistake *mistake)
 	assert_memory_equal(error.line_text + error.caret, at, same);
 }
 
-static void mistakes_are_told_where_they_are(void **state)
+static void mistakes_are_reported_where_they_are(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++)
@@ -330,7 +329,7 @@ static void mistakes_in_files_name_the_file(void **state)
 	assert_int_equal(error.line, 2);
 	assert_int_equal(error.column, 1);
 
-	/* what comes behind a file is told in its own source again */
+	/* what follows a file is reported in its own source again */
 	static const struct test_file good[] = {{"/etc/x.map", "a:1=3:1\nb:1=3:1", 0}, {NULL, NULL, 0}};
 	static const char behind[] = "@/etc/x.map\n\nc:x=3:1";
 	test_files = good;
@@ -470,7 +469,7 @@ static void messages_are_cut_to_their_buffer(void **state)
 	}
 }
 
-static void too_many_names_are_told_at_the_first_that_has_no_room(void **state)
+static void too_many_names_are_reported_at_the_first_that_has_no_room(void **state)
 {
 	(void)state;
 	struct ranges ranges = ranges_default;
@@ -597,7 +596,7 @@ static void maps_with_random_damage_are_good_or_a_mistake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(mistakes_are_told_where_they_are),
+		TEST(mistakes_are_reported_where_they_are),
 		TEST(a_nul_is_no_text),
 		TEST(mistakes_in_files_name_the_file),
 		TEST(too_much_text_is_refused),
@@ -605,7 +604,7 @@ int main(void)
 		TEST(long_lines_are_cut_around_the_place),
 		TEST(bytes_that_are_no_characters_are_shown_too),
 		TEST(messages_are_cut_to_their_buffer),
-		TEST(too_many_names_are_told_at_the_first_that_has_no_room),
+		TEST(too_many_names_are_reported_at_the_first_that_has_no_room),
 		TEST(memory_that_runs_out_is_an_error),
 		TEST(every_beginning_of_a_good_map_is_good_or_a_mistake),
 		TEST(maps_with_random_damage_are_good_or_a_mistake),

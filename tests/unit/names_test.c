@@ -264,7 +264,7 @@ static void only_globs_with_a_host_need_an_address_a_name(void **state)
 	assert_taken(map, "w.d", 1, "198.18.0.2", "fd76:736f:636b:1::2");
 }
 
-static void names_beyond_the_limit_are_told(void **state)
+static void names_beyond_the_limit_are_reported(void **state)
 {
 	(void)state;
 	struct ranges ranges = ranges_default;
@@ -298,7 +298,7 @@ static void names_beyond_the_limit_are_told(void **state)
 }
 
 /* The table keeps 30 bits of a name's hash, which are the same for these two. */
-static void names_with_the_same_hash_are_told_apart(void **state)
+static void names_with_the_same_hash_are_distinguished(void **state)
 {
 	(void)state;
 	static const char *const same[] = {"yiijsv.collide", "ktodoe.collide"};
@@ -384,9 +384,9 @@ int main(void)
 		TEST(the_range_can_be_moved),
 		TEST(a_hundred_thousand_names_have_addresses),
 		TEST(only_globs_with_a_host_need_an_address_a_name),
-		TEST(names_with_the_same_hash_are_told_apart),
+		TEST(names_with_the_same_hash_are_distinguished),
 		TEST(threads_may_ask_at_the_same_time),
-		TEST(names_beyond_the_limit_are_told),
+		TEST(names_beyond_the_limit_are_reported),
 		TEST(names_do_not_touch_errno),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

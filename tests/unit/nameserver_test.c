@@ -436,16 +436,16 @@ static void res_query_and_its_kin_are_answered(void **state)
 #endif
 }
 
-/* glibc refuses unknown flags of getnameinfo(), and getaddrinfo() tells those that were asked for; musl does
- * neither, and tells the canonical name unasked. */
+/* glibc refuses unknown flags of getnameinfo(), and its getaddrinfo() copies the requested flags into every
+ * entry; musl does neither, and returns the canonical name unasked. */
 static bool is_glibc(void)
 {
 	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_family = AF_INET}, *list;
 	assert_int_equal(getaddrinfo("127.0.0.1", NULL, &hints, &list), 0);
-	bool tells_flags = list->ai_flags, tells_name = list->ai_canonname;
+	bool returns_flags = list->ai_flags, returns_name = list->ai_canonname;
 	freeaddrinfo(list);
-	assert_int_not_equal(tells_flags, tells_name);
-	return tells_flags;
+	assert_int_not_equal(returns_flags, returns_name);
+	return returns_flags;
 }
 
 static void check_list(struct addrinfo *list, const char *ip, const char *canonical, int flags)
@@ -471,13 +471,13 @@ static void getaddrinfo_has_the_canonical_name(void **state)
 	for (size_t i = 50; i < sizeof longest; i += 51)
 		longest[i] = '.';
 	strcpy(longest + 243, ".glob.test");
-	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"}, *const told[] = {
+	static const char *const names[] = {"api.test", "API.Test.", "a.glob.test"}, *const expected[] = {
 											     "api.test",
 											     "API.Test",
 											     "a.glob.test"};
 	for (size_t i = 0; i <= sizeof names / sizeof *names; i++) {
 		const char *name = i < sizeof names / sizeof *names ? names[i] : longest,
-			   *canonical = name == longest ? longest : told[i];
+			   *canonical = name == longest ? longest : expected[i];
 		bool glob = strstr(name, "glob");
 		hints.ai_family = AF_UNSPEC;
 		assert_int_equal(getaddrinfo(name, "443", &hints, &list), 0);
@@ -530,7 +530,7 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 }
 
 /* AI_ADDRCONFIG hides even numbers from a machine that has no address: not those that the map takes. */
-static int tell_flags_without_network(void)
+static int return_flags_without_network(void)
 {
 	struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM},
 			*list;
@@ -543,12 +543,12 @@ static int tell_flags_without_network(void)
 	return flags == (is_glibc() ? AI_ADDRCONFIG : 0) ? 0 : 2;
 }
 
-static void getaddrinfo_tells_flags_without_network(void **state)
+static void getaddrinfo_returns_flags_without_network(void **state)
 {
 	(void)state;
 	pid_t child = fork();
 	if (!child)
-		_exit(tell_flags_without_network());
+		_exit(return_flags_without_network());
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
 	if (status == 77 << 8)
@@ -680,7 +680,7 @@ int main(void)
 		TEST(res_query_and_its_kin_are_answered),
 		TEST(getaddrinfo_has_the_canonical_name),
 		TEST(getaddrinfo_takes_all_its_flags),
-		TEST(getaddrinfo_tells_flags_without_network),
+		TEST(getaddrinfo_returns_flags_without_network),
 		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
 		TEST(getnameinfo_takes_all_its_flags),

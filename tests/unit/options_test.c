@@ -284,7 +284,7 @@ static bool kernel_is_before(int major, int minor)
 }
 
 /* Those whose answer is another for each socket or each moment; the window clamp of Linux
- * 5.10 to 6.1 tells of a low water mark that was once larger. */
+ * 5.10 to 6.1 shows that a low water mark was once larger. */
 static bool varies(int level, int name)
 {
 	return (level == SOL_SOCKET && name == SO_COOKIE) ||
@@ -399,7 +399,7 @@ static bool set_before_the_replacement(int real, int level, int name, const void
 	return true;
 }
 
-/* qemu-user writes beyond the length that it tells, whatever is there: nothing can be the same twice. */
+/* qemu-user writes arbitrary bytes beyond the length that it returns, so nothing can be the same twice. */
 static void need_lengths_kept(void)
 {
 	char byte = 0x55;
@@ -413,7 +413,7 @@ static void need_lengths_kept(void)
 
 /* A sequence of options, each with one of the values, the first `before` of them set on the INET socket; then
  * all are read. */
-static void tell_histories(int before)
+static void compare_histories(int before)
 {
 	need_lengths_kept();
 	int wrong = 0;
@@ -443,16 +443,16 @@ static void tell_histories(int before)
 	assert_int_equal(wrong, 0);
 }
 
-static void any_history_is_told_as_on_tcp(void **state)
+static void any_history_reads_as_on_tcp(void **state)
 {
 	(void)state;
-	tell_histories(0);
+	compare_histories(0);
 }
 
 static void so_is_one_from_before_the_replacement(void **state)
 {
 	(void)state;
-	tell_histories(30);
+	compare_histories(30);
 }
 
 static void negative_lengths_are_invalid(void **state)
@@ -488,7 +488,7 @@ int main(void)
 		TEST(what_acts_on_a_carrier_is_applied_to_it),
 		TEST(each_option_of_ipv4_is_set_and_read_as_on_tcp),
 		TEST(each_option_of_ipv6_is_set_and_read_as_on_tcp),
-		TEST(any_history_is_told_as_on_tcp),
+		TEST(any_history_reads_as_on_tcp),
 		TEST(so_is_one_from_before_the_replacement),
 		TEST(negative_lengths_are_invalid),
 	};

@@ -109,22 +109,22 @@ static void settings_are_read(void **state)
 	assert_int_equal(good_settings("IP2VSOCK_LOG=off", "IP2VSOCK_LOG=debug", NULL).log, LOG_OFF);
 }
 
-static void mistakes_are_told(void **state)
+static void mistakes_are_reported(void **state)
 {
 	(void)state;
 	static const struct {
 		const char *first, *second, *message;
 	} cases[] = {
 		{"IP2VSOCK_MPA=x", NULL,
-			"ip2vsock: IP2VSOCK_MPA is no setting\nhint: the settings are IP2VSOCK_MAP, "
+			"ip2vsock: IP2VSOCK_MPA isn't a setting\nhint: the settings are IP2VSOCK_MAP, "
 			"IP2VSOCK_TRANSPORT, "
 			"IP2VSOCK_CID, IP2VSOCK_PEERS, IP2VSOCK_NAMES, IP2VSOCK_LOG, IP2VSOCK_FOLLOW\n"},
 		{"IP2VSOCK_MAPS=x", NULL,
-			"ip2vsock: IP2VSOCK_MAPS is no setting\nhint: the settings are IP2VSOCK_MAP, "
+			"ip2vsock: IP2VSOCK_MAPS isn't a setting\nhint: the settings are IP2VSOCK_MAP, "
 			"IP2VSOCK_TRANSPORT, "
 			"IP2VSOCK_CID, IP2VSOCK_PEERS, IP2VSOCK_NAMES, IP2VSOCK_LOG, IP2VSOCK_FOLLOW\n"},
 		{"IP2VSOCK_=x", NULL,
-			"ip2vsock: IP2VSOCK_ is no setting\nhint: the settings are IP2VSOCK_MAP, "
+			"ip2vsock: IP2VSOCK_ isn't a setting\nhint: the settings are IP2VSOCK_MAP, "
 			"IP2VSOCK_TRANSPORT, "
 			"IP2VSOCK_CID, IP2VSOCK_PEERS, IP2VSOCK_NAMES, IP2VSOCK_LOG, IP2VSOCK_FOLLOW\n"},
 		{"IP2VSOCK_MAP=a:https=3:1", NULL,
@@ -203,10 +203,10 @@ static void mistakes_are_told(void **state)
 			"ip2vsock: IP2VSOCK_LOG: expected off, error, connect or debug, and :PATH for a "
 			"file, found \"err\"\n"},
 		{"IP2VSOCK_LOG=debug:x", NULL,
-			"ip2vsock: IP2VSOCK_LOG: expected an absolute path behind \":\", found "
+			"ip2vsock: IP2VSOCK_LOG: expected an absolute path after \":\", found "
 			"\"debug:x\"\n"},
 		{"IP2VSOCK_LOG=debug:", NULL,
-			"ip2vsock: IP2VSOCK_LOG: expected an absolute path behind \":\", found \"debug:\"\n"},
+			"ip2vsock: IP2VSOCK_LOG: expected an absolute path after \":\", found \"debug:\"\n"},
 		{"IP2VSOCK_FOLLOW=yes", NULL, "ip2vsock: IP2VSOCK_FOLLOW: expected 0 or 1, found \"yes\"\n"},
 		{"IP2VSOCK_FOLLOW=", NULL, "ip2vsock: IP2VSOCK_FOLLOW: expected 0 or 1, found \"\"\n"},
 	};
@@ -288,7 +288,7 @@ static void service_links_are_ignored(void **state)
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
 		if (read_settings(&settings, others[i], NULL, NULL))
 			fail_msg("%s was taken for a service link", others[i]);
-		assert_non_null(strstr(message, " is no setting\nhint: the settings are IP2VSOCK_MAP, "));
+		assert_non_null(strstr(message, " isn't a setting\nhint: the settings are IP2VSOCK_MAP, "));
 	}
 }
 
@@ -314,7 +314,7 @@ static void long_values_are_cut_in_messages(void **state)
 	sprintf(variable, "IP2VSOCK_%099000d=1", 7);
 	assert_false(read_settings(&settings, variable, NULL, NULL));
 	assert_true(strlen(message) < 500);
-	assert_non_null(strstr(message, "... is no setting\nhint: the settings are"));
+	assert_non_null(strstr(message, "... isn't a setting\nhint: the settings are"));
 	sprintf(variable, "IP2VSOCK_LOG=%099000d", 7);
 	assert_false(read_settings(&settings, variable, NULL, NULL));
 	assert_true(strlen(message) < 500);
@@ -374,7 +374,7 @@ static void assert_unreadable(const char *name, const char *reason)
 	assert_memory_equal(message, expected, strlen(expected));
 }
 
-static void files_that_are_no_maps_are_told(void **state)
+static void files_that_are_not_maps_are_reported(void **state)
 {
 	(void)state;
 	struct settings settings;
@@ -426,12 +426,12 @@ int main(void)
 		cmocka_unit_test(an_empty_environment_leaves_everything_to_ip),
 		cmocka_unit_test(all_of_it_outlives_the_environment),
 		cmocka_unit_test(settings_are_read),
-		cmocka_unit_test(mistakes_are_told),
+		cmocka_unit_test(mistakes_are_reported),
 		cmocka_unit_test(service_links_are_ignored),
 		cmocka_unit_test(the_emulated_directory_fits_a_socket_address),
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),
-		cmocka_unit_test(files_that_are_no_maps_are_told),
+		cmocka_unit_test(files_that_are_not_maps_are_reported),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -212,7 +212,7 @@ static int family_of(int fd)
 	return family;
 }
 
-/* A server's socket works: it listens, is what a far client reaches, and tells its address. */
+/* A server's socket works: it listens, a far client reaches it, and it returns its address. */
 static void assert_serves(int fd, uint16_t port)
 {
 	struct sockaddr_in name = {0};
@@ -420,7 +420,7 @@ static void finish_works(void)
 	connect_works();
 }
 
-/* connect() again on an attempt under way: if it is told that the attempt has failed, the next call starts
+/* connect() again on an attempt under way: if it reports that the attempt has failed, the next call starts
  * another. */
 static int act_connect_again(void)
 {
@@ -790,7 +790,7 @@ static bool inject(const struct scenario *scenario, int which, int error)
 	return failed != NULL;
 }
 
-static const char *trying; /* what to tell of an assertion that fails */
+static const char *trying; /* what to print when an assertion fails */
 static int which_call, which_error;
 
 static void each_call_fails_with_each_error(void **state)
@@ -1074,7 +1074,7 @@ static int fcntl_and_it_is_taken(int fd, int command, void *argument)
 	return result;
 }
 
-static int connect_that_tells(int fd, const struct sockaddr *address, socklen_t length)
+static int connect_that_reports(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct sockaddr_storage name;
 	socklen_t size = sizeof name;
@@ -1094,7 +1094,7 @@ static void never_leaves_over_ip(int (*fresh)(void))
 		calls_on_it = 0;
 		libc.getsockopt = getsockopt_and_it_is_taken;
 		libc.fcntl = fcntl_and_it_is_taken;
-		libc.connect = connect_that_tells;
+		libc.connect = connect_that_reports;
 		connect_to(program.fd, CLIENT_PORT);
 		libc.getsockopt = faulty.getsockopt;
 		libc.fcntl = faulty.fcntl;
@@ -1209,7 +1209,7 @@ static void a_socket_left_to_ip_costs_nothing_and_may_come_back(void **state)
 {
 	(void)state;
 	struct sockaddr_in direct = inet(1), unspecified = {.sin_family = AF_UNSPEC};
-	struct epoll_event event = {EPOLLOUT, {.u64 = 4711}}, told = {0};
+	struct epoll_event event = {EPOLLOUT, {.u64 = 4711}}, reported = {0};
 	int nodelay = 1;
 	socklen_t length = sizeof nodelay;
 	prepare_socket();
@@ -1222,8 +1222,8 @@ static void a_socket_left_to_ip_costs_nothing_and_may_come_back(void **state)
 	assert_false(fd_tracked(program.alias));
 	assert_int_equal(connect(program.fd, (struct sockaddr *)&unspecified, sizeof unspecified), 0);
 	assert_int_equal(act_connect(), 0);
-	assert_int_equal(epoll_wait(program.epfd, &told, 1, 0), 1);
-	assert_int_equal(told.data.u64, 4711);
+	assert_int_equal(epoll_wait(program.epfd, &reported, 1, 0), 1);
+	assert_int_equal(reported.data.u64, 4711);
 	nodelay = 0;
 	assert_int_equal(getsockopt(program.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &length), 0);
 	assert_int_equal(nodelay, 1);

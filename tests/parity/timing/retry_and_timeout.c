@@ -215,8 +215,8 @@ static void timeout_limits_a_non_blocking_connect(void)
 	took("all of it", since, 0, 1500);
 }
 
-/* For strace: what the kernel is told before each kind of attempt. */
-static void timeout_is_told_to_the_kernel(void)
+/* For strace: what is set in the kernel before each kind of attempt. */
+static void timeout_is_passed_to_the_kernel(void)
 {
 	connect_to(tcp(0), TIMEOUT_700MS);
 	connect_to(tcp(SOCK_NONBLOCK), TIMEOUT_700MS);
@@ -268,7 +268,7 @@ int main(int count, char **arguments)
 		{TEST(timeout_leaves_a_served_connection_alone)},
 		{TEST(timeout_limits_a_blocking_connect)},
 		{TEST(timeout_limits_a_non_blocking_connect)},
-		{TEST(timeout_is_told_to_the_kernel)},
+		{TEST(timeout_is_passed_to_the_kernel)},
 		{TEST(timer_keeps_its_beat)},
 	};
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
