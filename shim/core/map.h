@@ -51,7 +51,7 @@ struct target {
 	int error;	     /* TARGET_REFUSE: the errno */
 	const char *path; /* TARGET_UNIX, TARGET_FIRECRACKER: absolute, as written, {port} and {host} still in
 			     it; ends in NUL */
-	bool host_in_path; /* {host} occurs in it: the address must tell the name */
+	bool host_in_path; /* {host} occurs in it: the address must lead back to the name */
 };
 
 struct rule {

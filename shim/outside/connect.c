@@ -83,8 +83,8 @@ static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
 	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
-	if (attempt->transport->turn)
-		ports_place(attempt->transport->turn);
+	if (attempt->transport->counter)
+		ports_begin(attempt->transport->counter);
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port = i == 0 && watched->bound && watched->name.port ? watched->name.port
 									       : ports_next(kind);

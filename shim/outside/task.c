@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Numbers of threads are used again. The pidfd of one that has ended says ESRCH for ever; where pidfds are of
- * whole processes (before Linux 6.9), the directory of its threads tells whether this one is still of it. */
+ * whole processes (before Linux 6.9), the directory of its threads shows whether this one still belongs to it. */
 struct known {
 	pid_t thread;
 	int pidfd;
@@ -132,7 +132,7 @@ int task_end(pid_t thread)
 	return one ? fcntl(one->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
 }
 
-/* Linux before 5.14 doesn't tell the inode in fdinfo. */
+/* Linux before 5.14 doesn't show the inode in fdinfo. */
 static uint64_t inode_of(pid_t thread, int number)
 {
 	char path[48];

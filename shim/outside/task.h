@@ -26,7 +26,7 @@ int task_end(pid_t thread);
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 
 /* The number of the process's fd that is this socket, other than `not`; -1: there is none, or it can't be
- * told. */
+ * seen. */
 int task_find(pid_t thread, uint64_t inode, int not_this);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vfork() returns twice on one stack, so it can't be wrapped in C. The child shares our memory but not our fds: while it
- * runs, in_vfork_child tells the table to stay as it is. The flag is the thread's, and the thread sleeps until
+ * runs, in_vfork_child makes the table stay as it is. The flag is the thread's, and the thread sleeps until
  * its child is gone. Where we have no code for the machine, vfork_fallback.c serves: POSIX lets vfork() be fork(). */
 #if defined(__x86_64__)
 	.text

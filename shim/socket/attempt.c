@@ -19,8 +19,8 @@ static bool choose_port(struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
 	int saved = errno, result = -1;
-	if (attempt->to.transport->turn)
-		ports_place(attempt->to.transport->turn);
+	if (attempt->to.transport->counter)
+		ports_begin(attempt->to.transport->counter);
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint32_t port =
 			i == 0 && sock->claim.bound && sock->claim.name.port

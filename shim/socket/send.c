@@ -14,7 +14,7 @@
 _Atomic bool stream_filtered;
 
 enum { PIECE_PARTS = 16 };
-struct place_in_message {
+struct position {
 	size_t part, offset;
 };
 
@@ -88,8 +88,7 @@ HOT static ssize_t send_whole(int fd, struct sock *sock, const struct msghdr *me
 }
 
 /* The next `most` bytes of a message, from where `at` says, which goes on behind them. */
-static size_t cut(
-	const struct msghdr *message, struct place_in_message *at, size_t most, struct msghdr *piece)
+static size_t cut(const struct msghdr *message, struct position *at, size_t most, struct msghdr *piece)
 {
 	size_t size = 0;
 	piece->msg_iovlen = 0;
@@ -110,7 +109,7 @@ static ssize_t send_in_chunks(
 	int fd, struct sock *sock, uint32_t chunk, const struct msghdr *message, int flags)
 {
 	struct iovec parts[PIECE_PARTS];
-	struct place_in_message at = {0, 0};
+	struct position at = {0, 0};
 	struct msghdr piece = *message;
 	ssize_t total = 0;
 	piece.msg_iov = parts;

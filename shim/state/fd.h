@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel can't tell about the program's TCP sockets: a cache beside the kernel, indexed by fd
+/* What the kernel doesn't know about the program's TCP sockets: a cache beside the kernel, indexed by fd
  * number.
  *
  * Async-signal-safe throughout, no lock, no malloc: entries live in pools that are never given back, so that

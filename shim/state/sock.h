@@ -62,7 +62,7 @@ struct report {
 	_Atomic int error; /* of an attempt that failed at once; SO_ERROR, connect() or send() takes it */
 	_Atomic bool
 		connected;    /* connect() is to return 0 once, as TCP does on a socket that doesn't block */
-	_Atomic bool aborted; /* connect() is to fail with ECONNABORTED once: SO_ERROR has told why */
+	_Atomic bool aborted; /* connect() is to fail with ECONNABORTED once: SO_ERROR has reported why */
 	_Atomic bool broken;  /* bytes for a peer that had closed were taken, as TCP takes them; the next ones
 				 are EPIPE */
 };
@@ -70,7 +70,7 @@ struct report {
 /* What shutdown() did. Any. */
 struct shut {
 	_Atomic bool read, write; /* each direction of a connection */
-	_Atomic bool read_kept;	  /* SHUT_RD that our transport wasn't told */
+	_Atomic bool read_kept;	  /* SHUT_RD that wasn't passed on to our transport */
 	_Atomic bool listener;	  /* while threads sleep in accept() */
 };
 

@@ -18,13 +18,13 @@ enum {
 struct option {
 	_Atomic uint32_t next; /* in the pool's link, which another thread may read still */
 	uint16_t level, name;
-	_Atomic uint32_t turn; /* options are replayed in the order in which they were set last */
+	_Atomic uint32_t order; /* options are replayed in the order in which they were set last */
 	_Atomic uint32_t length;
 	_Atomic uint32_t value[VALUE_LIMIT / 4];
 };
 
 static struct pool pool = {.size = sizeof(struct option), .chunk = 128};
-static _Atomic uint32_t turns;
+static _Atomic uint32_t orders;
 
 static struct option *at(uint32_t number)
 {
@@ -61,7 +61,7 @@ static void store(struct option *option, const void *bytes, socklen_t length)
 	for (int i = 0; i < VALUE_LIMIT / 4; i++)
 		atomic_store_explicit(&option->value[i], parts[i], memory_order_relaxed);
 	atomic_store(&option->length, length);
-	atomic_store(&option->turn, atomic_fetch_add(&turns, 1));
+	atomic_store(&option->order, atomic_fetch_add(&orders, 1));
 }
 
 /* A lingering time stays when it is turned off, which no replay can bring about. */
@@ -167,13 +167,13 @@ static void in_order(const struct options *options, void (*visit)(const struct o
 		const struct option *next = NULL;
 		for (uint32_t number = atomic_load(&options->first); number; number = at(number)->next) {
 			const struct option *option = at(number);
-			if ((!began || atomic_load(&option->turn) > last) &&
-				(!next || atomic_load(&option->turn) < atomic_load(&next->turn)))
+			if ((!began || atomic_load(&option->order) > last) &&
+				(!next || atomic_load(&option->order) < atomic_load(&next->order)))
 				next = option;
 		}
 		if (!next)
 			return;
-		last = atomic_load(&next->turn);
+		last = atomic_load(&next->order);
 		visit(next, context);
 	}
 }
@@ -209,7 +209,7 @@ int options_time(const struct options *options, int name)
 #ifdef SO_RCVTIMEO_NEW
 	const struct option *other =
 		find(options, SOL_SOCKET, name == SO_RCVTIMEO ? SO_RCVTIMEO_NEW : SO_SNDTIMEO_NEW);
-	if (other && (!option || atomic_load(&other->turn) > atomic_load(&option->turn)))
+	if (other && (!option || atomic_load(&other->order) > atomic_load(&option->order)))
 		option = other;
 #endif
 	if (!option)
@@ -369,10 +369,10 @@ int options_set(struct options *options, int family, int level, int name, const 
 
 static int give(const struct option *option, void *value, socklen_t *length)
 {
-	struct value told = value_of(option);
-	if (*length > told.length)
-		*length = told.length;
-	memcpy(value, told.bytes, *length);
+	struct value remembered = value_of(option);
+	if (*length > remembered.length)
+		*length = remembered.length;
+	memcpy(value, remembered.bytes, *length);
 	return 0;
 }
 

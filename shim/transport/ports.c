@@ -18,7 +18,7 @@ enum { RING = PORTS / 2, STEP = 8897 };
 /* Shared with the processes that this one forks. */
 static struct counts {
 	_Atomic uint32_t next;
-	_Atomic bool placed; /* among the machine's programs */
+	_Atomic bool begun; /* among the machine's programs */
 } own, *counts = &own;
 
 void ports_start(void)
@@ -29,11 +29,11 @@ void ports_start(void)
 	atomic_store(&counts->next, (uint32_t)(now_ns() / APART_NS % RING) * STEP);
 }
 
-void ports_place(bool (*turn)(uint32_t *turn))
+void ports_begin(bool (*counter)(uint32_t *value))
 {
-	uint32_t number;
-	if (!atomic_exchange(&counts->placed, true) && turn(&number))
-		atomic_store(&counts->next, number % RING * STEP);
+	uint32_t value;
+	if (!atomic_exchange(&counts->begun, true) && counter(&value))
+		atomic_store(&counts->next, value % RING * STEP);
 }
 
 /* Listen rules name few ports or ranges, or all: those can't be kept free. */

@@ -2,11 +2,11 @@
 /* The ports that we choose: for clients, so that both ends see the same 16-bit port (the kernel's own choice
  * has 32), and for bind() to port 0. 32768 to 60999, none that a listen rule names.
  *
- * They are counted, not drawn: when a server closes its end later than the client did, AF_VSOCK (6.1 to 7.2,
- * measured) sends one more RST, and whoever has the client's port by then reads EOF before what was sent. So
- * a port must not come back soon. The count is shared over fork(). Where a program's begins, its first
- * client's port, is the machine's programs' count, where the carrier has one, else the clock's.
- * Async-signal-safe; errno is untouched. */
+ * They are counted, not drawn at random: when a server closes its end later than the client did, AF_VSOCK
+ * (6.1 to 7.2, measured) sends one more RST, and whoever has the client's port by then reads EOF before what
+ * was sent. So a port must not come back soon. The count is shared over fork(). A program's first client port
+ * comes from a machine-wide counter if the transport has one, otherwise from the clock. Async-signal-safe;
+ * errno is untouched. */
 #ifndef IP2VSOCK_PORTS_H
 #define IP2VSOCK_PORTS_H
 
@@ -14,12 +14,12 @@
 #include <stdint.h>
 
 void ports_start(void); /* once, at start */
-/* Before a client's port is chosen; the first call gives the program its place. turn: its transport's
- * (transport.h). */
-void ports_place(bool (*turn)(uint32_t *turn));
+/* Before a client's port is chosen: the first call decides where the program's ports begin. `counter`: its
+ * transport's (transport.h). */
+void ports_begin(bool (*counter)(uint32_t *value));
 
 /* A client's port is even if it asked for an IPv4 address and odd for IPv6, so a server that listens for both
- * tells them apart, as on TCP. */
+ * can distinguish them, as on TCP. */
 enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6 };
 uint16_t ports_next(enum port_kind kind);
 bool ports_of_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */

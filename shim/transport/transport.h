@@ -39,12 +39,12 @@ struct transport {
 	int (*bind_client)(int fd, uint32_t port, const struct endpoint *peer);
 	/* A number that is one more each time that any process of this machine asks. false: not now. errno is
 	 * untouched. NULL: there is none. */
-	bool (*turn)(uint32_t *turn);
+	bool (*counter)(uint32_t *value);
 	/* One attempt. timeout_ms 0: the kernel's default. EINPROGRESS, EINTR as connect(2); EAGAIN never. */
 	int (*connect)(int fd, const struct place *place, uint32_t timeout_ms);
 	/* What an errno of this carrier means in TCP, for a connection under way. */
 	int (*connect_error)(int error);
-	/* The endpoint that a sockaddr of this carrier tells. A peer that doesn't say is local, with a
+	/* The endpoint in a sockaddr of this carrier. A peer that doesn't say its own is local, with a
 	 * made-up port. */
 	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);
 	/* Is a peer with that CID this machine? NULL: only CID_LOCAL is. */

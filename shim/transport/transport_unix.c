@@ -118,9 +118,9 @@ static void unix_endpoint(const struct sockaddr *address, socklen_t length, stru
 		at = path + sizeof CLIENT;
 	else if (transport_unix_is_ours(address, length) && path + strlen(directory) + 1 < end)
 		at = path + strlen(directory) + 1 + (path[strlen(directory) + 1] == '.');
-	struct endpoint told;
-	if (at && get_endpoint(at, end, &told))
-		*endpoint = told;
+	struct endpoint named;
+	if (at && get_endpoint(at, end, &named))
+		*endpoint = named;
 }
 
 /* A socket file whose socket is gone refuses; one in use, of another type than SOCK_DGRAM, is EPROTOTYPE
@@ -161,7 +161,7 @@ static void open_to_all(const struct place *place)
 }
 
 /* Binds beside a stale file, as ".NAME.PID", and moves that over it: there is no moment without a file. The
- * kernel goes on naming the socket as it was bound, so the name must tell the endpoint too. */
+ * kernel goes on naming the socket as it was bound, so the name must hold the endpoint, too. */
 static int bind_over(int fd, const struct place *place)
 {
 	const struct sockaddr_un *wanted = (const struct sockaddr_un *)&place->sockaddr;
@@ -197,7 +197,7 @@ static int bind_over(int fd, const struct place *place)
 /* Two that find the same stale file mustn't both replace it: the first would serve nobody. So they take
  * turns, by a lock on the directory, which ends with whoever held it. -1: the directory can't be opened, or
  * somebody keeps it locked. */
-static int take_turn(const struct place *place)
+static int take_lock(const struct place *place)
 {
 	enum { TURNS_MS = 1000 };
 	struct place parent = *place;
@@ -218,8 +218,8 @@ static int take_turn(const struct place *place)
 
 static int replace_stale(int fd, const struct place *place)
 {
-	int turn = take_turn(place), result = -1;
-	if (turn < 0 && errno != EACCES)
+	int lock = take_lock(place), result = -1;
+	if (lock < 0 && errno != EACCES)
 		return -1;
 	if (stale(place))
 		result = bind_over(fd, place);
@@ -228,9 +228,9 @@ static int replace_stale(int fd, const struct place *place)
 	if (errno == EPERM) /* the directory is sticky, and the file another user's */
 		errno = EACCES;
 	KEEP_ERRNO;
-	if (turn >= 0) {
-		flock(turn, LOCK_UN); /* a child of fork() may hold it too */
-		libc.close(turn);
+	if (lock >= 0) {
+		flock(lock, LOCK_UN); /* a child of fork() may hold it too */
+		libc.close(lock);
 	}
 	return result;
 }
@@ -281,8 +281,8 @@ static int bind_client_above(int fd, const struct endpoint *peer)
 	enum { TRIES = 64, PORTS_OF_A_PROCESS = 1 << 15 };
 	static _Atomic uint32_t counter;
 	for (int i = 0; i < TRIES; i++) {
-		uint32_t turn = atomic_fetch_add(&counter, 1) % PORTS_OF_A_PROCESS;
-		uint32_t port = (uint32_t)getpid() * PORTS_OF_A_PROCESS + turn;
+		uint32_t count = atomic_fetch_add(&counter, 1) % PORTS_OF_A_PROCESS;
+		uint32_t port = (uint32_t)getpid() * PORTS_OF_A_PROCESS + count;
 		port = port % (PORT_ANY - UINT16_MAX - 1) + UINT16_MAX + 1;
 		if (unix_bind_client(fd, port, peer) == 0)
 			return 0;
@@ -299,8 +299,8 @@ static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 	struct text name = text_in(address.sun_path + 1, sizeof address.sun_path - 1);
 	text_add(&name, CLIENT);
 	add_endpoint(&name, local ? CID_LOCAL : own, port);
-	/* Names are the whole network namespace's, and CIDs a directory's: the directory's name tells them
-	 * apart. */
+	/* Names belong to the whole network namespace, CIDs to a directory: the directory's name keeps two of
+	 * them apart. */
 	uint32_t hash = 2166136261u;
 	for (const char *c = directory ? directory : ""; *c; c++)
 		hash = (hash ^ (uint8_t)*c) * 16777619u;

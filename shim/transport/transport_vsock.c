@@ -20,7 +20,7 @@ static int vsock_open(int flags, uint32_t buffer)
 	int fd = libc.socket(AF_VSOCK, SOCK_STREAM | flags, 0); /* not IPPROTO_TCP: EPROTONOSUPPORT */
 	if (fd < 0) {
 		if (errno == EPERM || errno == EAFNOSUPPORT || errno == EACCES)
-			log_error("socket(AF_VSOCK): ", log_errno(errno), ": 'ip2vsock --doctor' tells why");
+			log_error("socket(AF_VSOCK): ", log_errno(errno), ": 'ip2vsock --doctor' says why");
 		if (errno == EAFNOSUPPORT)
 			errno = ENETUNREACH;
 		return -1;
@@ -64,7 +64,7 @@ static int vsock_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 
 /* The kernel's own choice of a port, which it counts for all of the machine: __vsock_bind_connectible(),
  * Linux 3.9 to 7.2. */
-static bool vsock_turn(uint32_t *turn)
+static bool vsock_counter(uint32_t *value)
 {
 	struct place place;
 	struct sockaddr_vm address;
@@ -79,7 +79,7 @@ static bool vsock_turn(uint32_t *turn)
 		libc.close(fd);
 	}
 	if (known)
-		*turn = address.svm_port;
+		*value = address.svm_port;
 	return known;
 }
 
@@ -100,13 +100,13 @@ static int vsock_connect_error(int error)
  * whoever runs this machine. */
 static bool find_local(struct sockaddr_vm *address)
 {
-	static _Atomic bool told;
+	static _Atomic bool logged;
 	if (address->svm_cid != CID_LOCAL)
 		return true;
 	address->svm_cid = vsock_local_cid();
 	if (address->svm_cid != CID_ANY)
 		return true;
-	if (!atomic_exchange(&told, true))
+	if (!atomic_exchange(&logged, true))
 		log_error("CID 1 (local) isn't this machine, and a connection would leave it: it needs the "
 			  "module "
 			  "vsock_loopback (Linux 5.6 and newer), or /dev/vsock on an older kernel");
@@ -159,7 +159,7 @@ const struct transport transport_vsock = {
 	.place = vsock_place,
 	.bind = vsock_bind,
 	.bind_client = vsock_bind_client,
-	.turn = vsock_turn,
+	.counter = vsock_counter,
 	.connect = vsock_connect,
 	.connect_error = vsock_connect_error,
 	.endpoint = vsock_endpoint,
