@@ -58,8 +58,9 @@ enum greeting_outcome greeting_take(struct greeting *greeting, const char *bytes
 
 void greeting_quote(const struct greeting *greeting, char text[GREETING_ANSWER + 1])
 {
+	memcpy(text, greeting->answer, greeting->length);
 	for (size_t i = 0; i < greeting->length; i++)
-		text[i] =
-			greeting->answer[i] >= ' ' && greeting->answer[i] <= '~' ? greeting->answer[i] : '?';
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
 	text[greeting->length] = '\0';
 }

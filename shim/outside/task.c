@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 /* Numbers of threads are used again. The pidfd of one that has ended says ESRCH for ever; where pidfds are of
- * whole processes (before Linux 6.9), the directory of its threads shows whether this one still belongs to it. */
+ * whole processes (before Linux 6.9), the directory of its threads shows whether this one still belongs to
+ * it. */
 struct known {
 	pid_t thread;
 	int pidfd;
