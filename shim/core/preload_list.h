@@ -13,4 +13,7 @@ const char *preload_list_find(const char *list, size_t *length);
  * which must be the first. `to` has room for strlen(list) + strlen(library) + 3 bytes. Returns the length. */
 size_t preload_list_complete(const char *library, const char *list, char *to);
 
+/* Writes `list` without the library. `to` has room for strlen(list) + 1 bytes, and may be `list` itself. */
+void preload_list_remove(const char *list, char *to);
+
 #endif
