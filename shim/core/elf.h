@@ -5,16 +5,18 @@
 #ifndef IP2VSOCK_ELF_H
 #define IP2VSOCK_ELF_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* Readers may have little stack: the kernel takes 4 KiB of a loader's path, but there is none like that. */
+enum { ELF_INTERPRETER = 1024, ELF_PART = 2048 };
+
 struct elf {
 	uint8_t class, data; /* e_ident[EI_CLASS], e_ident[EI_DATA] */
 	uint16_t type, machine;
-	bool go;		    /* made by Go's own linker */
-	char interpreter[PATH_MAX]; /* the loader that it asks for (PT_INTERP), "" if none */
+	bool go;			   /* made by Go's own linker */
+	char interpreter[ELF_INTERPRETER]; /* the loader that it asks for (PT_INTERP), "" if none */
 };
 
 /* A file, wherever its bytes are. */
@@ -22,7 +24,6 @@ struct elf_file {
 	/* `length` bytes, at most ELF_PART, from `offset` on, until the next call; NULL: not there. */
 	const char *(*part)(struct elf_file *file, uint64_t offset, uint64_t length);
 };
-enum { ELF_PART = 4096 };
 
 /* false: cut off or corrupt. Of another class or byte order than this process only the first four fields are
  * read. */
