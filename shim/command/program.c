@@ -37,42 +37,36 @@ static void machine_name(const struct elf *elf, char name[32])
 	snprintf(name, 32, "%s machine %u", bits, elf->machine);
 }
 
-static bool refused_machine(const struct elf *elf, const struct elf *own, char why[ELF_REFUSAL])
-{
-	char its[32], mine[32];
-	machine_name(elf, its);
-	machine_name(own, mine);
-	snprintf(why, ELF_REFUSAL,
-		"is a program for %s, but this ip2vsock was built for %s, and a library can only be loaded "
-		"into a program of its own kind: use an ip2vsock that was built for %s",
-		its, mine, its);
-	return true;
-}
-
 bool elf_refused(const struct elf *elf, const struct elf *own, char why[ELF_REFUSAL])
 {
+	char its[32], mine[32];
 	switch (elf_kind(elf, own)) {
 	case ELF_PRELOADED:
 		return false;
 	case ELF_OTHER_MACHINE:
-		return refused_machine(elf, own, why);
+		machine_name(elf, its);
+		machine_name(own, mine);
+		snprintf(why, ELF_REFUSAL,
+			"is a program for %s, but this ip2vsock was built for %s, and a library can only be "
+			"loaded into a program of its own kind: use an ip2vsock that was built for %s",
+			its, mine, its);
+		break;
 	case ELF_GO:
 		snprintf(why, ELF_REFUSAL,
 			"is a Go program, which calls the kernel without libc, so a preloaded library would "
-			"see none of its connections: give it a proxy that runs under ip2vsock");
-		return true;
+			"see none of its connections");
+		break;
 	case ELF_STATIC:
 		snprintf(why, ELF_REFUSAL,
-			"is statically linked%s, so there is no loader that could preload the library: link "
-			"it dynamically, or give it a proxy that runs under ip2vsock",
+			"is statically linked%s, so there is no loader that could preload the library",
 			elf->type == ET_DYN ? " (static-pie, or a shared library)" : "");
-		return true;
+		break;
 	case ELF_OTHER_LIBC:
 		snprintf(why, ELF_REFUSAL,
 			"belongs to another libc (its loader is %.100s, ours is %.100s), which can't load "
-			"the library: use an ip2vsock that was built with the program's libc",
+			"the library",
 			elf_loader(elf), elf_loader(own));
-		return true;
+		break;
 	}
 	return true;
 }

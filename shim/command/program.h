@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <stdbool.h>
 
-/* Why the loader that preloads into `own` wouldn't do so into `elf`, a sentence; false: it would. */
+/* Why the loader that preloads into `own` wouldn't do so into `elf`, in words; false: it would. */
 enum { ELF_REFUSAL = 512 };
 bool elf_refused(const struct elf *elf, const struct elf *own, char why[ELF_REFUSAL]);
 
@@ -23,7 +23,9 @@ enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 struct program {
 	char path[PATH_MAX];			  /* the file to execute, found by PATH as execvp does */
 	char message[2 * PATH_MAX + ELF_REFUSAL]; /* why not, a sentence without "ip2vsock: " and newline */
-	bool foreign; /* it could be executed; only the library can't be preloaded into it */
+	bool foreign; /* it could be executed; only the library can't be preloaded into it, as the message
+		       * says
+		       */
 };
 
 /* 0: run program->path. Else the exit status, with program->message. `own` is the command's own. */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Readers may have little stack: the kernel takes 4 KiB of a loader's path, but there is none like that. */
-enum { ELF_INTERPRETER = 1024, ELF_PART = 2048 };
+enum { ELF_INTERPRETER = 512, ELF_PART = 2048 };
 
 struct elf {
 	uint8_t class, data; /* e_ident[EI_CLASS], e_ident[EI_DATA] */

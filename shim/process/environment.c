@@ -136,10 +136,12 @@ bool environment_is_complete(char *const *envp)
 bool environment_has_map(char *const *envp)
 {
 	static const char name[] = "IP2VSOCK_MAP=";
+	if (!kept_count)
+		return false;
 	for (; envp && *envp; envp++)
 		if (text_begins(*envp, name))
 			return (*envp)[sizeof name - 1] != '\0';
-	return kept_count != 0; /* it is put back */
+	return true; /* it is put back */
 }
 
 size_t environment_outside_room(char *const *envp)

@@ -27,14 +27,14 @@ static const char *library = ""; /* where it lies, for a program that has a map 
 
 /* ---- at start ---- */
 
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden"))); /* the library's, by the linker */
+extern const ElfW(Ehdr) own_header __asm__("__ehdr_start") __attribute__((visibility("hidden")));
 
 static bool look_at_program(const struct dl_phdr_info *object)
 {
 	bool go = false;
-	own.class = __ehdr_start.e_ident[EI_CLASS];
-	own.data = __ehdr_start.e_ident[EI_DATA];
-	own.machine = __ehdr_start.e_machine;
+	own.class = own_header.e_ident[EI_CLASS];
+	own.data = own_header.e_ident[EI_DATA];
+	own.machine = own_header.e_machine;
 	for (int i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
 		const char *content = (const char *)object->dlpi_addr + segment->p_vaddr;
@@ -71,7 +71,7 @@ static int look_at_object(struct dl_phdr_info *object, size_t size, void *contex
 	if (!look->begun)
 		look->go = look_at_program(object);
 	look->begun = true;
-	if (object->dlpi_addr != (ElfW(Addr)) & __ehdr_start)
+	if ((const void *)object->dlpi_addr != &own_header)
 		return 0;
 	keep_library(object->dlpi_name);
 	return 1;
@@ -110,16 +110,16 @@ struct window {
 static const char *part_of_window(struct elf_file *file, uint64_t offset, uint64_t length)
 {
 	struct window *window = (struct window *)file;
-	if (offset < window->start || offset + length > window->start + (uint64_t)window->size) {
-		if (length > ELF_PART || offset > INT32_MAX ||
-			libc.syscall(SYS_lseek, window->fd, (long)offset, SEEK_SET, 0, 0, 0) < 0)
-			return NULL;
-		window->start = offset;
-		window->size = read_uncancelled(window->fd, window->bytes, sizeof window->bytes);
-		if (window->size < 0 || (uint64_t)window->size < length)
-			return NULL;
-	}
-	return window->bytes + (offset - window->start);
+	if (offset > INT32_MAX || length > ELF_PART)
+		return NULL;
+	if (offset >= window->start && offset + length <= window->start + (uint64_t)window->size)
+		return window->bytes + (offset - window->start);
+	if (libc.syscall(SYS_lseek, window->fd, (long)offset, SEEK_SET, 0, 0, 0) < 0)
+		return NULL;
+	int size = read_uncancelled(window->fd, window->bytes, sizeof window->bytes);
+	window->start = offset;
+	window->size = size < 0 ? 0 : size;
+	return (uint64_t)window->size < length ? NULL : window->bytes;
 }
 
 enum look { LOOK_NOTHING, LOOK_INSIDE, LOOK_OUTSIDE, LOOK_SCRIPT, LOOK_UNKNOWN };
@@ -136,8 +136,8 @@ static enum look judge_elf(struct window *window)
 
 static enum look judge(struct window *window, struct script *script)
 {
-	size_t size = window->size > 0 ? (size_t)window->size : 0;
-	if (size == 0)
+	size_t size = (size_t)window->size;
+	if (window->size < 0) /* a directory */
 		return LOOK_NOTHING;
 	if (size >= sizeof(ElfW(Ehdr)) && memcmp(window->bytes, ELFMAG, SELFMAG) == 0)
 		return judge_elf(window);
@@ -155,12 +155,20 @@ static enum look judge_unreadable(int from, const char *path)
 										  : LOOK_NOTHING;
 }
 
+/* Where no fd or memory is left, the command can look, which has closed what isn't for it. */
+static enum look judge_unopened(int from, const char *path)
+{
+	if (errno == EACCES)
+		return judge_unreadable(from, path);
+	return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? LOOK_OUTSIDE : LOOK_NOTHING;
+}
+
 static enum look look_at(int from, const char *path, int flags, struct script *script)
 {
 	struct window window = {.file = {part_of_window}};
 	window.fd = open_uncancelled(from, path, flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
 	if (window.fd < 0)
-		return errno == EACCES ? judge_unreadable(from, path) : LOOK_NOTHING;
+		return judge_unopened(from, path);
 	window.size = read_uncancelled(window.fd, window.bytes, sizeof window.bytes);
 	enum look look = judge(&window, script);
 	libc.syscall(SYS_close, window.fd, 0, 0, 0, 0, 0);
@@ -175,19 +183,6 @@ static void name_fd(int fd, char path[32])
 	text_add_number(&text, (uint64_t)fd);
 }
 
-static enum look look_at_named(const struct named *program, const char *found, struct script *script)
-{
-	char path[32];
-	if (found)
-		return look_at(AT_FDCWD, found, 0, script);
-	if (*program->path)
-		return look_at(program->directory, program->path, program->flags, script);
-	if (!(program->flags & AT_EMPTY_PATH))
-		return LOOK_NOTHING;
-	name_fd(program->directory, path);
-	return look_at(AT_FDCWD, path, 0, script);
-}
-
 static const char *path_of(char *const *envp)
 {
 	static const char name[] = "PATH=";
@@ -197,30 +192,48 @@ static const char *path_of(char *const *envp)
 	return NULL;
 }
 
-/* Follows "#!" lines to what really runs. `found` is where a search found it, and is written to. */
-static enum look look_through(const struct named *program, char found[PATH_MAX])
+/* A path takes 4 KiB of the stack: only where one must be put together. */
+__attribute__((noinline)) static enum look look_in(
+	const char *name, const char *directories, struct script *script)
 {
-	struct script script;
-	char name[SCRIPT_LINE];
-	enum look look = look_at_named(program, program->search ? found : NULL, &script);
-	for (int depth = 0; depth < SCRIPT_DEPTH && look == LOOK_SCRIPT; depth++) {
-		script_program(&script, name);
-		if (search_program(name, path_of(program->envp), found) != 0)
-			return LOOK_NOTHING;
-		look = look_at(AT_FDCWD, found, 0, &script);
-	}
-	return look == LOOK_UNKNOWN && program->shell ? look_at(AT_FDCWD, _PATH_BSHELL, 0, &script) : look;
+	char path[PATH_MAX];
+	return search_program(name, directories, path) == 0 ? look_at(AT_FDCWD, path, 0, script)
+							    : LOOK_NOTHING;
 }
 
+static enum look look_at_named(const struct named *program, struct script *script)
+{
+	char path[32];
+	if (program->search && !strchr(program->path, '/'))
+		return look_in(program->path, getenv("PATH"), script);
+	if (*program->path)
+		return look_at(program->directory, program->path, program->flags, script);
+	if (!(program->flags & AT_EMPTY_PATH))
+		return LOOK_NOTHING;
+	name_fd(program->directory, path);
+	return look_at(AT_FDCWD, path, 0, script);
+}
+
+static enum look look_at_interpreter(struct script *script, char *const *envp)
+{
+	char name[SCRIPT_LINE];
+	script_program(script, name);
+	return strchr(name, '/') ? look_at(AT_FDCWD, name, 0, script) : look_in(name, path_of(envp), script);
+}
+
+/* Follows "#!" lines to what really runs. */
 bool outsider(const struct named *program)
 {
-	char found[PATH_MAX];
+	struct script script;
 	KEEP_ERRNO;
 	if (!shim_active() || !program->path || !environment_has_map(program->envp))
 		return false;
-	if (program->search && search_program(program->path, getenv("PATH"), found) != 0)
-		return false;
-	return look_through(program, found) == LOOK_OUTSIDE;
+	enum look look = look_at_named(program, &script);
+	for (int depth = 0; depth < SCRIPT_DEPTH && look == LOOK_SCRIPT; depth++)
+		look = look_at_interpreter(&script, program->envp);
+	if (look == LOOK_UNKNOWN && program->shell)
+		look = look_at(AT_FDCWD, _PATH_BSHELL, 0, &script);
+	return look == LOOK_OUTSIDE;
 }
 
 /* ---- what is executed instead ---- */
