@@ -37,20 +37,23 @@ struct options {
 static const char usage[] =
 	"Usage: ip2vsock [-m RULE]... [-f FILE]... [-v] [--] PROGRAM [ARG...]\n"
 	"       ip2vsock [-m RULE]... [-f FILE]... --check\n"
-	"       ip2vsock [-m RULE]... [-f FILE]... --explain connect|listen HOST:PORT\n"
-	"       ip2vsock [-m RULE]... [-f FILE]... --doctor\n"
+	"       ip2vsock [-m RULE]... [-f FILE]... --explain connect|listen HOST:PORT [PROGRAM]\n"
+	"       ip2vsock [-m RULE]... [-f FILE]... --doctor [PROGRAM]\n"
 	"Run an unmodified program so that the TCP connections named by the map run over AF_VSOCK.\n"
 	"\n"
 	"  -m RULE    a rule of the map, or several separated by commas: [connect|listen] HOST:PORT=TARGET\n"
 	"  -f FILE    a file of rules, one a line; after the rules of -m, before IP2VSOCK_MAP\n"
 	"  -v         log a line for each mapped connection\n"
 	"  --check    print the map as it was understood\n"
-	"  --explain  say which rule decides about an address, and what happens\n"
-	"  --doctor   say what this machine can do; status 1 if the map can't work here\n"
-	"  --inside   preload the library, or refuse; --outside: supervise the program, or refuse (by "
-	"itself\n"
-	"             ip2vsock preloads where it can, and supervises static programs, Go's and other "
-	"libcs')\n"
+	"  --explain  say which rule decides about an address, and what happens; and which of the two "
+	"PROGRAM "
+	"is\n"
+	"  --doctor   say what this machine can do, and for PROGRAM; status 1 if the map can't work here\n"
+	"  --inside   preload the library, or refuse\n"
+	"  --outside  supervise the program, or refuse; by itself ip2vsock preloads where it can, and "
+	"supervises\n"
+	"             static programs, Go's and other libcs'\n"
+	"  --name N   the program's argv[0]\n"
 	"  --version, --help\n"
 	"\n"
 	"  ip2vsock -m 'api.example.com:443=3:8443' -m 'listen *:8080=any:8080' -- ./app\n"
@@ -118,11 +121,11 @@ static void read_options(struct options *options, int count, char **arguments)
 	}
 	options->rest = arguments + optind;
 	options->rest_count = count - optind;
-	int most = options->mode == MODE_EXPLAIN ? 2 : 0;
+	bool names_program = !options->mode || options->mode == MODE_EXPLAIN || options->mode == MODE_DOCTOR;
 	if (options->inside && options->outside)
 		fail(EXIT_REFUSED, "--inside and --outside: only one of them can be; see ip2vsock --help");
-	if (options->mode && options->rest_count > most)
-		fail(EXIT_REFUSED, "unexpected “%s”; see ip2vsock --help", options->rest[most]);
+	if (!names_program && options->rest_count)
+		fail(EXIT_REFUSED, "unexpected “%s”; see ip2vsock --help", options->rest[0]);
 	if (!options->mode && !options->rest_count)
 		fail(EXIT_REFUSED, "which program? ip2vsock [-m RULE]... [-f FILE]... -- PROGRAM [ARG...]; "
 				   "see ip2vsock --help");
@@ -180,21 +183,6 @@ static bool find_library(char library[PATH_MAX], struct elf *own, char message[P
 	snprintf(message, PRELOAD_MESSAGE, "%s isn't a library for this command: %s; install both together",
 		library, error ? strerror(error) : "made for another machine");
 	return false;
-}
-
-static void explain(const struct options *options, const struct settings *settings)
-{
-	static const char sides[] = "--explain: expected connect HOST:PORT or listen HOST:PORT";
-	if (options->rest_count != 2)
-		fail(EXIT_REFUSED, "%s", sides);
-	bool listens = !strcmp(options->rest[0], "listen");
-	if (!listens && strcmp(options->rest[0], "connect") != 0)
-		fail(EXIT_REFUSED, "%s, found “%s”", sides, options->rest[0]);
-	if (!explain_address(settings, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
-		fail(EXIT_REFUSED,
-			"--explain %s: expected HOST:PORT with a port from 0 to 65535, an IPv6 address in "
-			"brackets; found “%s”",
-			options->rest[0], options->rest[1]);
 }
 
 struct start {
@@ -264,17 +252,29 @@ static void check_supervisor(const struct settings *settings)
 				   "give that one all the rules");
 }
 
-static void check_program(struct program *program, const struct options *options, const struct elf *own)
+/* What can be preloaded is preloaded; what can't, and what is to be, is supervised. */
+enum way { WAY_REFUSED, WAY_PRELOADED, WAY_SUPERVISED };
+
+static enum way choose(const struct options *options, const struct program *program, int status)
+{
+	if (status && (status != EXIT_REFUSED || !program->foreign || options->inside))
+		return WAY_REFUSED;
+	return program->foreign || options->outside ? WAY_SUPERVISED : WAY_PRELOADED;
+}
+
+static enum way choose_or_fail(struct program *program, const struct options *options, const struct elf *own)
 {
 	int status = program_check(program, options->rest[0], own);
+	enum way way = choose(options, program, status);
 	if (status == EXIT_NOT_FOUND && looks_like_a_rule(options->rest[0]))
 		fail(EXIT_REFUSED, "there is no program “%s”, which looks like a rule: did you mean -m '%s'?",
 			options->rest[0], options->rest[0]);
-	if (status && (status != EXIT_REFUSED || !program->foreign || options->inside))
-		fail(status, "%s", program->message);
+	if (way == WAY_REFUSED)
+		fail(status, "%s%s", program->message,
+			program->foreign ? ": without --inside it is supervised" : "");
+	return way;
 }
 
-/* What can be preloaded is preloaded; what can't, and what is to be, is supervised. */
 static int run_program(const struct options *options, const struct settings *settings)
 {
 	static struct program program;
@@ -283,7 +283,7 @@ static int run_program(const struct options *options, const struct settings *set
 	uint64_t identity;
 	bool found = find_library(library, &own, message);
 	check_supervisor(settings);
-	check_program(&program, options, &own);
+	enum way way = choose_or_fail(&program, options, &own);
 	struct start start = {&program, options->rest, options->rest_count};
 	if (options->name)
 		start.arguments[0] = options->name;
@@ -291,7 +291,7 @@ static int run_program(const struct options *options, const struct settings *set
 		set_no_preload();
 		run(&start);
 	}
-	if (program.foreign || options->outside) {
+	if (way == WAY_SUPERVISED) {
 		set_no_preload();
 		return outside_run(settings, run, &start);
 	}
@@ -303,14 +303,66 @@ static int run_program(const struct options *options, const struct settings *set
 	run(&start);
 }
 
-static int run_doctor(const struct settings *settings)
+/* Whether the program `name` would be preloaded or supervised, and why, in words. */
+static enum way describe(const struct options *options, const char *name, char **words)
 {
+	static struct program program;
+	static struct elf own;
+	int error = elf_read_file(&own, "/proc/self/exe");
+	int status = error ? 0 : program_check(&program, name, &own);
+	enum way way = error ? WAY_REFUSED : choose(options, &program, status);
+	const char *reason = status ? program.message : name;
+	if (error)
+		error = asprintf(words, "/proc/self/exe can't be read: %s", strerror(error));
+	else if (way == WAY_REFUSED)
+		error = asprintf(words, "refused: %s", program.message);
+	else if (way == WAY_PRELOADED)
+		error = asprintf(words, "the library is preloaded into %s", name);
+	else
+		error = asprintf(words, "supervised: %s%s", reason, status ? "" : ", by --outside");
+	need(error < 0 ? NULL : *words);
+	return way;
+}
+
+static void explain(const struct options *options, const struct settings *settings)
+{
+	static const char sides[] = "--explain: expected connect HOST:PORT or listen HOST:PORT";
+	char *words;
+	if (options->rest_count < 2)
+		fail(EXIT_REFUSED, "%s", sides);
+	bool listens = !strcmp(options->rest[0], "listen");
+	if (!listens && strcmp(options->rest[0], "connect") != 0)
+		fail(EXIT_REFUSED, "%s, found “%s”", sides, options->rest[0]);
+	if (!explain_address(settings, listens ? SIDE_LISTEN : SIDE_CONNECT, options->rest[1]))
+		fail(EXIT_REFUSED,
+			"--explain %s: expected HOST:PORT with a port from 0 to 65535, an IPv6 address in "
+			"brackets; found “%s”",
+			options->rest[0], options->rest[1]);
+	char **program = options->rest + 2; /* NULL ends them */
+	if (*program && !strcmp(*program, "--"))
+		program++;
+	if (!*program)
+		return;
+	describe(options, *program, &words);
+	printf("  %s\n", words);
+	free(words);
+}
+
+static int run_doctor(const struct options *options, const struct settings *settings)
+{
+	struct doctor_program program = {NULL, true, false};
+	enum way way = WAY_PRELOADED;
 	static struct elf own;
 	char library[PATH_MAX], message[PRELOAD_MESSAGE];
 	bool found = find_library(library, &own, message);
 	char *preload = need(preload_value(found ? library : "", getenv("LD_PRELOAD")));
-	bool healthy = doctor(settings, preload, found ? NULL : message);
+	if (options->rest_count)
+		way = describe(options, options->rest[0], &program.words);
+	program.runs = way != WAY_REFUSED;
+	program.supervised = way == WAY_SUPERVISED;
+	bool healthy = doctor(settings, preload, found ? NULL : message, &program);
 	free(preload);
+	free(program.words);
 	return !healthy;
 }
 
@@ -343,5 +395,6 @@ int main(int count, char **arguments)
 		return 0;
 	}
 
-	return options.mode == MODE_DOCTOR ? run_doctor(&settings) : run_program(&options, &settings);
+	return options.mode == MODE_DOCTOR ? run_doctor(&options, &settings)
+					   : run_program(&options, &settings);
 }

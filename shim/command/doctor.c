@@ -2,7 +2,9 @@
 #include "doctor.h"
 
 #include "core/text.h"
+#include "outside/outside.h"
 #include "system/kernel.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -268,12 +270,38 @@ static void check_emulation(const struct settings *settings)
 		ok("emulated", "CIDs are Unix sockets in %s, this end is CID %u", directory, settings->cid);
 }
 
-bool doctor(const struct settings *settings, const char *preload, const char *missing)
+/* Programs that can't be preloaded into matter only if there are any. */
+static void check_supervising(const struct settings *settings, const struct doctor_program *program)
+{
+	char why[OUTSIDE_MESSAGE];
+	uint64_t identity;
+	if (supervised(&identity))
+		ok("outside", "an ip2vsock supervises this process and its children already");
+	else if (outside_works(settings, why))
+		ok("outside", "programs can be supervised: static ones, Go's, other libcs'");
+	else if (program->supervised)
+		bad("outside", "%s", why);
+	else
+		note("outside", "static and Go programs can't be run: %s", why);
+}
+
+static void check_program(const struct doctor_program *program)
+{
+	if (program->words && program->runs)
+		ok("program", "%s", program->words);
+	else if (program->words)
+		bad("program", "%s", program->words);
+}
+
+bool doctor(const struct settings *settings, const char *preload, const char *missing,
+	const struct doctor_program *program)
 {
 	/* Without a map CIDs are taken to be wanted. */
 	struct summary needs = settings->map ? *map_summary(settings->map) : (struct summary){.cids = true};
 	healthy = true;
 	check_library(preload, missing);
+	check_supervising(settings, program);
+	check_program(program);
 	check_settings(settings);
 	if (settings->emulated)
 		check_emulation(settings);

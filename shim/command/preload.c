@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "preload.h"
 
+#include "core/installation.h"
 #include "core/preload_list.h"
 
 #include <errno.h>
@@ -9,31 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LIBRARY "libip2vsock.so"
 #define SEPARATORS " :\t\n\v\f\r" /* glibc splits LD_PRELOAD at the first two, musl at all of them */
-
-/* The length of the first component with the slash before it. */
-static size_t component(const char *path)
-{
-	size_t slashes = strspn(path, "/");
-	return slashes + strcspn(path + slashes, "/");
-}
-
-bool preload_relocate(const char *here, const char *from, const char *to, char result[PATH_MAX])
-{
-	size_t length = strlen(here), step;
-	while (*from && (step = component(from)) == component(to) && !strncmp(from, to, step)) {
-		from += step;
-		to += step;
-	}
-	for (; *from; from += component(from)) {
-		if (!length)
-			return false;
-		while (here[--length] != '/')
-			;
-	}
-	return snprintf(result, PATH_MAX, "%.*s%s", (int)length, here, to) < PATH_MAX;
-}
 
 static bool own_directory(char directory[PATH_MAX])
 {
@@ -47,17 +24,17 @@ static bool own_directory(char directory[PATH_MAX])
 
 bool preload_library(char library[PATH_MAX], char message[PRELOAD_MESSAGE])
 {
-	char here[PATH_MAX], installed[PATH_MAX] = "", built[PATH_MAX + sizeof("/.libs/" LIBRARY)];
+	char here[PATH_MAX], installed[PATH_MAX] = "", built[PATH_MAX];
 	if (!own_directory(here)) {
 		snprintf(message, PRELOAD_MESSAGE,
 			"can't tell where the command lies, since /proc/self/exe can't be "
 			"read: mount /proc");
 		return false;
 	}
-	bool relocated = preload_relocate(here, BINDIR, PKGLIBDIR "/" LIBRARY, installed);
-	snprintf(built, sizeof(built), "%s/.libs/" LIBRARY, here);
+	bool relocated = installation_library(here, installed);
+	installation_built_library(here, built);
 	const char *found = relocated && !access(installed, R_OK) ? installed : built;
-	if (access(found, R_OK) || strlen(found) >= PATH_MAX) {
+	if (access(found, R_OK)) {
 		snprintf(message, PRELOAD_MESSAGE,
 			"%s can't be read: %s; the command and its library are installed "
 			"together",
@@ -86,11 +63,7 @@ char *preload_value(const char *library, const char *present)
 char *preload_without(const char *present)
 {
 	char *value = strdup(present);
-	size_t length;
-	for (const char *entry; value && *(entry = preload_list_find(value, &length)) && length;) {
-		char *at = value + (entry - value);
-		const char *rest = at + length + strspn(at + length, ": ");
-		memmove(at, rest, strlen(rest) + 1);
-	}
+	if (value)
+		preload_list_remove(value, value);
 	return value;
 }

@@ -6,15 +6,10 @@
 #include <limits.h>
 #include <stdbool.h>
 
-/* Finds the library by where the running command lies: at the same way from it as PKGLIBDIR is from BINDIR,
- * so an installation can be moved, or in .libs beside it, where libtool builds it. Never by a search path.
+/* Finds the library by where the running command lies (core/installation.h).
  * false: `message` says why not. */
 enum { PRELOAD_MESSAGE = 3 * PATH_MAX };
 bool preload_library(char library[PATH_MAX], char message[PRELOAD_MESSAGE]);
-
-/* What is to `here` as `to` is to `from`, all of them absolute. false: `here` isn't deep enough, or it is too
- * long. */
-bool preload_relocate(const char *here, const char *from, const char *to, char result[PATH_MAX]);
 
 /* `present`, LD_PRELOAD's value or NULL, with the library once: in front, but behind the runtimes of
  * sanitizers, which must be the first. Freed by the caller; NULL without memory. */

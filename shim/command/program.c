@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
 
+#include "core/script.h"
+#include "system/search.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,95 +20,6 @@
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-enum { SCRIPT_DEPTH = 5, SCRIPT_LINE = 256 }; /* the kernel's: binprm recursion, BINPRM_BUF_SIZE since 5.1 */
-
-#define NATIVE_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
-#define NATIVE_DATA (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB)
-
-/* The bytes of the image from `offset` on, NULL where they aren't all there. */
-static const char *part(const void *image, size_t size, uint64_t offset, uint64_t length)
-{
-	return offset <= size && length <= size - offset ? (const char *)image + offset : NULL;
-}
-
-/* Go's linker leaves its build ID as a note of the owner "Go", in a program that uses libc's loader as well.
- */
-static bool notes_of_go(const char *notes, size_t size)
-{
-	ElfW(Nhdr) note;
-	while (size >= sizeof(note)) {
-		memcpy(&note, notes, sizeof(note));
-		uint64_t length = sizeof(note) + (((uint64_t)note.n_namesz + 3) & ~(uint64_t)3) +
-				  (((uint64_t)note.n_descsz + 3) & ~(uint64_t)3);
-		if (length > size)
-			return false;
-		if (note.n_namesz == 4 && !memcmp(notes + sizeof(note), "Go", 3))
-			return true;
-		notes += length;
-		size -= length;
-	}
-	return false;
-}
-
-static bool read_interpreter(struct elf *elf, const char *text, size_t length)
-{
-	if (length < 2 || length > sizeof(elf->interpreter) || text[length - 1])
-		return false;
-	memcpy(elf->interpreter, text, length);
-	return true;
-}
-
-static bool read_segments(struct elf *elf, const void *image, size_t size, const ElfW(Ehdr) * header)
-{
-	ElfW(Phdr) segment;
-	for (size_t i = 0; i < header->e_phnum; i++) {
-		const char *from = part(image, size, header->e_phoff, (i + 1) * sizeof(segment));
-		if (!from)
-			return false;
-		memcpy(&segment, from + i * sizeof(segment), sizeof(segment));
-		if (segment.p_type != PT_INTERP && segment.p_type != PT_NOTE)
-			continue;
-		const char *content = part(image, size, segment.p_offset, segment.p_filesz);
-		if (!content)
-			return false;
-		if (segment.p_type == PT_NOTE)
-			elf->go = elf->go || notes_of_go(content, segment.p_filesz);
-		else if (!elf->interpreter[0] && !read_interpreter(elf, content, segment.p_filesz))
-			return false;
-	}
-	return true;
-}
-
-bool elf_read(struct elf *elf, const void *image, size_t size)
-{
-	ElfW(Ehdr) header;
-	*elf = (struct elf){0};
-	if (size < sizeof(header) || memcmp(image, ELFMAG, SELFMAG) != 0)
-		return false;
-	memcpy(&header, image, sizeof(header));
-	elf->class = header.e_ident[EI_CLASS];
-	elf->data = header.e_ident[EI_DATA];
-	bool swapped = elf->data != NATIVE_DATA;
-	elf->type = swapped ? __builtin_bswap16(header.e_type) : header.e_type;
-	elf->machine = swapped ? __builtin_bswap16(header.e_machine) : header.e_machine;
-	if (elf->class != NATIVE_CLASS || swapped)
-		return true;
-	if ((elf->type != ET_EXEC && elf->type != ET_DYN) || header.e_phentsize != sizeof(ElfW(Phdr)))
-		return false;
-	return read_segments(elf, image, size, &header);
-}
-
-bool elf_same_machine(const struct elf *a, const struct elf *b)
-{
-	return a->class == b->class && a->data == b->data && a->machine == b->machine;
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
 
 static void machine_name(const struct elf *elf, char name[32])
 {
@@ -125,83 +39,36 @@ static void machine_name(const struct elf *elf, char name[32])
 
 bool elf_refused(const struct elf *elf, const struct elf *own, char why[ELF_REFUSAL])
 {
-	const char *wanted = base_name(elf->interpreter), *ours = base_name(own->interpreter);
-	if (!elf_same_machine(elf, own)) {
-		char its[32], mine[32];
+	char its[32], mine[32];
+	switch (elf_kind(elf, own)) {
+	case ELF_PRELOADED:
+		return false;
+	case ELF_OTHER_MACHINE:
 		machine_name(elf, its);
 		machine_name(own, mine);
 		snprintf(why, ELF_REFUSAL,
 			"is a program for %s, but this ip2vsock was built for %s, and a library can only be "
-			"loaded "
-			"into a program of its own kind: use an ip2vsock that was built for %s",
+			"loaded into a program of its own kind: use an ip2vsock that was built for %s",
 			its, mine, its);
-	} else if (elf->go) {
+		break;
+	case ELF_GO:
 		snprintf(why, ELF_REFUSAL,
 			"is a Go program, which calls the kernel without libc, so a preloaded library would "
-			"see "
-			"none of its connections: give it a proxy that runs under ip2vsock");
-	} else if (!*wanted) {
+			"see none of its connections");
+		break;
+	case ELF_STATIC:
 		snprintf(why, ELF_REFUSAL,
-			"is statically linked%s, so there is no loader that could preload the library: link "
-			"it "
-			"dynamically, or give it a proxy that runs under ip2vsock",
+			"is statically linked%s, so there is no loader that could preload the library",
 			elf->type == ET_DYN ? " (static-pie, or a shared library)" : "");
-	} else if (strcmp(wanted, ours) != 0) {
+		break;
+	case ELF_OTHER_LIBC:
 		snprintf(why, ELF_REFUSAL,
 			"belongs to another libc (its loader is %.100s, ours is %.100s), which can't load "
-			"the "
-			"library: use an ip2vsock that was built with the program's libc",
-			wanted, ours);
-	} else {
-		return false;
+			"the library",
+			elf_loader(elf), elf_loader(own));
+		break;
 	}
 	return true;
-}
-
-/* Cuts the word at *text off: returns it, and *text is behind it. */
-static char *next_word(char **text)
-{
-	char *word = *text + strspn(*text, " \t");
-	*text = word + strcspn(word, " \t");
-	if (**text)
-		*(*text)++ = '\0';
-	return word;
-}
-
-bool script_read(struct script *script, const void *image, size_t size)
-{
-	char line[SCRIPT_LINE + 1] = "";
-	if (size < 2 || memcmp(image, "#!", 2) != 0)
-		return false;
-	memcpy(line, (const char *)image + 2, size < SCRIPT_LINE ? size - 2 : SCRIPT_LINE - 2);
-	line[strcspn(line, "\n")] = '\0';
-	for (size_t end = strlen(line); end && strchr(" \t", line[end - 1]);)
-		line[--end] = '\0';
-	char *rest = line;
-	strcpy(script->interpreter, next_word(&rest));
-	strcpy(script->argument, rest + strspn(rest, " \t"));
-	return script->interpreter[0] != '\0';
-}
-
-void script_env_program(const char *argument, char program[256])
-{
-	char words[256];
-	snprintf(words, sizeof(words), "%s", argument);
-	char *rest = words, *word = next_word(&rest);
-	char *split = word[0] == '-' && word[1] != '-' ? strchr(word, 'S') : NULL;
-	if (!strncmp(word, "--split-string", 14))
-		split = word + 13;
-	if (!split) { /* env gets all of the line as one word */
-		snprintf(program, 256, "%s", argument);
-		return;
-	}
-	word = split[1] ? split + 1 + (split[1] == '=') : next_word(&rest);
-	while (*word == '-' || strchr(word, '=')) {
-		if (!strcmp(word, "-u") || !strcmp(word, "-C"))
-			next_word(&rest);
-		word = next_word(&rest);
-	}
-	snprintf(program, 256, "%s", word);
 }
 
 /* A whole file; NULL with errno: none that can be executed. */
@@ -247,39 +114,9 @@ int elf_read_file(struct elf *elf, const char *path)
 	struct image image;
 	if (!open_file(path, &image))
 		return errno;
-	bool good = elf_read(elf, image.bytes, image.size);
+	bool good = elf_read_image(elf, image.bytes, image.size);
 	unmap(&image);
 	return good ? 0 : ENOEXEC;
-}
-
-/* As execvp: a directory without the file, or with one that mustn't be executed, is passed by. */
-static int find_program(const char *name, char path[PATH_MAX])
-{
-	char standard[PATH_MAX] = "";
-	const char *directories = getenv("PATH");
-	int error = ENOENT;
-	if (!*name)
-		return ENOENT;
-	if (strchr(name, '/'))
-		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX ? 0 : ENAMETOOLONG;
-	if (!directories) {
-		confstr(_CS_PATH, standard, sizeof(standard));
-		directories = standard;
-	}
-	for (const char *at = directories;; at++) {
-		int length = (int)strcspn(at, ":");
-		struct stat status;
-		if (snprintf(path, PATH_MAX, "%.*s%s%s", length, at, length ? "/" : "", name) >= PATH_MAX)
-			error = ENAMETOOLONG;
-		else if (!stat(path, &status) && S_ISREG(status.st_mode)) {
-			if (!faccessat(AT_FDCWD, path, X_OK, AT_EACCESS))
-				return 0;
-			error = EACCES;
-		}
-		at += length;
-		if (!*at)
-			return error;
-	}
 }
 
 __attribute__((format(printf, 3, 4))) static int refuse(
@@ -354,7 +191,7 @@ static int check_elf(
 {
 	struct elf elf;
 	char why[ELF_REFUSAL];
-	if (!elf_read(&elf, image->bytes, image->size))
+	if (!elf_read_image(&elf, image->bytes, image->size))
 		return refuse(
 			program, EXIT_NOT_EXECUTABLE, "can't be executed: a corrupt or cut off ELF file");
 	if (runs_secure(path, &image->status, why))
@@ -371,16 +208,13 @@ static int check_elf(
 
 static int check_file(struct program *program, const char *path, const struct elf *own, int depth);
 
-/* env only passes its environment on, so it may be of any kind itself; what it runs matters. */
 static int check_interpreter(
 	struct program *program, const struct script *script, const struct elf *own, int depth)
 {
-	char name[256], path[PATH_MAX];
-	snprintf(name, sizeof(name), "%s", script->interpreter);
-	if (!strcmp(base_name(name), "env"))
-		script_env_program(script->argument, name);
+	char name[SCRIPT_LINE], path[PATH_MAX];
+	script_program(script, name);
 	refuse(program, 0, "is a script, and its interpreter %s ", name);
-	int error = find_program(name, path);
+	int error = search_program(name, getenv("PATH"), path);
 	return error ? refuse_errno(program, error) : check_file(program, path, own, depth + 1);
 }
 
@@ -415,6 +249,6 @@ int program_check(struct program *program, const char *name, const struct elf *o
 	program->message[0] = '\0';
 	program->foreign = false;
 	refuse(program, 0, "%s ", *name ? name : "\"\"");
-	int error = find_program(name, program->path);
+	int error = search_program(name, getenv("PATH"), program->path);
 	return error ? refuse_errno(program, error) : check_file(program, program->path, own, 0);
 }

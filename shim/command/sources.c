@@ -148,6 +148,8 @@ bool sources_add_file(struct sources *sources, const char *path)
 
 void sources_add_environment(struct sources *sources, const char *map)
 {
+	if (sources->length && strcmp(map, sources->map) == 0)
+		return; /* a command in a command, with the same rules: the same map */
 	if (sources->length)
 		add(sources, "IP2VSOCK_MAP", map);
 	else

@@ -92,3 +92,14 @@ size_t preload_list_complete(const char *library, const char *list, char *to)
 	*at = '\0';
 	return (size_t)(at - to);
 }
+
+void preload_list_remove(const char *list, char *to)
+{
+	size_t length;
+	memmove(to, list, strlen(list) + 1);
+	for (const char *entry; *(entry = preload_list_find(to, &length)) && length;) {
+		char *at = to + (entry - to);
+		const char *rest = next_entry(at + length);
+		memmove(at, rest, strlen(rest) + 1);
+	}
+}

@@ -14,4 +14,7 @@ const char *preload_list_find(const char *list, size_t *length);
  * length. */
 size_t preload_list_complete(const char *library, const char *list, char *to);
 
+/* Writes `list` without the library. `to` has room for strlen(list) + 1 bytes, and may be `list` itself. */
+void preload_list_remove(const char *list, char *to);
+
 #endif

@@ -12,6 +12,7 @@ enum { STAT_VERSION = 0 };
 int __fxstat(int version, int fd, struct stat *status);
 int __xstat(int version, const char *path, struct stat *status);
 int __lxstat(int version, const char *path, struct stat *status);
+int __fxstatat(int version, int directory, const char *path, struct stat *status, int flags);
 
 int fstat(int fd, struct stat *status)
 {
@@ -26,5 +27,10 @@ int stat(const char *path, struct stat *status)
 int lstat(const char *path, struct stat *status)
 {
 	return __lxstat(STAT_VERSION, path, status);
+}
+
+int fstatat(int directory, const char *path, struct stat *status, int flags)
+{
+	return __fxstatat(STAT_VERSION, directory, path, status, flags);
 }
 #endif

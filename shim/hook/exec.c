@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A program that was started under the map keeps its children under it, also where it clears or rebuilds
- * their environment (IP2VSOCK_FOLLOW=0: not). The environment is completed on the stack: these functions may
- * be called in a vfork child or a signal handler, where there is no malloc. */
+ * their environment, and where the library can't be loaded into them: then the command is executed, which
+ * supervises them (IP2VSOCK_FOLLOW=0: neither). What is needed lies on the stack: these functions may be
+ * called in a vfork child or a signal handler, where there is no malloc. */
 #include "process/environment.h"
+#include "process/outsider.h"
 #include "socket/stream.h"
 #include "system/libc.h"
 
 #include <alloca.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <paths.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +21,28 @@
 #define FOLLOWED(envp)                                                                                       \
 	(environment_is_complete(envp) ? (envp) : environment_complete(envp, alloca(environment_room(envp))))
 
+/* The environment of the command, likewise. */
+#define OUTSIDE(envp) environment_outside(envp, alloca(environment_outside_room(envp)))
+#define INSTEAD_OF(argv, instead) outsider_arguments(instead, argv, alloca(outsider_arguments_room(argv)))
+
+__attribute__((noinline)) static int execute_outside(const struct named *program, char *const *argv)
+{
+	struct instead instead;
+	int error = outsider_instead(program, &instead);
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	char *const *envp = FOLLOWED(program->envp);
+	return libc.execve(instead.command, INSTEAD_OF(argv, &instead), OUTSIDE(envp));
+}
+
 int hook_execve(const char *path, char *const *argv, char *const *envp)
 {
+	struct named program = {.directory = AT_FDCWD, .path = path, .envp = envp};
 	stream_mark_inherited();
+	if (outsider(&program))
+		return execute_outside(&program, argv);
 	return libc.execve(path, argv, FOLLOWED(envp));
 }
 
@@ -30,7 +53,11 @@ int hook_execv(const char *path, char *const *argv)
 
 int hook_execvpe(const char *file, char *const *argv, char *const *envp)
 {
+	struct named program = {
+		.directory = AT_FDCWD, .path = file, .search = true, .shell = true, .envp = envp};
 	stream_mark_inherited();
+	if (outsider(&program))
+		return execute_outside(&program, argv);
 	return libc.execvpe(file, argv, FOLLOWED(envp));
 }
 
@@ -41,14 +68,20 @@ int hook_execvp(const char *file, char *const *argv)
 
 int hook_fexecve(int fd, char *const *argv, char *const *envp)
 {
+	struct named program = {.directory = fd, .path = "", .flags = AT_EMPTY_PATH, .envp = envp};
 	stream_mark_inherited();
+	if (outsider(&program))
+		return execute_outside(&program, argv);
 	return libc.fexecve(fd, argv, FOLLOWED(envp));
 }
 
 #ifdef __GLIBC__
 int hook_execveat(int directory, const char *path, char *const *argv, char *const *envp, int flags)
 {
+	struct named program = {.directory = directory, .path = path, .flags = flags, .envp = envp};
 	stream_mark_inherited();
+	if (outsider(&program))
+		return execute_outside(&program, argv);
 	return libc.execveat(directory, path, argv, FOLLOWED(envp), flags);
 }
 #endif
@@ -96,17 +129,42 @@ int hook_execle(const char *path, const char *first, ...)
 	return hook_execve(path, argv, envp);
 }
 
+/* posix_spawn(), with the program that it names. */
+struct spawn {
+	pid_t *pid;
+	const posix_spawn_file_actions_t *actions;
+	const posix_spawnattr_t *attributes;
+};
+
+__attribute__((noinline)) static int spawn_outside(
+	const struct named *program, char *const *argv, const struct spawn *spawn)
+{
+	struct instead instead;
+	int error = outsider_instead(program, &instead);
+	if (error)
+		return error;
+	char *const *envp = FOLLOWED(program->envp);
+	return libc.posix_spawn(spawn->pid, instead.command, spawn->actions, spawn->attributes,
+		INSTEAD_OF(argv, &instead), OUTSIDE(envp));
+}
+
 int hook_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 	const posix_spawnattr_t *attributes, char *const *argv, char *const *envp)
 {
+	struct named program = {.directory = AT_FDCWD, .path = path, .envp = envp};
 	stream_mark_inherited();
+	if (outsider(&program))
+		return spawn_outside(&program, argv, &(struct spawn){pid, actions, attributes});
 	return libc.posix_spawn(pid, path, actions, attributes, argv, FOLLOWED(envp));
 }
 
 int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 	const posix_spawnattr_t *attributes, char *const *argv, char *const *envp)
 {
+	struct named program = {.directory = AT_FDCWD, .path = file, .search = true, .envp = envp};
 	stream_mark_inherited();
+	if (outsider(&program))
+		return spawn_outside(&program, argv, &(struct spawn){pid, actions, attributes});
 	return libc.posix_spawnp(pid, file, actions, attributes, argv, FOLLOWED(envp));
 }
 
@@ -118,17 +176,10 @@ static void quote(FILE *to, const char *text)
 	putc('\'', to);
 }
 
-/* libc starts the shell by itself, with the process's environment, which other threads may be reading: where
- * that has been cleared, the shell is told what is missing, and makes way for the one that was asked for. */
-static char *with_environment(const char *command)
+static void put_environment(FILE *to, char *const *envp)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *to = open_memstream(&text, &size);
-	if (!to)
-		return NULL;
 	char *const *own = environ;
-	for (char *const *one = FOLLOWED(environ); *one; one++) {
+	for (char *const *one = envp; *one; one++) {
 		bool inherited =
 			own && *own && *own == *one; /* by the shell; the rest is ours, and its names are */
 		if (own && *own)
@@ -140,23 +191,76 @@ static char *with_environment(const char *command)
 		quote(to, value);
 		fputs("; ", to);
 	}
-	fputs("exec /bin/sh -c ", to);
+}
+
+/* The list that the command and what it runs get. */
+static void put_preload(FILE *to, char *const *envp)
+{
+	static const char name[] = "LD_PRELOAD=";
+	while (*envp && strncmp(*envp, name, sizeof name - 1) != 0)
+		envp++;
+	fputs(*envp ? "export LD_PRELOAD=" : "unset LD_PRELOAD", to);
+	if (*envp)
+		quote(to, *envp + sizeof name - 1);
+	fputs("; ", to);
+}
+
+/* libc starts the shell by itself, with the process's environment, which other threads may be reading: where
+ * that has been cleared, the shell is given what is missing, and makes way for the one that was asked for,
+ * or, if it is a program that the library can't be loaded into, for the command (`instead`). */
+static char *with_environment(const char *command, const struct instead *instead)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return NULL;
+	char *const *envp = FOLLOWED(environ);
+	put_environment(to, envp);
+	if (instead)
+		put_preload(to, OUTSIDE(envp));
+	fputs("exec ", to);
+	if (instead) {
+		quote(to, instead->command);
+		fputs(" --name sh -- ", to);
+	}
+	fputs("/bin/sh -c ", to);
 	quote(to, command);
 	fputs(" sh", to);
 	libc.fclose(to);
 	return text;
 }
 
-/* What must follow a program into the shell that libc starts for it. */
+/* What must follow a program into the shell that libc starts for it: *whole, in place of the command; NULL:
+ * nothing. Returns 0 or an errno. */
+static int follow_into_shell(const char *command, char **whole)
+{
+	struct named shell = {.directory = AT_FDCWD, .path = _PATH_BSHELL, .envp = environ};
+	struct instead instead;
+	*whole = NULL;
+	stream_mark_inherited();
+	if (!command)
+		return 0;
+	bool outside = outsider(&shell);
+	if (!outside && environment_is_complete(environ))
+		return 0;
+	int error = outside ? outsider_instead(&shell, &instead) : 0;
+	if (error)
+		return error;
+	*whole = with_environment(command, outside ? &instead : NULL);
+	return *whole ? 0 : ENOMEM;
+}
+
 #define IN_SHELL(command, failure, call)                                                                     \
 	({                                                                                                   \
-		char *whole = NULL;                                                                          \
-		stream_mark_inherited();                                                                     \
-		bool complete = !command || environment_is_complete(environ);                                \
+		char *whole;                                                                                 \
 		__typeof__(call) result = failure;                                                           \
-		if (!complete)                                                                               \
-			command = whole = with_environment(command);                                         \
-		if (complete || whole)                                                                       \
+		int error = follow_into_shell(command, &whole);                                              \
+		if (whole)                                                                                   \
+			command = whole;                                                                     \
+		if (error)                                                                                   \
+			errno = error;                                                                       \
+		else                                                                                         \
 			result = (call);                                                                     \
 		free(whole);                                                                                 \
 		result;                                                                                      \

@@ -150,9 +150,10 @@ bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE
 	int pipes[2], status;
 	sigset_t mask;
 	struct report report = {.kind = REPORT_STOP};
-	message[0] = '\0';
-	if (!prepare(pipes, &mask))
+	if (!prepare(pipes, &mask)) {
+		snprintf(message, OUTSIDE_MESSAGE, "%s", strerror(errno));
 		return false;
+	}
 	supervisor = supervise(settings, shared, pipes[1], &mask, do_nothing, NULL);
 	close(pipes[1]);
 	bool works = supervisor > 0 && read(pipes[0], &report, sizeof report) == sizeof report &&

@@ -301,7 +301,8 @@ static void start(const struct settings *settings)
 	log_start(settings);
 	transport_start(settings);
 	ports_start();
-	shim_start(settings);
+	if (settings->map)
+		shim_start(settings);
 }
 
 static bool begin(int listener, const sigset_t *all)
@@ -314,7 +315,7 @@ static bool begin(int listener, const sigset_t *all)
 
 static bool have_names(const struct settings *settings)
 {
-	for (uint32_t i = 0; i < map_count(settings->map); i++)
+	for (uint32_t i = 0; settings->map && i < map_count(settings->map); i++)
 		if (map_rule(settings->map, i)->target.kind == TARGET_NAMES)
 			return true;
 	return false;

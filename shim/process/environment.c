@@ -132,3 +132,46 @@ bool environment_is_complete(char *const *envp)
 	}
 	return !kept_count || (found == (1u << kept_count) - 1 && preloaded);
 }
+
+bool environment_has_map(char *const *envp)
+{
+	static const char name[] = "IP2VSOCK_MAP=";
+	if (!kept_count)
+		return false;
+	for (; envp && *envp; envp++)
+		if (text_begins(*envp, name))
+			return (*envp)[sizeof name - 1] != '\0';
+	return true; /* it is put back */
+}
+
+size_t environment_outside_room(char *const *envp)
+{
+	size_t pointers = 1, texts = 0;
+	for (; envp && *envp; envp++, pointers++)
+		if (text_begins(*envp, PRELOAD))
+			texts += strlen(*envp) + 1;
+	return pointers * sizeof *envp + texts;
+}
+
+char *const *environment_outside(char *const *envp, void *room)
+{
+	char **outside = room;
+	size_t count = 0, kept_ones = 0;
+	while (envp && envp[count])
+		count++;
+	char *text = (char *)(outside + count + 1);
+	for (size_t i = 0; i < count; i++) {
+		outside[kept_ones] = envp[i];
+		if (text_begins(envp[i], PRELOAD)) {
+			outside[kept_ones] = memcpy(text, PRELOAD, sizeof PRELOAD - 1);
+			text += sizeof PRELOAD - 1;
+			preload_list_remove(envp[i] + sizeof PRELOAD - 1, text);
+			if (!*text)
+				continue;
+			text += strlen(text) + 1;
+		}
+		kept_ones++;
+	}
+	outside[kept_ones] = NULL;
+	return outside;
+}

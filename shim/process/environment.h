@@ -16,4 +16,13 @@ bool environment_is_complete(char *const *envp);
 size_t environment_room(char *const *envp);
 char *const *environment_complete(char *const *envp, void *room);
 
+/* Does a program that is given `envp`, completed, have the map, or another? Not without a start. This and
+ * what follows is async-signal-safe, too. */
+bool environment_has_map(char *const *envp);
+
+/* `envp` without this library in LD_PRELOAD, for the command, which supervises from outside; `room` as above.
+ */
+size_t environment_outside_room(char *const *envp);
+char *const *environment_outside(char *const *envp, void *room);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/shim.h"
 #include "environment.h"
+#include "outsider.h"
 #include "socket/stream.h"
 #include "socket/stream_end.h"
 #include "state/fd.h"
@@ -11,7 +12,6 @@
 #include "transport/ports.h"
 #include "transport/transport.h"
 
-#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -24,46 +24,13 @@ static void refuse(const char *message)
 	_exit(EXIT_REFUSED);
 }
 
-/* Go's own linker leaves its build ID as a note of the owner "Go". */
-static bool has_note_of_go(const char *notes, size_t size)
-{
-	ElfW(Nhdr) note;
-	while (size >= sizeof note) {
-		memcpy(&note, notes, sizeof note);
-		size_t length = sizeof note + ((note.n_namesz + 3ul) & ~3ul) + ((note.n_descsz + 3ul) & ~3ul);
-		if (length > size)
-			return false;
-		if (note.n_namesz == 4 && memcmp(notes + sizeof note, "Go", 3) == 0)
-			return true;
-		notes += length;
-		size -= length;
-	}
-	return false;
-}
-
-/* Of the first object, which is the program. */
-static int look_for_go(struct dl_phdr_info *object, size_t size, void *found)
-{
-	(void)size;
-	for (int i = 0; i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
-		if (segment->p_type == PT_NOTE &&
-			has_note_of_go((const char *)object->dlpi_addr + segment->p_vaddr, segment->p_memsz))
-			*(bool *)found = true;
-	}
-	return 1;
-}
-
 /* A Go program calls the kernel without libc: loaded into it by the environment alone, the library would see
  * none of its connections, and they would go over IP. */
 static void refuse_go(void)
 {
-	bool go = false;
-	dl_iterate_phdr(look_for_go, &go);
-	if (go)
-		refuse("ip2vsock: this is a Go program, which calls the kernel without libc, so a preloaded "
-		       "library sees none of its "
-		       "connections: start it by the ip2vsock command, which supervises it\n");
+	refuse("ip2vsock: this is a Go program, which calls the kernel without libc, so a preloaded "
+	       "library sees none of its connections: start it by the ip2vsock command, which supervises "
+	       "it\n");
 }
 
 __attribute__((constructor)) static void start(void)
@@ -79,7 +46,7 @@ __attribute__((constructor)) static void start(void)
 	uint64_t identity;
 	if (settings.map && supervised(&identity))
 		return; /* what the map takes is taken outside, for all children too */
-	if (settings.map)
+	if (settings.map && outsider_start())
 		refuse_go();
 	log_start(&settings);
 	if (settings.follow)

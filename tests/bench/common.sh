@@ -27,6 +27,20 @@ progress() {
 	fi
 }
 
+# callgrind FILE VARIABLE... -- COMMAND...: counts a command's instructions. valgrind's tools are static programs, which a
+# preloaded library would have supervised, so they are started without their launcher, in which it would be.
+callgrind() {
+	local file=$1 variables=() tool
+	declare -A machines=([x86_64]=amd64 [aarch64]=arm64)
+	shift
+	while [ "$1" != -- ]; do
+		variables+=("$1")
+		shift
+	done
+	tool=$(echo /usr/lib*/valgrind/callgrind-"${machines[$(uname -m)]}"-linux)
+	env "${variables[@]}" VALGRIND_LAUNCHER=/usr/bin/valgrind "$tool" --tool=callgrind --callgrind-out-file="$file" "${@:2}"
+}
+
 # in_turn ROUND WAY...: the order of a round; every other one goes backwards, so that a drift favours nobody
 in_turn() {
 	local round=$1 way backwards=''

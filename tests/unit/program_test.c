@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "../../shim/command/program.h"
 
+#include "core/script.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -201,22 +203,22 @@ static void headers_that_the_kernel_refuses_are_corrupt(void **state)
 	unsigned char *copy = copy_image(PT_INTERP, &segment);
 	ElfW(Ehdr) *header = (void *)copy;
 	struct elf elf;
-	assert_true(elf_read(&elf, copy, image_size));
+	assert_true(elf_read_image(&elf, copy, image_size));
 	size_t length = segment->p_filesz;
 	segment->p_filesz = length - 1; /* no NUL at its end */
-	assert_false(elf_read(&elf, copy, image_size));
+	assert_false(elf_read_image(&elf, copy, image_size));
 	segment->p_filesz = 1; /* a NUL alone */
 	segment->p_offset += length - 1;
-	assert_false(elf_read(&elf, copy, image_size));
+	assert_false(elf_read_image(&elf, copy, image_size));
 	segment->p_offset -= length - 1;
 	segment->p_filesz = PATH_MAX + 1;
-	assert_false(elf_read(&elf, copy, image_size));
+	assert_false(elf_read_image(&elf, copy, image_size));
 	segment->p_filesz = length;
 	header->e_phentsize++;
-	assert_false(elf_read(&elf, copy, image_size));
+	assert_false(elf_read_image(&elf, copy, image_size));
 	header->e_phentsize--;
 	header->e_type = ET_REL;
-	assert_false(elf_read(&elf, copy, image_size));
+	assert_false(elf_read_image(&elf, copy, image_size));
 	free(copy);
 }
 
@@ -232,9 +234,9 @@ static void no_cut_and_no_damage_crashes_the_reader(void **state)
 			malloc(size ? size : 1); /* of its exact size: valgrind and ASan see past it */
 		memcpy(cut, image, size);
 		if (size < head)
-			assert_false(elf_read(&elf, cut, size));
+			assert_false(elf_read_image(&elf, cut, size));
 		else
-			elf_read(&elf, cut, size);
+			elf_read_image(&elf, cut, size);
 		free(cut);
 	}
 	srand(1);
@@ -243,7 +245,7 @@ static void no_cut_and_no_damage_crashes_the_reader(void **state)
 	for (int i = 0; i < 200000; i++) {
 		size_t at = 5 + (size_t)rand() % (head - 5);
 		damaged[at] = (unsigned char)(rand() % 3 ? rand() : rand() % 2 ? 0 : 0xff);
-		if (elf_read(&elf, damaged, image_size)) {
+		if (elf_read_image(&elf, damaged, image_size)) {
 			assert_non_null(memchr(elf.interpreter, 0, sizeof(elf.interpreter)));
 			elf_refused(&elf, &own, why);
 		}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* What a preloaded program finds in the files that it executes. */
+#include "../../shim/process/outsider.c" /* its functions are static */
+
+#include "core/settings.h"
+#include "core/shim.h"
+
+#include <elf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define MAP "IP2VSOCK_MAP=a:1=3:1"
+
+static char place[] = "/tmp/outsider_test.XXXXXX";
+static char path[64];
+static unsigned char *image; /* this test's own executable */
+static size_t image_size;
+static char *const with_map[] = {(char[]){MAP}, (char[]){"PATH=/bin"}, NULL};
+
+static int set_up(void **state)
+{
+	static struct settings settings;
+	static char message[SETTINGS_MESSAGE];
+	(void)state;
+	assert_true(settings_read(&settings, with_map, message));
+	shim_start(&settings);
+	environment_start(with_map);
+	assert_false(outsider_start());
+	FILE *file = fopen("/proc/self/exe", "rb");
+	image = malloc(1 << 24);
+	image_size = fread(image, 1, 1 << 24, file);
+	fclose(file);
+	assert_non_null(mkdtemp(place));
+	snprintf(path, sizeof path, "%s/program", place);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	free(image);
+	unlink(path);
+	return rmdir(place);
+}
+
+static void put(const void *bytes, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+	assert_int_equal(write(fd, bytes, size), size);
+	close(fd);
+}
+
+static bool is_outsider(char *const *envp)
+{
+	errno = 4242;
+	bool is = outsider(&(struct named){.directory = AT_FDCWD, .path = path, .envp = envp});
+	assert_int_equal(errno, 4242);
+	return is;
+}
+
+static ElfW(Phdr) * segment_of(unsigned char *bytes, uint32_t type)
+{
+	ElfW(Phdr) *segment = (void *)(bytes + ((ElfW(Ehdr) *)(void *)bytes)->e_phoff);
+	while (segment->p_type != type)
+		segment++;
+	return segment;
+}
+
+static unsigned char *copy(size_t more)
+{
+	unsigned char *bytes = malloc(image_size + more);
+	memcpy(bytes, image, image_size);
+	return bytes;
+}
+
+static void dynamic_and_static_programs(void **state)
+{
+	(void)state;
+	put(image, image_size);
+	assert_false(is_outsider(with_map));
+	unsigned char *bytes = copy(0);
+	segment_of(bytes, PT_INTERP)->p_type = PT_NULL;
+	put(bytes, image_size);
+	assert_true(is_outsider(with_map));
+	assert_true(is_outsider(NULL)); /* the map is put back */
+	assert_false(is_outsider((char *const[]){(char[]){"IP2VSOCK_MAP="}, NULL}));
+	free(bytes);
+}
+
+/* Programs whose headers were moved to their end, as patchelf does: far from the first part. */
+static void what_lies_at_the_end_of_a_file_is_found(void **state)
+{
+	static const struct {
+		ElfW(Nhdr) header;
+		char owner[4], content[8];
+	} note = {{4, 8, 4}, "Go", "buildid"};
+	(void)state;
+	unsigned char *bytes = copy(10000);
+	ElfW(Phdr) *loader = segment_of(bytes, PT_INTERP), *notes = segment_of(bytes, PT_NOTE);
+	memset(bytes + image_size, 0, 10000);
+	memcpy(bytes + image_size + 9000, bytes + loader->p_offset, loader->p_filesz);
+	loader->p_offset = image_size + 9000;
+	put(bytes, image_size + 10000);
+	assert_false(is_outsider(with_map));
+	bytes[image_size + 9000 + loader->p_filesz - 2]++;
+	put(bytes, image_size + 10000);
+	assert_true(is_outsider(with_map));
+	bytes[image_size + 9000 + loader->p_filesz - 2]--;
+	memcpy(bytes + image_size + 5000, &note, sizeof note);
+	notes->p_offset = image_size + 5000;
+	notes->p_filesz = sizeof note;
+	put(bytes, image_size + 10000);
+	assert_true(is_outsider(with_map));
+	free(bytes);
+}
+
+static void scripts_are_followed(void **state)
+{
+	(void)state;
+	put("#!/sbin/ldconfig -p\n", 20);
+	assert_true(is_outsider(with_map));
+	put("#!/usr/bin/env no-such-program\n", 31);
+	assert_false(is_outsider(with_map));
+	char own_line[100];
+	put(own_line, (size_t)snprintf(own_line, sizeof own_line, "#!%s\n", path));
+	assert_false(is_outsider(with_map)); /* ELOOP */
+	put("", 0);
+	assert_false(is_outsider(with_map));
+}
+
+static void damage_crashes_nothing(void **state)
+{
+	(void)state;
+	unsigned char *bytes = copy(0);
+	const ElfW(Ehdr) *header = (const void *)image;
+	size_t head = header->e_phoff + header->e_phnum * sizeof(ElfW(Phdr));
+	put(image, image_size);
+	int fd = open(path, O_WRONLY);
+	srand(1);
+	for (int i = 0; i < 20000; i++) {
+		size_t at = 5 + (size_t)rand() % (head - 5);
+		memset(bytes + at, rand() % 3 ? rand() : rand() % 2 ? 0 : 0xff, 1u << rand() % 4);
+		assert_int_equal(pwrite(fd, bytes, head + 8, 0), head + 8);
+		is_outsider(with_map);
+		memcpy(bytes, image, head + 16);
+	}
+	close(fd);
+	free(bytes);
+}
+
+static void no_offset_leaves_the_file(void **state)
+{
+	(void)state;
+	struct window window = {.file = {part_of_window}, .fd = -1, .size = ELF_PART};
+	assert_ptr_equal(part_of_window(&window.file, 0, ELF_PART), window.bytes);
+	assert_null(part_of_window(&window.file, 0, ELF_PART + 1));
+	assert_null(part_of_window(&window.file, UINT64_MAX - 10, 100));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dynamic_and_static_programs),
+		cmocka_unit_test(what_lies_at_the_end_of_a_file_is_found),
+		cmocka_unit_test(scripts_are_followed),
+		cmocka_unit_test(damage_crashes_nothing),
+		cmocka_unit_test(no_offset_leaves_the_file),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
