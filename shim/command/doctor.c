@@ -177,7 +177,7 @@ static void check_loopback(int fd, uint32_t own, const struct summary *needs)
 		bad("loopback", "none, but rule %u needs CID 1: %s", rule->number, strerror(errno));
 		remedy("%s", by_own_cid ? "Linux 5.6 and newer can listen at local; here, listen at any with "
 					  "allow=local"
-			     : old	? "/dev/vsock is needed, which tells this machine's own CID"
+			     : old	? "/dev/vsock is needed, which knows this machine's own CID"
 					: "modprobe vsock_loopback, or let the rule go to another CID");
 	} else {
 		note("loopback", "none (modprobe vsock_loopback); what goes to local fails, and leaves this "

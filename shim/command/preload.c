@@ -27,7 +27,7 @@ bool preload_library(char library[PATH_MAX], char message[PRELOAD_MESSAGE])
 	char here[PATH_MAX], installed[PATH_MAX] = "", built[PATH_MAX];
 	if (!own_directory(here)) {
 		snprintf(message, PRELOAD_MESSAGE,
-			"can't tell where the command lies, since /proc/self/exe can't be "
+			"can't find where the command lies, since /proc/self/exe can't be "
 			"read: mount /proc");
 		return false;
 	}
