@@ -98,16 +98,7 @@ static int read_uncancelled(int fd, void *bytes, size_t size)
 	return (int)libc.syscall(SYS_read, fd, (long)bytes, (long)size, 0, 0, 0);
 }
 
-/* A part of a file in memory: the first, as long as nothing else is asked for. */
-struct window {
-	struct elf_file file;
-	int fd;
-	uint64_t start;
-	int size;
-	char bytes[ELF_PART];
-};
-
-static const char *part_of_window(struct elf_file *file, uint64_t offset, uint64_t length)
+const char *outsider_part(struct elf_file *file, uint64_t offset, uint64_t length)
 {
 	struct window *window = (struct window *)file;
 	if (offset > INT32_MAX || length > ELF_PART)
@@ -165,7 +156,7 @@ static enum look judge_unopened(int from, const char *path)
 
 static enum look look_at(int from, const char *path, int flags, struct script *script)
 {
-	struct window window = {.file = {part_of_window}};
+	struct window window = {.file = {outsider_part}};
 	window.fd = open_uncancelled(from, path, flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
 	if (window.fd < 0)
 		return judge_unopened(from, path);

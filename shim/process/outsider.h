@@ -6,6 +6,8 @@
 #ifndef IP2VSOCK_OUTSIDER_H
 #define IP2VSOCK_OUTSIDER_H
 
+#include "core/elf.h"
+
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,5 +39,15 @@ int outsider_instead(const struct named *program, struct instead *instead);
 enum { INSTEAD_ARGUMENTS = 5 };
 size_t outsider_arguments_room(char *const *argv);
 char *const *outsider_arguments(const struct instead *instead, char *const *argv, void *room);
+
+/* A part of a file in memory: the first, as long as nothing else is asked for. */
+struct window {
+	struct elf_file file; /* its part() is outsider_part() */
+	int fd;
+	uint64_t start;
+	int size; /* of what is in bytes; negative: it couldn't be read */
+	char bytes[ELF_PART];
+};
+const char *outsider_part(struct elf_file *file, uint64_t offset, uint64_t length);
 
 #endif

@@ -21,8 +21,10 @@ int swap_flags(int fd)
 	return SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
 }
 
-/* O_ASYNC and F_SETOWN: who gets a signal when the socket is ready. */
-static void copy_owner(int fd, int fresh)
+/* F_SETOWN and F_SETSIG: who gets which signal when the socket is ready. Returns the flags of a socket with
+ * O_ASYNC, else 0: the signal names the number on which O_ASYNC was set, so that has to wait until the fresh
+ * socket has the program's (fasync_insert_entry(), Linux 4.14 to 6.18). */
+static int copy_owner(int fd, int fresh)
 {
 	struct f_owner_ex owner;
 	if (libc.fcntl(fd, F_GETOWN_EX, &owner) == 0)
@@ -31,8 +33,7 @@ static void copy_owner(int fd, int fresh)
 	if (signal > 0)
 		libc.fcntl(fresh, F_SETSIG, (void *)(long)signal);
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
-	if (flags >= 0 && flags & O_ASYNC)
-		libc.fcntl(fresh, F_SETFL, (void *)(long)flags);
+	return flags >= 0 && flags & O_ASYNC ? flags : 0;
 }
 
 static bool put(int fresh, int fd)
@@ -65,8 +66,7 @@ int swap_in(int fd, struct sock *sock, int fresh)
 	struct dups dups = {.fd = fd, .fresh = fresh};
 	struct suspended suspended = {.count = 0};
 	bool shared = atomic_load(&sock->references) > 2; /* this fd, and the call that is under way */
-	if (sock->owner)
-		copy_owner(fd, fresh);
+	int asynchronous = sock->owner ? copy_owner(fd, fresh) : 0;
 	if (shared && fstat(fd, &dups.of_old) < 0)
 		shared = false;
 	bool done = registrations_suspend(sock, &suspended);
@@ -74,6 +74,8 @@ int swap_in(int fd, struct sock *sock, int fresh)
 	if (done && !pinned)
 		errno = EBADF; /* it was closed meanwhile, and the number may be another file's by now */
 	done = pinned && put(fresh, fd);
+	if (done && asynchronous)
+		libc.fcntl(fd, F_SETFL, (void *)(long)asynchronous);
 	int error = errno;
 	if (done && shared)
 		fd_each(sock, put_dup, &dups);

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """beat.py select|poll|lt|et PORT: 50 connections that don't wait go to vm:PORT in one event loop, whose timer of 5 ms
-must keep its beat meanwhile. Prints the longest gap in ms and how the connections ended."""
+must keep its beat meanwhile. Prints the longest gap in ms and how the connections ended. What this thread waited for a
+CPU isn't part of a gap: a busy machine doesn't make the library late."""
 import collections
 import errno
 import select
@@ -12,12 +13,17 @@ import time
 how, port = sys.argv[1], int(sys.argv[2])
 SOCKETS = {}
 epoll, poll = select.epoll(), select.poll()
-last, longest, endings = time.monotonic(), 0.0, collections.Counter()
+last, longest, endings = 0.0, 0.0, collections.Counter()
+
+
+def clock():
+    with open("/proc/thread-self/schedstat", encoding="ascii") as file:
+        return time.monotonic() - int(file.read().split()[1]) / 1e9  # nanoseconds on a run queue
 
 
 def beat():
     global last, longest
-    now = time.monotonic()
+    now = clock()
     longest = max(longest, now - last)
     last = now
 
@@ -28,6 +34,7 @@ def ready():
     return [fd for fd, _ in (poll.poll(5) if how == "poll" else epoll.poll(0.005))]
 
 
+last = clock()
 for _ in range(50):
     s = socket.socket()
     s.setblocking(False)

@@ -1019,6 +1019,34 @@ CASE(signal_sigio, "O_ASYNC and F_SETOWN bring SIGIO for data, set before connec
 	RECV(c, 1, 0);
 }
 
+static volatile sig_atomic_t named_fd;
+
+static void note_fd(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	named_fd = info->si_fd;
+}
+
+CASE(signal_names_the_fd, "F_SETSIG set before connect: the signal for data names the program's number")
+{
+	struct sigaction action = {.sa_sigaction = note_fd, .sa_flags = SA_SIGINFO | SA_RESTART};
+	sigaction(SIGRTMIN + 3, &action, NULL);
+	int s = listener(), c = tcp();
+	FCNTL(c, F_SETOWN, getpid());
+	FCNTL(c, F_SETSIG, SIGRTMIN + 3);
+	FCNTL(c, F_SETFL, O_ASYNC);
+	CONNECT(c, address_of(s));
+	int a = accept_from(s);
+	settle();
+	named_fd = -1;
+	SEND(a, "x", 0);
+	settle();
+	VALUE(named_fd == c);
+	SHOW_FLAGS(c);
+	RECV(c, 1, 0);
+}
+
 CASE(signal_own_after_bind, "F_SETOWN of a listener is kept")
 {
 	int s = tcp();

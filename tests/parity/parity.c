@@ -10,7 +10,7 @@
 #include "random_walk.h"
 
 enum { RECORD_SIZE = 1 << 20 };
-static int case_seconds = 10;
+static int case_seconds = 30; /* what hangs hangs for longer than a busy machine */
 
 /* Shared by everything that a case forks; what it execs maps it again by path. */
 static struct {
@@ -1004,7 +1004,6 @@ static int walk_many(uint64_t first, unsigned count, unsigned length)
 {
 	static const struct parity_case what = {"walk", "", false, run_walk, NULL};
 	walk_prepare();
-	case_seconds = 30; /* what hangs hangs for longer than a busy machine */
 	walk.length = length;
 	for (walk.seed = first; walk.seed < first + count; walk.seed++) {
 		run_case(&what);
@@ -1019,7 +1018,6 @@ static int walk_one(uint64_t seed, unsigned length, char *steps)
 {
 	static const struct parity_case what = {"walk", "", false, run_walk, NULL};
 	walk_prepare();
-	case_seconds = 30; /* what hangs hangs for longer than a busy machine */
 	walk.seed = seed;
 	walk.length = length;
 	if (steps) {
@@ -1084,7 +1082,7 @@ int main(int count, char **arguments)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	records_open();
 	if (settle_ms() >= 50) /* a machine that slow */
-		case_seconds = 40;
+		case_seconds = 60;
 	if (count == 4 && !strcmp(arguments[0], "--walk"))
 		return walk_many(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), atoi(arguments[3]));
 	if ((count == 3 || count == 4) && !strcmp(arguments[0], "--walk-one"))

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* What a preloaded program finds in the files that it executes. */
-#include "../../shim/process/outsider.c" /* its functions are static */
+#include "process/environment.h"
+#include "process/outsider.h"
 
 #include "core/settings.h"
 #include "core/shim.h"
 
 #include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -154,10 +162,10 @@ static void damage_crashes_nothing(void **state)
 static void no_offset_leaves_the_file(void **state)
 {
 	(void)state;
-	struct window window = {.file = {part_of_window}, .fd = -1, .size = ELF_PART};
-	assert_ptr_equal(part_of_window(&window.file, 0, ELF_PART), window.bytes);
-	assert_null(part_of_window(&window.file, 0, ELF_PART + 1));
-	assert_null(part_of_window(&window.file, UINT64_MAX - 10, 100));
+	struct window window = {.file = {outsider_part}, .fd = -1, .size = ELF_PART};
+	assert_ptr_equal(outsider_part(&window.file, 0, ELF_PART), window.bytes);
+	assert_null(outsider_part(&window.file, 0, ELF_PART + 1));
+	assert_null(outsider_part(&window.file, UINT64_MAX - 10, 100));
 }
 
 int main(void)
