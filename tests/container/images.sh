@@ -12,11 +12,12 @@ base() { # IMAGE CONFIG: an empty root
 mounts='"mounts": ["/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/var/lib/dpkg"'
 
 make_slim() {
-	local slim=$IMAGES/debian:bookworm-slim
+	local slim=$IMAGES/debian:bookworm-slim included=()
+	(($# == 0)) || included=(--include="$(IFS=, && echo "$*")")
 	[ ! -e "$slim/packages" ] || [ "$(cat "$slim/packages")" != "$*" ] || return 0
 	rm -rf "$slim" "$IMAGES/slim"
 	mkdir -p "$slim"
-	mmdebstrap --quiet --mode=root --variant=essential --include="$(IFS=, && echo "$*")" bookworm "$IMAGES/slim" "$(debian_archive)" ||
+	mmdebstrap --quiet --mode=root --variant=essential "${included[@]}" bookworm "$IMAGES/slim" "$(debian_archive)" ||
 		return 1
 	mv "$IMAGES/slim" "$slim/root"
 	echo '{}' >"$slim/config"
