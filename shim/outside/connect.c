@@ -627,9 +627,9 @@ static void connect_datagram(
 			watched->stage = STAGE_CONNECTED;
 		fail(subject, error);
 	} else if (ranges_reserve(&shim.ranges, &asked)) {
-		if (asked.port && asked.port != 9) /* resolvers connect to port 9 to find out which addresses
-						      can be reached */
-			report_unreachable(&asked, true);
+		/* As resolvers do for each name, to find out which addresses can be reached: no error to log.
+		 */
+		report("connect", &asked, NULL, NULL, "UDP isn't carried");
 		fail(subject, EHOSTUNREACH);
 	} else {
 		int error = watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
