@@ -32,18 +32,20 @@ struct trap {
  * passed on. SOL_SOCKET's options that aren't here mean the same on every kind of socket. */
 static const struct trap traps[] = {
 	{SYS_connect, ALWAYS, 0, 0, SEEN}, {SYS_bind, ALWAYS, 0, 0, SEEN}, {SYS_listen, ALWAYS, 0, 0, SEEN},
-	{SYS_accept, ALWAYS, 0, 0, SEEN}, {SYS_accept4, ALWAYS, 0, 0, SEEN},
-	{SYS_getsockname, ALWAYS, 0, 0, SEEN}, {SYS_getpeername, ALWAYS, 0, 0, SEEN},
-	{SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN}, {SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN},
-	{SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN}, {SYS_setsockopt, IS, 2, SO_LINGER, SEEN},
-	{SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN},
-	{SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN}, {SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN},
-	{SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN}, {SYS_getsockopt, IS, 2, SO_ERROR, SEEN},
-	{SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN}, {SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN},
-	{SYS_getsockopt, IS, 2, SO_TYPE, SEEN}, {SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN},
-	{SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN}, {SYS_getsockopt, IS, 2, SO_LINGER, SEEN},
-	{SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN}, {SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
-	{SYS_sendto, POINTS, 4, 0, SEEN},
+#ifdef SYS_accept /* not i386 */
+	{SYS_accept, ALWAYS, 0, 0, SEEN},
+#endif
+	{SYS_accept4, ALWAYS, 0, 0, SEEN}, {SYS_getsockname, ALWAYS, 0, 0, SEEN},
+	{SYS_getpeername, ALWAYS, 0, 0, SEEN}, {SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
+	{SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN}, {SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN},
+	{SYS_setsockopt, IS, 2, SO_LINGER, SEEN}, {SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN},
+	{SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN}, {SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN},
+	{SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN}, {SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
+	{SYS_getsockopt, IS, 2, SO_ERROR, SEEN}, {SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN}, {SYS_getsockopt, IS, 2, SO_TYPE, SEEN},
+	{SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN}, {SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN},
+	{SYS_getsockopt, IS, 2, SO_LINGER, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN},
+	{SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN}, {SYS_sendto, POINTS, 4, 0, SEEN},
 	/* As if net.ipv4.tcp_fastopen were off: programs then call connect(). The address of these two calls
 	   is in memory, which a filter can't read. */
 	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},

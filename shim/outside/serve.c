@@ -40,7 +40,9 @@ static void answer_question(struct call *call)
 static void (*server_of(int system_call))(struct subject *subject)
 {
 	switch (system_call) {
+#ifdef SYS_accept /* not i386 */
 	case SYS_accept:
+#endif
 	case SYS_accept4:
 		return serve_accept;
 	case SYS_bind:
