@@ -16,7 +16,6 @@ enum { CHUNK = 4096, WHOLE = 100001 };
 static struct libc real;
 static int writes;
 static size_t largest;
-static _Atomic int pipes;
 
 static size_t size_of(const struct msghdr *message)
 {
@@ -144,10 +143,12 @@ static void a_full_buffer_takes_what_it_has_room_for(void **state)
 	close_both(fd, far);
 }
 
-static void on_pipe(int number)
+/* It is blocked: a handler would do no harm, except to qemu-user's threads on i386. */
+static bool pipe_came(void)
 {
-	(void)number;
-	pipes++;
+	sigset_t waiting;
+	sigpending(&waiting);
+	return sigismember(&waiting, SIGPIPE);
 }
 
 static void *close_after_some(void *context)
@@ -167,17 +168,21 @@ static void a_peer_that_closes_in_the_middle_is_no_signal(void **state)
 	static char big[8 << 20];
 	int far, fd = connection(CHUNK, &far);
 	pthread_t thread;
-	signal(SIGPIPE, on_pipe);
-	pipes = 0;
+	sigset_t blocked;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, close_after_some, &far), 0);
 	ssize_t sent = send(fd, big, sizeof big, 0);
 	pthread_join(thread, NULL);
 	assert_true(sent >= 3 * CHUNK);
-	assert_int_equal(pipes, 0);
+	assert_false(pipe_came());
 	while (send(fd, big, 1, 0) == 1)
 		;
 	assert_int_equal(errno, EPIPE);
-	assert_int_equal(pipes, 1);
+	assert_true(pipe_came());
+	signal(SIGPIPE, SIG_IGN); /* which takes it away */
+	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	close(fd);
 }
