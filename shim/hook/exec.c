@@ -3,6 +3,7 @@
  * their environment, and where the library can't be loaded into them: then the command is executed, which
  * supervises them (IP2VSOCK_FOLLOW=0: neither). What is needed lies on the stack: these functions may be
  * called in a vfork child or a signal handler, where there is no malloc. */
+#include "core/text.h"
 #include "process/environment.h"
 #include "process/outsider.h"
 #include "socket/stream.h"
@@ -197,7 +198,7 @@ static void put_environment(FILE *to, char *const *envp)
 static void put_preload(FILE *to, char *const *envp)
 {
 	static const char name[] = "LD_PRELOAD=";
-	while (*envp && strncmp(*envp, name, sizeof name - 1) != 0)
+	while (*envp && !text_begins(*envp, name))
 		envp++;
 	fputs(*envp ? "export LD_PRELOAD=" : "unset LD_PRELOAD", to);
 	if (*envp)

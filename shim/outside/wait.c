@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static int queue = -1;
@@ -19,13 +18,6 @@ bool wait_start(void)
 {
 	queue = epoll_create1(EPOLL_CLOEXEC);
 	return queue >= 0;
-}
-
-int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 bool watch_begin(

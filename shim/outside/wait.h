@@ -5,6 +5,7 @@
 #define IP2VSOCK_WAIT_H
 
 #include "call.h"
+#include "system/clock.h"
 
 #include <sys/epoll.h>
 
@@ -27,7 +28,6 @@ struct timer {
 };
 void timer_begin(struct timer *timer, int64_t ms, void (*due)(struct timer *timer));
 void timer_end(struct timer *timer);
-int64_t now_ms(void);
 
 /* A call that isn't answered yet. `gone` is called when its thread no longer waits: it has ended, or has come
  * back with another call. The call is then no longer held. */
