@@ -9,7 +9,7 @@
 #include "task.h"
 
 #include "core/names.h"
-#include "transport/ports.h"
+#include "transport/dial.h"
 #include "transport/transport_unix.h"
 
 #include <fcntl.h>
@@ -77,27 +77,14 @@ static void drop(struct attempt *attempt)
 	free(attempt);
 }
 
-/* Chooses the port that both ends will see: the program's choice, or one of ours, or else the transport's, of
- * 32 bits. */
+/* 0 or an errno. */
 static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
 	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
-	if (attempt->transport->counter)
-		ports_begin(attempt->transport->counter);
-	for (int i = 0; i < PORT_TRIES; i++) {
-		uint32_t port = i == 0 && watched->bound && watched->name.port ? watched->name.port
-									       : ports_next(kind);
-		int result = attempt->transport->bind_client(attempt->fresh, port, &attempt->peer);
-		if (result == 0)
-			attempt->local.port = port;
-		if (result == 0)
-			return 0;
-		if (errno != EADDRINUSE)
-			break;
-	}
-	return attempt->transport->bind_client(attempt->fresh, PORT_ANY, &attempt->peer) < 0 ? EADDRNOTAVAIL
-											     : 0;
+	int result = dial_bind(attempt->fresh, attempt->transport, &attempt->peer, kind,
+		watched->bound ? watched->name.port : 0, &attempt->local.port);
+	return result < 0 ? errno : 0;
 }
 
 /* Opens a socket that is ready to connect. 0 or an errno. */

@@ -120,8 +120,6 @@ int nameserver_open(bool datagram, int flags); /* the program's end; -1 and errn
 int nameserver_replace(
 	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope);
 
-enum { PORT_TRIES = 16 }; /* ports of ports_next() that are tried before the kernel chooses */
-
 static inline int int_option(int fd, int name)
 {
 	int value = -1;

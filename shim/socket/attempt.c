@@ -13,29 +13,12 @@
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
 
-/* The port that both ends will see: the program's choice, else one of ours, else the transport's, of 32 bits.
- */
-static bool choose_port(struct attempt *attempt)
+static int choose_port(struct attempt *attempt)
 {
-	const struct sock *sock = attempt->sock;
-	int saved = errno, result = -1;
-	if (attempt->to.transport->counter)
-		ports_begin(attempt->to.transport->counter);
-	for (int i = 0; i < PORT_TRIES; i++) {
-		uint32_t port =
-			i == 0 && sock->claim.bound && sock->claim.name.port
-				? sock->claim.name.port
-				: ports_next(address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
-		result = attempt->to.transport->bind_client(attempt->fresh, port, &attempt->to.endpoint);
-		if (result == 0)
-			attempt->local.port = port;
-		if (result == 0 || errno != EADDRINUSE)
-			break;
-	}
-	if (result < 0)
-		result = attempt->to.transport->bind_client(attempt->fresh, PORT_ANY, &attempt->to.endpoint);
-	errno = result < 0 ? EADDRNOTAVAIL : saved;
-	return result == 0;
+	const struct claim *claim = &attempt->sock->claim;
+	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
+	return dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint, kind,
+		claim->bound ? claim->name.port : 0, &attempt->local.port);
 }
 
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
@@ -60,7 +43,7 @@ static void from_a_new_one(struct attempt *attempt, int flags)
 		return;
 	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
 	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
-	if (!choose_port(attempt)) {
+	if (choose_port(attempt) < 0) {
 		close_quietly(attempt->fresh);
 		attempt->fresh = -1;
 	}

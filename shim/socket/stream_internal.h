@@ -73,8 +73,6 @@ static inline bool passive(void)
 	return atomic_load_explicit(&stream_filtered, memory_order_relaxed);
 }
 
-enum { PORT_TRIES = 16 }; /* ports of ports_next() that are tried before the kernel chooses */
-
 /* SO_ERROR of an fd of ours, as one of TCP's errors. It is returned once. */
 int stream_take_error(int fd, struct sock *sock);
 

@@ -41,6 +41,33 @@ bool destination_of(
 	return true;
 }
 
+static int bind_one(int fd, const struct transport *transport, const struct endpoint *peer,
+	enum port_kind kind, uint16_t wanted, uint32_t *chosen)
+{
+	for (int i = 0; i < PORT_TRIES; i++) {
+		uint32_t port = i == 0 && wanted ? wanted : ports_next(kind);
+		if (transport->bind_client(fd, port, peer) == 0) {
+			*chosen = port;
+			return 0;
+		}
+		if (errno != EADDRINUSE)
+			break;
+	}
+	return transport->bind_client(fd, PORT_ANY, peer);
+}
+
+int dial_bind(int fd, const struct transport *transport, const struct endpoint *peer, enum port_kind kind,
+	uint16_t wanted, uint32_t *port)
+{
+	int saved = errno;
+	if (transport->counter)
+		ports_begin(transport->counter);
+	if (bind_one(fd, transport, peer, kind, wanted, port) < 0)
+		return fail(EADDRNOTAVAIL);
+	errno = saved;
+	return 0;
+}
+
 /* Whoever hangs up before the answer has refused; with the request unread it is a reset. */
 static int refused(int error)
 {

@@ -4,6 +4,7 @@
 #define IP2VSOCK_DIAL_H
 
 #include "core/greeting.h"
+#include "ports.h"
 #include "transport.h"
 
 struct destination {
@@ -17,6 +18,12 @@ struct destination {
 /* Where a rule leads for this IP address and port. false with errno: the rule has no place for it. */
 bool destination_of(
 	const struct rule *rule, const struct address *address, uint16_t port, struct destination *to);
+
+/* Gives `fd`, a fresh socket that is to connect to `peer`, a port that both ends will see: `wanted` (0:
+ * none), or one of ours. *port is that port. If none is free the transport chooses one of 32 bits, and *port
+ * stays. 0, and errno is untouched; -1: EADDRNOTAVAIL. */
+int dial_bind(int fd, const struct transport *transport, const struct endpoint *peer, enum port_kind kind,
+	uint16_t wanted, uint32_t *port);
 
 /* Says what there is to say on `fd`, which is connected, and reads the answer and not a byte more. 0, or -1:
  * ECONNREFUSED (it was hung up, or something else came, which a line in the log quotes), ETIMEDOUT at the

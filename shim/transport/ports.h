@@ -21,6 +21,8 @@ void ports_begin(bool (*counter)(uint32_t *value));
 /* A client's port is even if it asked for an IPv4 address and odd for IPv6, so a server that listens for both
  * can distinguish them, as on TCP. */
 enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6 };
+/* How many of them are tried before the kernel chooses. */
+enum { PORT_TRIES = 16 };
 uint16_t ports_next(enum port_kind kind);
 bool ports_of_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */
 
