@@ -9,6 +9,7 @@
 #include "socket/protocol.h"
 #include "system/cancel.h"
 #include "system/errno.h"
+#include "system/option.h"
 
 #include <netinet/in.h>
 
@@ -51,7 +52,7 @@ int hook_socket(int domain, int type, int protocol)
 		return fd;
 	bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
 	if ((domain == AF_INET || domain == AF_INET6) && stream &&
-		(protocol == 0 || stream_is_tcp_protocol(protocol)))
+		(protocol == 0 || is_tcp_protocol(protocol)))
 		return with_entry(fd, domain);
 	if (shim_rules.names_rules && (domain == AF_INET || domain == AF_INET6) &&
 		(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM &&

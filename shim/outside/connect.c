@@ -9,6 +9,7 @@
 #include "task.h"
 
 #include "core/names.h"
+#include "core/verdict.h"
 #include "transport/dial.h"
 #include "transport/transport_unix.h"
 
@@ -578,22 +579,22 @@ static void connect_stream(struct subject *subject, const struct sockaddr_storag
 	address_wildcard_to_loopback(&asked);
 	if (resume(subject, &asked))
 		return;
-	struct decision decision = decide(SIDE_CONNECT, &asked);
-	if (watched->stage == STAGE_IP && decision.way != WAY_IP && is_open_in_tcp(subject)) {
+	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_STREAM, &asked);
+	if (watched->stage == STAGE_IP && verdict.kind != VERDICT_IP && is_open_in_tcp(subject)) {
 		fail(subject, EISCONN);
-	} else if (decision.way == WAY_IP) {
-		connect_by_ip(subject, &asked, decision.rule);
-	} else if (decision.way == WAY_RESERVED) {
+	} else if (verdict.kind == VERDICT_IP) {
+		connect_by_ip(subject, &asked, verdict.rule);
+	} else if (verdict.kind == VERDICT_RESERVED) {
 		report_unreachable(&asked, false);
-		fail(subject, EHOSTUNREACH);
+		fail(subject, verdict.error);
 	} else if (watched->family == AF_INET6 && address_is_ipv4(&asked) &&
 		   options_int(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, 0)) {
 		fail(subject, ENETUNREACH);
-	} else if (decision.way == WAY_REFUSED) {
-		report("connect", &asked, decision.rule, NULL, "refused");
-		fail(subject, decision.rule->target.error);
+	} else if (verdict.kind == VERDICT_REFUSED) {
+		report("connect", &asked, verdict.rule, NULL, "refused");
+		fail(subject, verdict.error);
 	} else {
-		connect_mapped(subject, decision.rule, &asked, scope_of(watched, address, length));
+		connect_mapped(subject, verdict.rule, &asked, scope_of(watched, address, length));
 	}
 }
 
@@ -606,18 +607,18 @@ static void connect_datagram(
 	struct address asked;
 	address_from_sockaddr(&asked, (const struct sockaddr *)address, length);
 	address_wildcard_to_loopback(&asked);
-	struct decision decision = decide(SIDE_CONNECT, &asked);
-	if (decision.way == WAY_NAMES) {
-		int error = nameserver_replace(
-			subject, decision.rule, &asked, scope_of(watched, address, length));
+	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, &asked);
+	if (verdict.kind == VERDICT_NAMES) {
+		int error =
+			nameserver_replace(subject, verdict.rule, &asked, scope_of(watched, address, length));
 		if (!error)
 			watched->stage = STAGE_CONNECTED;
 		fail(subject, error);
-	} else if (ranges_reserve(&shim.ranges, &asked)) {
+	} else if (verdict.kind == VERDICT_RESERVED) {
 		/* As resolvers do for each name, to find out which addresses can be reached: no error to log.
 		 */
 		report("connect", &asked, NULL, NULL, "UDP isn't carried");
-		fail(subject, EHOSTUNREACH);
+		fail(subject, verdict.error);
 	} else {
 		int error = watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
 		if (error)

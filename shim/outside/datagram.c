@@ -6,6 +6,7 @@
 #include "serve.h"
 
 #include "core/dns.h"
+#include "core/verdict.h"
 #include "transport/ports.h"
 
 #include <fcntl.h>
@@ -194,14 +195,14 @@ static void ask(
 static void send_datagram(
 	struct subject *subject, const struct sockaddr_storage *address, const struct address *to)
 {
-	struct decision decision = decide(SIDE_CONNECT, to);
-	if (decision.way == WAY_NAMES) {
+	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_DATAGRAM, to);
+	if (verdict.kind == VERDICT_NAMES) {
 		bool six = address->ss_family == AF_INET6;
-		ask(subject, decision.rule, to,
+		ask(subject, verdict.rule, to,
 			six ? ((const struct sockaddr_in6 *)address)->sin6_scope_id : 0);
-	} else if (ranges_reserve(&shim.ranges, to)) {
+	} else if (verdict.kind == VERDICT_RESERVED) {
 		report_unreachable(to, true);
-		fail(subject, EHOSTUNREACH);
+		fail(subject, verdict.error);
 	} else {
 		int error = subject->watched->stage == STAGE_IP ? 0 : subject_to_ip(subject);
 		if (error)

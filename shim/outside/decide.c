@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What the map means for an address (core/verdict.h), where a rule leads, and what the log says about it. */
+/* Where a rule leads, and what the log says about it. */
 #include "serve.h"
 
 #include "core/names.h"
 #include "core/text.h"
-#include "core/verdict.h"
 #include "transport/dial.h"
 
 #include <errno.h>
 #include <string.h>
-
-struct decision decide(enum side side, const struct address *address)
-{
-	static const enum way ways[] = {[VERDICT_IP] = WAY_IP,
-		[VERDICT_RESERVED] = WAY_RESERVED,
-		[VERDICT_REFUSED] = WAY_REFUSED,
-		[VERDICT_NAMES] = WAY_NAMES,
-		[VERDICT_MAPPED] = WAY_MAPPED};
-	const struct verdict verdict = verdict_of(shim.map, side, SOCKET_STREAM, address);
-	return (struct decision){ways[verdict.kind], verdict.rule};
-}
 
 /* A greeting would need a stand-in for the socket, as socket/greeter.h has it: there is none here. */
 int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,

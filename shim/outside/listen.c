@@ -6,6 +6,8 @@
 #include "serve.h"
 #include "task.h"
 
+#include "core/verdict.h"
+
 #include "transport/ports.h"
 
 #include <fcntl.h>
@@ -195,23 +197,22 @@ static void bind_to_own(struct subject *subject, const struct address *wanted)
 static void bind_stream(struct subject *subject, struct address *wanted)
 {
 	struct watched *watched = subject->watched;
-	struct decision decision = decide(SIDE_LISTEN, wanted);
-	bool passes = decision.way == WAY_IP || decision.way == WAY_RESERVED;
-	if (decision.way == WAY_RESERVED && !is_own(wanted)) {
-		fail(subject, EADDRNOTAVAIL);
-	} else if (decision.way == WAY_RESERVED) {
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, wanted);
+	if (verdict.kind == VERDICT_RESERVED && !is_own(wanted)) {
+		fail(subject, verdict.error);
+	} else if (verdict.kind == VERDICT_RESERVED) {
 		bind_to_own(subject, wanted);
-	} else if (passes) {
-		bind_by_ip(subject, wanted, decision.rule);
+	} else if (verdict.kind == VERDICT_IP) {
+		bind_by_ip(subject, wanted, verdict.rule);
 	} else if ((watched->bound && !(watched->any_port && watched->stage == STAGE_FAILED)) ||
 		   (watched->family == AF_INET6 && address_is_ipv4(wanted) &&
 			   options_int(&watched->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))) {
 		fail(subject, EINVAL);
-	} else if (decision.way == WAY_REFUSED) {
-		report("bind", wanted, decision.rule, NULL, "refused");
-		fail(subject, decision.rule->target.error);
+	} else if (verdict.kind == VERDICT_REFUSED) {
+		report("bind", wanted, verdict.rule, NULL, "refused");
+		fail(subject, verdict.error);
 	} else {
-		int error = bind_mapped(subject, decision.rule, wanted);
+		int error = bind_mapped(subject, verdict.rule, wanted);
 		if (error == ENOENT)
 			subject->call->id = 0;
 		else if (error >= 0)
@@ -264,15 +265,15 @@ static int bind_by_map(struct subject *subject)
 	struct address wanted;
 	if (!bound_address(subject->fd, watched, &wanted))
 		return errno;
-	struct decision decision = decide(SIDE_LISTEN, &wanted);
-	if (decision.way == WAY_RESERVED)
+	const struct verdict verdict = verdict_of(shim.map, SIDE_LISTEN, SOCKET_STREAM, &wanted);
+	if (verdict.kind == VERDICT_RESERVED)
 		return EADDRINUSE; /* IP would admit everybody */
-	if (decision.way == WAY_IP)
+	if (verdict.kind == VERDICT_IP)
 		return 0;
-	if (decision.way == WAY_REFUSED)
-		return decision.rule->target.error;
+	if (verdict.kind == VERDICT_REFUSED)
+		return verdict.error;
 	bool any_port = watched->bound && watched->any_port;
-	int error = bind_mapped(subject, decision.rule, &wanted);
+	int error = bind_mapped(subject, verdict.rule, &wanted);
 	watched->any_port |= any_port;
 	if (!error) { /* the socket that is there now */
 		close(subject->fd);

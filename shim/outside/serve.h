@@ -11,6 +11,7 @@
 #include "core/shim.h"
 #include "system/libc.h"
 #include "system/log.h"
+#include "system/option.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -85,13 +86,6 @@ int subject_return_address(struct subject *subject, int family, const struct add
 int subject_return_value(
 	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length);
 
-/* What the map means for an address that a socket connects or sends to. */
-enum way { WAY_IP, WAY_RESERVED, WAY_REFUSED, WAY_NAMES, WAY_MAPPED };
-struct decision {
-	enum way way;
-	const struct rule *rule; /* NULL: no rule takes it */
-};
-struct decision decide(enum side side, const struct address *address);
 /* Finds out where a rule leads for this address. 0 or an errno. */
 int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
 	struct endpoint *endpoint);
@@ -119,13 +113,6 @@ int nameserver_open(bool datagram, int flags); /* the program's end; -1 and errn
 /* Replaces a UDP socket by such a socket. 0 or an errno. */
 int nameserver_replace(
 	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope);
-
-static inline int int_option(int fd, int name)
-{
-	int value = -1;
-	socklen_t length = sizeof value;
-	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
-}
 
 static inline bool is_nameserver(const struct watched *watched)
 {

@@ -113,8 +113,7 @@ struct watched *subject_know(struct subject *subject, int *error)
 	if (subject->watched)
 		return subject->watched;
 	int protocol = int_option(subject->fd, SO_PROTOCOL);
-	bool stream =
-		protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc has */
+	bool stream = is_tcp_protocol(protocol);
 	if ((!stream && protocol != IPPROTO_UDP) ||
 		libc.getsockname(subject->fd, (struct sockaddr *)&name, &length) < 0 ||
 		(name.ss_family != AF_INET && name.ss_family != AF_INET6))

@@ -165,7 +165,7 @@ bool stream_is_tcp(int fd)
 	KEEP_ERRNO;
 	int domain = int_option(fd, SO_DOMAIN);
 	return (domain == AF_INET || domain == AF_INET6) && int_option(fd, SO_TYPE) == SOCK_STREAM &&
-	       stream_is_tcp_protocol(int_option(fd, SO_PROTOCOL));
+	       is_tcp_protocol(int_option(fd, SO_PROTOCOL));
 }
 
 static struct sock *adopt_ip(int fd)

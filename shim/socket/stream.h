@@ -28,10 +28,6 @@ struct sock *stream_named(int fd);
 struct sock *stream_held(int fd, struct sock *(*find)(int fd));
 
 bool stream_is_tcp(int fd); /* asks the kernel; errno is untouched */
-static inline bool stream_is_tcp_protocol(int protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc has */
-}
 
 /* The process has put itself under a seccomp filter, which allows what the program itself calls. From then on
  * the data path makes no system calls but the program's own. (sshd's pre-authentication child may call

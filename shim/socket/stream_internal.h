@@ -10,6 +10,7 @@
 #include "system/errno.h"
 #include "system/libc.h"
 #include "system/log.h"
+#include "system/option.h"
 #include "transport/dial.h"
 #include "transport/ports.h"
 
@@ -17,13 +18,6 @@
 #include <fcntl.h>
 
 /* The kernel's value of an option at SOL_SOCKET; -1 and errno: it isn't a socket. */
-static inline int int_option(int fd, int name)
-{
-	int value = -1;
-	socklen_t length = sizeof value;
-	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
-}
-
 /* Asks the kernel for the outcome of a connect() that the program didn't wait for. Returns the state. */
 enum sock_state stream_settle(int fd, struct sock *sock);
 

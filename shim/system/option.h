@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel says of a socket. Async-signal-safe. */
+#ifndef IP2VSOCK_OPTION_H
+#define IP2VSOCK_OPTION_H
+
+#include "libc.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/* An option of SOL_SOCKET; -1 with errno: there is none. */
+static inline int int_option(int fd, int name)
+{
+	int value = -1;
+	socklen_t length = sizeof value;
+	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+}
+
+static inline bool is_tcp_protocol(int protocol) /* SO_PROTOCOL, or socket()'s third argument */
+{
+	return protocol == IPPROTO_TCP || protocol == 262; /* IPPROTO_MPTCP, which not every libc has */
+}
+
+#endif
