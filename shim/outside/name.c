@@ -22,28 +22,9 @@ bool closed_both_ways(int fd, const struct watched *watched)
 
 struct address own_address(int fd, const struct watched *watched)
 {
-	bool bound = !address_is_wildcard(&watched->name);
-	if (bound && watched->name.port)
-		return watched->name;
 	int family = watched->family == AF_INET6 && !address_is_ipv4(&watched->asked) ? AF_INET6 : AF_INET;
-	struct sockaddr_storage name;
-	socklen_t length = sizeof name;
-	struct endpoint own = {CID_ANY, PORT_ANY};
-	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
-		name.ss_family == watched->transport->family)
-		watched->transport->endpoint((struct sockaddr *)&name, length, &own);
-	if (own.port == PORT_ANY)
-		own.port = watched->local.port;
-	if (watched->peer.cid == CID_LOCAL)
-		own.cid = CID_LOCAL;
-	else if (own.cid == CID_ANY)
-		own.cid = watched->transport->own_cid(watched->peer.cid);
-	struct address shown = endpoint_shown(&own, family, &shim.ranges);
-	if (watched->name.port)
-		shown.port = watched->name.port; /* the map may have changed it */
-	if (bound)
-		memcpy(shown.ip, watched->name.ip, sizeof shown.ip);
-	return shown;
+	return transport_own_address(
+		fd, watched->transport, &watched->name, &watched->local, &watched->peer, family);
 }
 
 bool bound_address(int fd, const struct watched *watched, struct address *name)

@@ -48,30 +48,9 @@ static int answer_checked(int fd, int family, const struct address *found, uint3
 /* This end of a connection, as the program would have found it on TCP. */
 struct address stream_own_address(int fd, struct sock *sock)
 {
-	bool bound = !address_is_wildcard(&sock->claim.name);
-	if (bound && sock->claim.name.port)
-		return sock->claim.name;
 	int family = sock->family == AF_INET6 && !address_is_ipv4(&sock->asked) ? AF_INET6 : AF_INET;
-	struct sockaddr_storage name;
-	socklen_t length = sizeof name;
-	struct endpoint own = {CID_ANY, PORT_ANY};
-	if (libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
-		name.ss_family == sock->transport->family)
-		sock->transport->endpoint((struct sockaddr *)&name, length, &own);
-	if (own.port == PORT_ANY)
-		own.port = sock->local.port;
-	if (sock->peer.cid == CID_LOCAL)
-		own.cid = CID_LOCAL;
-	else if (own.cid == CID_ANY)
-		own.cid = sock->transport->own_cid(sock->peer.cid);
-	if (own.cid == sock->peer.cid) /* this machine is connected to itself */
-		own.cid = CID_LOCAL;
-	struct address shown = endpoint_shown(&own, family, &shim.ranges);
-	if (sock->claim.name.port)
-		shown.port = sock->claim.name.port; /* the map may have changed it */
-	if (bound)
-		memcpy(shown.ip, sock->claim.name.ip, sizeof shown.ip);
-	return shown;
+	return transport_own_address(
+		fd, sock->transport, &sock->claim.name, &sock->local, &sock->peer, family);
 }
 
 bool stream_bound_to(int fd, const struct sock *sock, struct address *name)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "transport.h"
 
+#include "core/shim.h"
 #include "system/libc.h"
 #include "transport_unix.h"
+
+#include <string.h>
 
 static const struct transport *cid_transport = &transport_vsock;
 
@@ -43,4 +46,31 @@ const struct transport *transport_of_fd(int fd)
 	if (name.ss_family == AF_VSOCK)
 		return &transport_vsock;
 	return transport_unix_is_ours((struct sockaddr *)&name, length) ? &transport_unix : NULL;
+}
+
+struct address transport_own_address(int fd, const struct transport *transport, const struct address *name,
+	const struct endpoint *local, const struct endpoint *peer, int family)
+{
+	bool bound = !address_is_wildcard(name);
+	if (bound && name->port)
+		return *name;
+	struct sockaddr_storage its;
+	socklen_t length = sizeof its;
+	struct endpoint own = {CID_ANY, PORT_ANY};
+	if (libc.getsockname(fd, (struct sockaddr *)&its, &length) == 0 && its.ss_family == transport->family)
+		transport->endpoint((struct sockaddr *)&its, length, &own);
+	if (own.port == PORT_ANY)
+		own.port = local->port;
+	if (peer->cid == CID_LOCAL)
+		own.cid = CID_LOCAL;
+	else if (own.cid == CID_ANY)
+		own.cid = transport->own_cid(peer->cid);
+	if (own.cid == peer->cid) /* this machine is connected to itself */
+		own.cid = CID_LOCAL;
+	struct address shown = endpoint_shown(&own, family, &shim.ranges);
+	if (name->port)
+		shown.port = name->port; /* the map may have changed it */
+	if (bound)
+		memcpy(shown.ip, name->ip, sizeof shown.ip);
+	return shown;
 }

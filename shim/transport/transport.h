@@ -64,6 +64,10 @@ const struct transport *transport_of(const struct rule *rule);
 uint32_t transport_own_cid(void); /* as remote peers see this end; CID_ANY if it can't be known */
 /* The CID of a peer: this machine is CID_LOCAL, by whatever CID the kernel shows it. */
 uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown);
+/* This end of a connection, as its program would have found it on TCP. `name`: what the program bound it to,
+ * where that is known; `local` and `peer`: its endpoints; family: AF_INET or AF_INET6. */
+struct address transport_own_address(int fd, const struct transport *transport, const struct address *name,
+	const struct endpoint *local, const struct endpoint *peer, int family);
 /* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
 const struct transport *transport_of_fd(int fd);
 
