@@ -88,9 +88,11 @@ no_more_than() {
 	done
 }
 
-# wait_for WHAT COMMAND...: the same for as long as anything may take on a slow machine.
+patience=800 # seconds: as long as anything may take on a slow machine, and less than what the whole test may
+
+# wait_for WHAT COMMAND...: the same, with patience.
 wait_for() {
-	no_more_than 300 "${@:2}" || die "waited 300 s for $1"
+	no_more_than $patience "${@:2}" || die "waited $patience s for $1"
 }
 
 gone() {
@@ -147,10 +149,10 @@ said() {
 
 # says NAME PATTERN [COUNT]: waits until the started program of that name has said it; it must not end before.
 says() {
-	local until=$((SECONDS + 300)) ended=no
+	local until=$((SECONDS + patience)) ended=no
 	until said "$1.log" "${@:2}"; do
 		[ $ended = no ] || die "$1 ended before it said '$2'"
-		((SECONDS < until)) || die "$1 didn't say '$2'${3:+ $3 times} in 300 s"
+		((SECONDS < until)) || die "$1 didn't say '$2'${3:+ $3 times} in $patience s"
 		! gone "${pid_of[$1]}" || ended=yes
 		[ $ended = yes ] || pause
 	done
