@@ -38,14 +38,14 @@ static bool blocks_grow(const struct builder *builder)
 static bool add_blocks(const struct builder *builder, struct entry *entry, const struct rule *rule)
 {
 	struct map *map = builder->map;
-	uint32_t place = place_of(map, entry), first = rule->port_first, end = rule->port_last + 1u;
+	uint32_t position = position_of(map, entry), first = rule->port_first, end = rule->port_last + 1u;
 	while (first < end) {
 		unsigned size = first ? (unsigned)__builtin_ctz(first) : 16;
 		while (first + (1u << size) > end)
 			size--;
 		if (2 * map->block_count >= map->block_mask && !blocks_grow(builder))
 			return false;
-		uint64_t key = block_key(place, first, size), *block = block_of(map, key);
+		uint64_t key = block_key(position, first, size), *block = block_of(map, key);
 		if (!*block) {
 			*block = key << RULE_BITS | rule->number;
 			map->block_count++;
@@ -67,14 +67,14 @@ static size_t key_size(const struct key *key)
 	return key->kind == ENTRY_PREFIX ? sizeof key->ip : key->length + 1;
 }
 
-/* Takes a place for the key's entry. An entry that fits into one cache line isn't spread over two. */
+/* Takes a position for the key's entry. An entry that fits into one cache line isn't spread over two. */
 static uint32_t new_entry(struct map *map, const struct key *key)
 {
-	uint32_t units = (uint32_t)entry_units(key_size(key)), place = map->entries_used + 1;
-	if (units == LINE_UNITS && place % LINE_UNITS == 0)
-		place++;
-	map->entries_used = place + units - 1;
-	struct entry *entry = entry_at(map, place);
+	uint32_t units = (uint32_t)entry_units(key_size(key)), position = map->entries_used + 1;
+	if (units == LINE_UNITS && position % LINE_UNITS == 0)
+		position++;
+	map->entries_used = position + units - 1;
+	struct entry *entry = entry_at(map, position);
 	entry->side = key->side;
 	entry->kind = key->kind;
 	entry->length = (uint8_t)key->length;
@@ -82,7 +82,7 @@ static uint32_t new_entry(struct map *map, const struct key *key)
 		memcpy(entry->ip, key->ip, sizeof entry->ip);
 	else
 		memcpy(entry_text(entry), key->text, key->length);
-	return place;
+	return position;
 }
 
 /* The entry of the rule's pattern; *is_new: the rule is its first. NULL: out of memory. */
@@ -94,7 +94,7 @@ static struct entry *add_entry(
 	*is_new = !*slot;
 	if (*is_new)
 		*slot = slot_tag(key) | new_entry(map, key);
-	struct entry *entry = entry_at(map, *slot & place_bits);
+	struct entry *entry = entry_at(map, *slot & position_bits);
 	if (*is_new) {
 		entry->rule = rule->number;
 		entry->port_first = rule->port_first;
@@ -119,8 +119,8 @@ static void count_name(struct map *map, struct entry *entry, uint64_t hash)
 {
 	struct key other = name_key(!entry->side, entry->kind, entry_text(entry), entry->length, hash);
 	uint32_t slot = *slot_of(map, &other);
-	entry->named = slot ? entry_at(map, slot & place_bits)->named : ++map->named_count;
-	map->named[entry->named] = place_of(map, entry);
+	entry->named = slot ? entry_at(map, slot & position_bits)->named : ++map->named_count;
+	map->named[entry->named] = position_of(map, entry);
 }
 
 static bool add_name(const struct builder *builder, const struct rule *rule)

@@ -37,7 +37,7 @@ enum {
 	RULE_SHORTEST = 6, /* bytes, with a comma: "1=3:1," */
 	RULE_BITS = 21,	   /* of a rule's number */
 	ENTRY_BITS =
-		22, /* of an entry's place, from 1; above these, in `slots`, are the first bits of its hash */
+		22, /* of an entry's position, from 1; above these, in `slots`, are the first bits of its hash */
 	ENTRY_UNIT = 32,    /* bytes; an entry begins at a multiple of it */
 	BLOCK_SIZE_BITS = 5 /* in `blocks`: entry, first port, size, rule */
 };
@@ -79,9 +79,9 @@ struct map {
 
 void summarize(struct map *map); /* fills in the summary of the rules */
 
-static inline struct entry *entry_at(const struct map *map, uint32_t place)
+static inline struct entry *entry_at(const struct map *map, uint32_t position)
 {
-	return (struct entry *)(map->entries + (size_t)(place - 1) * ENTRY_UNIT);
+	return (struct entry *)(map->entries + (size_t)(position - 1) * ENTRY_UNIT);
 }
 
 /* Reads the rules into map->rules. false: *error is filled in. */
@@ -106,15 +106,15 @@ struct key name_key(enum side side, enum entry_kind kind, const char *text, size
 struct key prefix_key(enum side side, const struct prefix *prefix);
 
 /* The slot of the key's entry, or the slot where it would be. A slot is 0, or contains the first bits of the
- * hash (slot_tag) and the entry's place (place_bits). */
+ * hash (slot_tag) and the entry's position (position_bits). */
 uint32_t *slot_of(const struct map *map, const struct key *key);
 uint32_t slot_tag(const struct key *key);
-static const uint32_t place_bits = (1u << ENTRY_BITS) - 1;
-uint32_t place_of(const struct map *map, const struct entry *entry);
+static const uint32_t position_bits = (1u << ENTRY_BITS) - 1;
+uint32_t position_of(const struct map *map, const struct entry *entry);
 /* The word of a block of an entry's ports, or where it would be. A word is 0, or contains the block's key
  * and the rule's number. */
 uint64_t *block_of(const struct map *map, uint64_t key);
-uint64_t block_key(uint32_t place, uint32_t first, unsigned size);
+uint64_t block_key(uint32_t position, uint32_t first, unsigned size);
 
 /* The patterns that match: at most one for each prefix length or label, and *. */
 enum { ENTRIES_LIMIT = 130 };

@@ -78,7 +78,7 @@ struct key prefix_key(enum side side, const struct prefix *prefix)
 
 uint32_t slot_tag(const struct key *key)
 {
-	return (uint32_t)(key->hash >> 32) & ~place_bits;
+	return (uint32_t)(key->hash >> 32) & ~position_bits;
 }
 
 static bool entry_is(const struct entry *entry, const struct key *key)
@@ -96,12 +96,12 @@ uint32_t *slot_of(const struct map *map, const struct key *key)
 	for (uint32_t i = (uint32_t)key->hash & map->slot_mask;; i = (i + 1) & map->slot_mask) {
 		uint32_t *slot = &map->slots[i];
 		if (!*slot ||
-			((*slot & ~place_bits) == tag && entry_is(entry_at(map, *slot & place_bits), key)))
+			((*slot & ~position_bits) == tag && entry_is(entry_at(map, *slot & position_bits), key)))
 			return slot;
 	}
 }
 
-uint32_t place_of(const struct map *map, const struct entry *entry)
+uint32_t position_of(const struct map *map, const struct entry *entry)
 {
 	return (uint32_t)(((const char *)entry - map->entries) / ENTRY_UNIT) + 1;
 }
@@ -125,10 +125,10 @@ static uint32_t entry_first(const struct map *map, const struct entry *entry, ui
 {
 	if (port >= entry->port_first && port <= entry->port_last)
 		return entry->rule;
-	uint32_t best = RULE_NONE, place = place_of(map, entry);
+	uint32_t best = RULE_NONE, position = position_of(map, entry);
 	for (uint32_t sizes = entry->sizes; sizes; sizes &= sizes - 1) {
 		unsigned size = (unsigned)__builtin_ctz(sizes);
-		uint64_t block = *block_of(map, block_key(place, port >> size << size, size));
+		uint64_t block = *block_of(map, block_key(position, port >> size << size, size));
 		uint32_t rule = block & ((1u << RULE_BITS) - 1);
 		if (rule && rule < best)
 			best = rule;
@@ -154,7 +154,7 @@ static size_t entry_add(
 {
 	uint32_t slot = *slot_of(map, key);
 	if (slot)
-		found[count++] = entry_at(map, slot & place_bits);
+		found[count++] = entry_at(map, slot & position_bits);
 	return count;
 }
 
