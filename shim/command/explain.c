@@ -195,7 +195,7 @@ static void explain_localhost(struct question *question)
 	for (int i = 0; i < 2; i++)
 		verdicts[i] = verdict_of(map, question->side, SOCKET_STREAM, &loopbacks[i]);
 	bool same = verdicts[0].rule == verdicts[1].rule &&
-		    !(verdicts[0].rule && verdicts[0].rule->target.host_in_path);
+		    !(verdicts[0].rule && verdicts[0].rule->target.needs_host);
 	for (int i = 0; i < (same ? 1 : 2); i++) {
 		question->address = loopbacks[i];
 		if (!same)

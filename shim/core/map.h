@@ -6,12 +6,15 @@
 #define IP2VSOCK_MAP_H
 
 #include "endpoint.h"
+#include "greeting.h"
 
 enum side { SIDE_CONNECT, SIDE_LISTEN };
 enum target_kind {
 	TARGET_CID,
 	TARGET_UNIX,
 	TARGET_FIRECRACKER,
+	TARGET_SOCKS5,
+	TARGET_HTTP,
 	TARGET_NAMES,
 	TARGET_REFUSE,
 	TARGET_DIRECT,
@@ -20,13 +23,13 @@ enum target_kind {
 
 /* What the kinds of target have in common; map_target.c says which has what. */
 enum target_property {
-	TARGET_LEADS = 1,	/* a connection goes somewhere, so that the names of its rules resolve */
-	TARGET_CARRIED = 2,	/* over a transport, which options can bear on */
-	TARGET_TAKES_TIME = 4,	/* an attempt may take long: timeout= */
-	TARGET_KNOWS_PEERS = 8, /* an accepted connection says whose it is: allow= */
-	TARGET_HAS_PATH = 16,	/* a Unix socket's: target.path */
-	TARGET_GREETS = 32,	/* a connection begins with a greeting (greeting.h) */
-	TARGET_FROM_AFAR = 64,	/* accepted connections come from another machine, whose CID nobody says */
+	TARGET_LEADS = 1,	 /* a connection goes somewhere, so that the names of its rules resolve */
+	TARGET_CARRIED = 2,	 /* over a transport, which options can bear on */
+	TARGET_TAKES_TIME = 4,	 /* an attempt may take long: timeout= */
+	TARGET_KNOWS_PEERS = 8,	 /* an accepted connection says whose it is: allow= */
+	TARGET_FROM_AFAR = 16,	 /* accepted connections come from another machine, whose CID nobody says */
+	TARGET_LOGS_IN = 32,	 /* the greeting may carry a user and a password: login= */
+	TARGET_TAKES_NAMES = 64, /* a bare * takes names, too: the other end resolves them */
 };
 
 enum host_kind { HOST_ANY, HOST_PREFIX, HOST_LOCALHOST, HOST_NAME, HOST_SUFFIX };
@@ -42,16 +45,17 @@ struct host {
 
 struct target {
 	enum target_kind kind;
-	uint32_t cid;	     /* TARGET_CID; CID_ANY only for a listen rule */
-	uint32_t port_first; /* TARGET_CID, TARGET_FIRECRACKER (connect): the vsock port of the pattern's
-				first port; unused if keep_port */
+	uint32_t cid;	     /* where there is no path; CID_ANY only for a listen rule */
+	uint32_t port_first; /* the vsock port of the pattern's first port, of a proxy its only one; unused
+				if keep_port */
 	uint32_t port_last;  /* of its last port; equal to port_first: all of the pattern's ports go to this
 				one */
 	bool keep_port;	     /* the vsock port is the TCP port */
 	int error;	     /* TARGET_REFUSE: the errno */
-	const char *path; /* TARGET_UNIX, TARGET_FIRECRACKER: absolute, as written, {port} and {host} still in
-			     it; ends in NUL */
-	bool host_in_path; /* {host} occurs in it: the address must lead back to the name */
+	const char *path;    /* of a Unix socket: absolute, as written, {port} and {host} still in it; ends in
+				NUL. NULL: the target is a CID, or none */
+	bool needs_host; /* an address must lead back to its name: {host} occurs in the path, or a proxy is
+			    asked for it */
 };
 
 struct rule {
@@ -64,10 +68,13 @@ struct rule {
 	struct host host;
 	uint16_t port_first, port_last; /* the pattern's; 0 to 65535 for "*", which alone takes port 0 */
 	struct target target;
-	uint32_t retry_ms;     /* 0: don't */
-	uint32_t timeout_ms;   /* 0: the kernel's default */
-	uint32_t buffer;       /* bytes, default BUFFER_DEFAULT */
-	uint32_t chunk;	       /* bytes that are written at once at most; 0: no limit */
+	uint32_t retry_ms;	/* 0: don't */
+	uint32_t timeout_ms;	/* 0: the kernel's default */
+	uint32_t buffer;	/* bytes, default BUFFER_DEFAULT */
+	uint32_t chunk;		/* bytes that are written at once at most; 0: no limit */
+	const char *login;	/* "USER:PASSWORD", login_length bytes, no NUL; NULL: none. Never shown */
+	const char *login_path; /* the file that it is from; ends in NUL */
+	uint16_t login_length;
 	const uint32_t *allow; /* CIDs; allow_count of them, none: everybody */
 	uint32_t allow_count;
 };
@@ -128,11 +135,11 @@ const struct rule *map_find(const struct map *map, enum side side, const struct 
 const struct rule *map_find_host(
 	const struct map *map, enum side side, const char *host, size_t length, uint16_t port);
 
-/* The vsock port, or PORT_ANY where `port` is 0 and the rule keeps ports: any free one. TARGET_CID, and
- * TARGET_FIRECRACKER of a connect rule. */
+/* The vsock port, or PORT_ANY where `port` is 0 and the rule keeps ports: any free one. Of a target with a
+ * CID, and of TARGET_FIRECRACKER in a connect rule. */
 uint32_t rule_port(const struct rule *rule, uint16_t port);
-/* Fills in {port} and {host} ("*", if the host isn't known, never happens on a checked map). TARGET_UNIX
- * only. false: the path wouldn't fit a sockaddr_un, or {host} holds a slash. */
+/* Fills in {port} and {host} ("*", if the host isn't known, never happens on a checked map). Of a target with
+ * a path. false: the path wouldn't fit a sockaddr_un, or {host} holds a slash. */
 bool rule_path(const struct rule *rule, const char *host, uint16_t port, char path[108]);
 /* The first listen rule with a CID that leads to this vsock port, among at most `most` of them; *own is the
  * TCP port that it stands for. NULL: none. */
@@ -141,6 +148,8 @@ const struct rule *map_listener(const struct map *map, uint32_t port, uint32_t m
 size_t rule_format(const struct rule *rule, char *text, size_t size);
 bool target_has(const struct rule *rule, unsigned properties); /* all of these: enum target_property */
 const char *target_word(const struct rule *rule);	       /* of its kind: "unix"; NULL: a CID */
+bool target_has_cid(const struct rule *rule); /* it leads to target.cid, and target.path is NULL */
+enum greeting_kind target_greeting(const struct rule *rule); /* how a connection by the rule begins */
 
 /* What --explain says of a rule, in whole lines: where this address goes, and what the options do. */
 struct asked {

@@ -102,7 +102,7 @@ static struct entry *add_entry(
 	} else if (!add_blocks(builder, entry, rule)) {
 		return NULL;
 	}
-	entry->host_in_path |= rule->target.host_in_path;
+	entry->needs_host |= rule->target.needs_host;
 	return entry;
 }
 

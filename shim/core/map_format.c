@@ -26,7 +26,7 @@ bool rule_path(const struct rule *rule, const char *host, uint16_t port, char pa
 {
 	static const char host_word[] = "{host}", port_word[] = "{port}";
 	struct text text = text_in(path, 108);
-	if (rule->target.host_in_path && host &&
+	if (rule->target.needs_host && host &&
 		(strchr(host, '/') || !*host || strspn(host, ".") == strlen(host)))
 		return false;
 	for (const char *at = rule->target.path; *at;) {

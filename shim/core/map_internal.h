@@ -20,7 +20,7 @@ struct entry {
 	uint16_t port_first, port_last;
 	uint32_t named; /* its ordinal among the named patterns of both sides, from 1; 0: it isn't a name */
 	uint32_t side : 1, kind : 2, length : 8; /* length: of a prefix in bits, of a text in bytes */
-	uint32_t host_in_path : 1;		 /* one of its rules has a {host} */
+	uint32_t needs_host : 1;		 /* one of its rules does */
 	uint32_t sizes : 17;			 /* bit n: blocks of 2^n ports are in use */
 	uint64_t ip[2]; /* ENTRY_PREFIX: in host byte order; otherwise the text, however long it is */
 };
@@ -36,9 +36,9 @@ static inline char *entry_text(const struct entry *entry)
 enum {
 	RULE_SHORTEST = 6, /* bytes, with a comma: "1=3:1," */
 	RULE_BITS = 21,	   /* of a rule's number */
-	ENTRY_BITS =
-		22, /* of an entry's position, from 1; above these, in `slots`, are the first bits of its hash */
-	ENTRY_UNIT = 32,    /* bytes; an entry begins at a multiple of it */
+	ENTRY_BITS = 22, /* of an entry's position, from 1; above these, in `slots`, are the first bits of its
+			    hash */
+	ENTRY_UNIT = 32, /* bytes; an entry begins at a multiple of it */
 	BLOCK_SIZE_BITS = 5 /* in `blocks`: entry, first port, size, rule */
 };
 _Static_assert(MAP_TEXT_LIMIT / RULE_SHORTEST + 1 < 1 << RULE_BITS, "rules fit");

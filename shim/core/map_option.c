@@ -175,6 +175,51 @@ static void explain_allow(struct text *text, const struct rule *rule)
 		text_add(text, " and no other\n");
 }
 
+static bool bad_login(struct parser *p, const char *at, const char *path)
+{
+	fail(p, at, "expected USER:PASSWORD in the first line of %s, each of at most %d bytes", path,
+		GREETING_LOGIN);
+	return hint(p, "the user has no colon, and the line no blanks at its end");
+}
+
+/* The file is read here, so that the program may give up its rights to it. What it holds is in no message. */
+static bool parse_login(struct parser *p, struct rule *rule, struct span text)
+{
+	const char *content, *path = rule->login_path = store_text(p, text);
+	size_t length;
+	if (*path != '/')
+		return expected(p, "the absolute path of a file with USER:PASSWORD", text);
+	if (!read_file(p, text.at, path, &content, &length))
+		return false;
+	const char *newline = length ? memchr(content, '\n', length) : NULL;
+	struct span line = {content, newline ? newline : content + length};
+	const char *colon = size(line) ? find(line, ':') : NULL;
+	if (!colon || colon == line.at || colon - line.at > GREETING_LOGIN ||
+		line.end - colon - 1 > GREETING_LOGIN || is_blank(line.end[-1]) ||
+		memchr(line.at, 0, size(line)))
+		return bad_login(p, text.at, path);
+	rule->login = line.at;
+	rule->login_length = (uint16_t)size(line);
+	return true;
+}
+
+static void format_login(struct text *text, const struct rule *rule)
+{
+	if (!rule->login)
+		return;
+	text_add(text, " login=");
+	text_add(text, rule->login_path);
+}
+
+static void explain_login(struct text *text, const struct rule *rule)
+{
+	if (!rule->login)
+		return;
+	text_add(text, "  with the user and the password in ");
+	text_add(text, rule->login_path);
+	text_add(text, "\n");
+}
+
 /* A time limit makes sense only for attempts that take time, and a list of CIDs only for peers that have one.
  */
 static const struct option {
@@ -191,6 +236,8 @@ static const struct option {
 		explain_timeout},
 	{"buffer=", TARGET_CARRIED, {true, true}, false, parse_buffer, format_buffer, NULL},
 	{"chunk=", TARGET_CARRIED, {true, true}, false, parse_chunk, format_chunk, explain_chunk},
+	{"login=", TARGET_CARRIED | TARGET_LOGS_IN, {true, false}, false, parse_login, format_login,
+		explain_login},
 	{"allow=", TARGET_CARRIED | TARGET_KNOWS_PEERS, {false, true}, true, parse_allow, format_allow,
 		explain_allow},
 };

@@ -17,6 +17,18 @@ char *store_text(struct parser *p, struct span span)
 	return copy;
 }
 
+bool read_file(struct parser *p, const char *at, const char *path, const char **text, size_t *length)
+{
+	int error = p->source->read(p->source->context, path, text, length);
+	if (error == 0)
+		return true;
+	if (error == EFBIG)
+		return fail(
+			p, at, "expected a file of at most %d MiB, %s is larger", MAP_TEXT_LIMIT >> 20, path);
+	return fail(p, at, "expected a file that can be read, %s can't: %s", path,
+		error == EINVAL ? "not a regular file" : strerror(error));
+}
+
 /* ---- rules ---- */
 
 /* connect or listen, followed by a blank; without the blank it may be the name of a host. */
@@ -169,14 +181,7 @@ static bool parse_include(struct parser *p)
 	}
 	const char *file = store_text(p, path), *text;
 	size_t length;
-	int error = p->source->read(p->source->context, file, &text, &length);
-	if (error == 0)
-		return parse_input(p, file, true, text, length);
-	if (error == EFBIG)
-		return fail(p, p->item.at, "expected a map of at most %d MiB, %s is larger",
-			MAP_TEXT_LIMIT >> 20, file);
-	return fail(p, p->item.at, "expected a file that can be read, %s can't: %s", file,
-		error == EINVAL ? "not a regular file" : strerror(error));
+	return read_file(p, p->item.at, file, &text, &length) && parse_input(p, file, true, text, length);
 }
 
 /* #source "NAME", a line that the command writes: what follows, up to the next such line, comes from there.

@@ -55,6 +55,8 @@ bool parse_ports(struct parser *p, struct span text, uint32_t least, uint32_t mo
 	uint32_t *first, uint32_t *last);
 bool is_bare_port(struct span text); /* 8080, 8000-8010 or * */
 
+/* What the file holds, for as long as the map lives. */
+bool read_file(struct parser *p, const char *at, const char *path, const char **text, size_t *length);
 char *store_text(struct parser *p, struct span span); /* a copy with a NUL, for as long as the map lives */
 
 /* ---- spans ---- */

@@ -36,8 +36,8 @@ void summarize(struct map *map)
 		const struct rule *rule = &map->rules[i];
 		summary->listen_rules += rule->side == SIDE_LISTEN;
 		summary->names_rules += rule->target.kind == TARGET_NAMES;
-		summary->unix_rules += target_has(rule, TARGET_HAS_PATH);
-		if (rule->target.kind == TARGET_CID)
+		summary->unix_rules += rule->target.path != NULL;
+		if (target_has_cid(rule))
 			add_cid(summary, rule);
 	}
 }
@@ -55,7 +55,7 @@ const struct rule *map_listener(const struct map *map, uint32_t port, uint32_t m
 		if (rule->side != SIDE_LISTEN)
 			continue;
 		left--;
-		if (rule->target.kind != TARGET_CID)
+		if (!target_has_cid(rule))
 			continue;
 		bool keep = rule->target.keep_port;
 		uint32_t first = keep ? rule->port_first : rule->target.port_first,

@@ -95,8 +95,8 @@ uint32_t *slot_of(const struct map *map, const struct key *key)
 	uint32_t tag = slot_tag(key);
 	for (uint32_t i = (uint32_t)key->hash & map->slot_mask;; i = (i + 1) & map->slot_mask) {
 		uint32_t *slot = &map->slots[i];
-		if (!*slot ||
-			((*slot & ~position_bits) == tag && entry_is(entry_at(map, *slot & position_bits), key)))
+		if (!*slot || ((*slot & ~position_bits) == tag &&
+				      entry_is(entry_at(map, *slot & position_bits), key)))
 			return slot;
 	}
 }

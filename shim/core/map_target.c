@@ -10,9 +10,10 @@ struct kind {
 	const char *word;  /* NULL: the target begins otherwise */
 	const char *usage; /* in messages */
 	enum argument argument;
-	bool sides[2];		/* enum side: the rules that may have it */
-	const char *wrong_side; /* the hint for one that may not */
-	unsigned properties;	/* enum target_property */
+	bool sides[2];		     /* enum side: the rules that may have it */
+	const char *wrong_side;	     /* the hint for one that may not */
+	unsigned properties;	     /* enum target_property */
+	enum greeting_kind greeting; /* of connections that a rule makes */
 	/* argument.at is NULL where there is none. NULL: nothing to parse. */
 	bool (*parse)(struct parser *p, struct rule *rule, struct span argument);
 	void (*format)(struct text *text, const struct rule *rule); /* NULL: the word is all */
@@ -99,7 +100,7 @@ static bool parse_unix(struct parser *p, struct rule *rule, struct span path)
 			fail(p, at, "{host} needs a host in a listen rule: * is bound to no one address");
 			return hint(p, "name the host or the address, or leave {host} out");
 		}
-		rule->target.host_in_path |= is_host;
+		rule->target.needs_host |= is_host;
 		literal -= strlen(is_host ? host_word : port_word);
 	}
 	if (literal > PATH_LIMIT)
@@ -340,6 +341,51 @@ static void explain_cid(struct text *text, const struct rule *rule, const struct
 	text_add(text, "\n");
 }
 
+/* CID:PORT or unix:PATH: where the proxy is. */
+static bool parse_proxy(struct parser *p, struct rule *rule, struct span text)
+{
+	static const char unix_word[] = "unix:";
+	bool good = begins(text, unix_word)
+			    ? parse_unix(p, rule, (struct span){text.at + strlen(unix_word), text.end})
+			    : parse_cid_target(p, rule, text);
+	if (good && (rule->target.keep_port || rule->target.port_first != rule->target.port_last)) {
+		const char *colon = find_last(text, ':');
+		expected(p, "the proxy's own port", (struct span){colon + 1, text.end});
+		return hint(p, "the port that the program asks for is what the proxy is asked for");
+	}
+	rule->target.needs_host = true;
+	return good;
+}
+
+static void format_proxy(struct text *text, const struct rule *rule)
+{
+	const char *word = target_word(rule), *path = rule->target.path;
+	const char *quote = path && path[strcspn(path, " \t,=")] ? "\"" : "";
+	text_add(text, quote);
+	text_add(text, word);
+	text_add(text, path ? ":unix:" : ":");
+	if (path)
+		text_add(text, path);
+	else
+		format_cid(text, rule);
+	text_add(text, quote);
+}
+
+static void explain_proxy(struct text *text, const struct rule *rule, const struct asked *asked)
+{
+	if (rule->target.path)
+		explain_unix(text, rule, asked);
+	else
+		explain_cid(text, rule, asked);
+	text_add(text, "  and from there, by a ");
+	text_add(text, rule->target.kind == TARGET_HTTP ? "CONNECT of HTTP" : "SOCKS5 proxy");
+	text_add(text, ", to ");
+	text_add(text, asked->host);
+	text_add(text, ", port ");
+	text_add_number(text, asked->port);
+	text_add(text, "\n");
+}
+
 static void explain_names(struct text *text, const struct rule *rule, const struct asked *asked)
 {
 	(void)rule;
@@ -354,28 +400,48 @@ static void explain_direct(struct text *text, const struct rule *rule, const str
 	text_add(text, "  left to IP\n");
 }
 
+enum {
+	PROXY_PROPERTIES =
+		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_LOGS_IN | TARGET_TAKES_NAMES
+};
+static const char proxies_connect[] = "proxies are for connect rules: they carry connections out";
+
 /* In the order in which messages name them. What isn't a word is a CID. */
 static const struct kind kinds[KINDS] = {
 	[TARGET_CID] = {NULL, "CID:PORT", NONE, {true, true}, NULL,
-		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_KNOWS_PEERS, parse_cid_target,
-		format_cid, explain_cid},
-	[TARGET_UNIX] = {"unix", "unix:PATH", NEEDED, {true, true}, NULL,
-		TARGET_LEADS | TARGET_CARRIED | TARGET_HAS_PATH, parse_unix, format_unix, explain_unix},
+		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_KNOWS_PEERS, GREETING_NONE,
+		parse_cid_target, format_cid, explain_cid},
+	[TARGET_UNIX] = {"unix", "unix:PATH", NEEDED, {true, true}, NULL, TARGET_LEADS | TARGET_CARRIED,
+		GREETING_NONE, parse_unix, format_unix, explain_unix},
 	[TARGET_FIRECRACKER] = {"firecracker", "firecracker:PATH", NEEDED, {true, true}, NULL,
-		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_HAS_PATH | TARGET_GREETS |
-			TARGET_FROM_AFAR,
+		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_FROM_AFAR, GREETING_FIRECRACKER,
 		parse_firecracker, format_firecracker, explain_firecracker},
+	[TARGET_SOCKS5] = {"socks5", "socks5:CID:PORT", NEEDED, {true, false}, proxies_connect,
+		PROXY_PROPERTIES, GREETING_SOCKS5, parse_proxy, format_proxy, explain_proxy},
+	[TARGET_HTTP] = {"http", "http:CID:PORT", NEEDED, {true, false}, proxies_connect, PROXY_PROPERTIES,
+		GREETING_HTTP, parse_proxy, format_proxy, explain_proxy},
 	[TARGET_NAMES] = {"names", "names", NONE, {true, false},
-		"names is for connect rules: it answers as a name server", TARGET_LEADS, NULL, NULL,
-		explain_names},
-	[TARGET_REFUSE] = {"refuse", "refuse", OPTIONAL, {true, true}, NULL, 0, parse_refuse, format_refuse,
-		explain_refuse},
-	[TARGET_DIRECT] = {"direct", "direct", NONE, {true, true}, NULL, 0, NULL, NULL, explain_direct},
+		"names is for connect rules: it answers as a name server", TARGET_LEADS, GREETING_NONE, NULL,
+		NULL, explain_names},
+	[TARGET_REFUSE] = {"refuse", "refuse", OPTIONAL, {true, true}, NULL, 0, GREETING_NONE, parse_refuse,
+		format_refuse, explain_refuse},
+	[TARGET_DIRECT] = {"direct", "direct", NONE, {true, true}, NULL, 0, GREETING_NONE, NULL, NULL,
+		explain_direct},
 };
 
 bool target_has(const struct rule *rule, unsigned properties)
 {
 	return (kinds[rule->target.kind].properties & properties) == properties;
+}
+
+bool target_has_cid(const struct rule *rule)
+{
+	return target_has(rule, TARGET_CARRIED) && !rule->target.path;
+}
+
+enum greeting_kind target_greeting(const struct rule *rule)
+{
+	return rule->side == SIDE_CONNECT ? kinds[rule->target.kind].greeting : GREETING_NONE;
 }
 
 const char *target_word(const struct rule *rule)

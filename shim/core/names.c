@@ -2,9 +2,9 @@
 /* A name comes in, and an address of the names range goes out; later the program connects to that address,
  * and it is turned back into the pattern that it stands for. The address is the start of the range plus the
  * count of the pattern, so nothing needs to be stored, and every process with the same map agrees. Only under
- * a glob whose target contains {host} must each name be known again: these names get the numbers after those
- * of the patterns, from a table whose slots are claimed without locks, because getaddrinfo() may run in any
- * thread and in the child of a fork(). */
+ * a glob whose target contains {host}, or is a proxy that is asked for the name, must each name be known
+ * again: these names get the numbers after those of the patterns, from a table whose slots are claimed
+ * without locks, because getaddrinfo() may run in any thread and in the child of a fork(). */
 #include "names.h"
 
 #include "map_internal.h"
@@ -50,10 +50,10 @@ bool name_is_numeric(const char *name, size_t length)
 	return true;
 }
 
-/* Names under a glob with {host}. A slot is claimed by its mark, filled in, and then published; it is never
- * released. A thread that finds a slot being filled in continues with the next one, so nothing waits (a fork
- * may have lost the thread that was filling it in). At worst, a name gets two addresses, which both stand for
- * it. */
+/* Names under a glob that needs the host. A slot is claimed by its mark, filled in, and then published; it is
+ * never released. A thread that finds a slot being filled in continues with the next one, so nothing waits (a
+ * fork may have lost the thread that was filling it in). At worst, a name gets two addresses, which both
+ * stand for it. */
 enum { MARK_FREE, MARK_TAKEN, MARK_READY = 2 /* with the name's hash in the other bits */ };
 static _Atomic uint32_t marks[NAMES_DYNAMIC_LIMIT];
 static char texts[NAMES_DYNAMIC_LIMIT][NAME_TEXT];
@@ -142,7 +142,7 @@ static bool port_taken(const struct map *map, const struct entry *const found[],
 	if (number == RULE_NONE)
 		return false;
 	const struct rule *rule = &map->rules[number - 1];
-	return rule->host.kind != HOST_ANY && target_has(rule, TARGET_LEADS);
+	return target_has(rule, rule->host.kind == HOST_ANY ? TARGET_TAKES_NAMES : TARGET_LEADS);
 }
 
 /* Which rule wins can change only at a port where some rule begins or ends, so only those ports are tried. */
@@ -174,22 +174,22 @@ enum names_answer names_address(
 		return NAMES_NOT_TAKEN;
 
 	const struct entry *deepest = NULL;
-	bool taken = false, host_in_path = false;
+	bool taken = false, needs_host = false;
 	for (enum side side = SIDE_CONNECT; side <= SIDE_LISTEN; side++) {
 		const struct entry *found[ENTRIES_LIMIT];
 		size_t count = entries_of_name(map, side, lower, length, false, found);
 		taken = taken || (port < 0 ? any_port_taken(map, found, count)
 					   : port_taken(map, found, count, (uint32_t)port));
 		for (size_t i = 0; i < count; i++) {
-			host_in_path |= found[i]->host_in_path;
+			needs_host |= found[i]->needs_host;
 			if (found[i]->named && is_deeper(found[i], deepest))
 				deepest = found[i];
 		}
 	}
-	if (!taken || !deepest)
+	if (!taken)
 		return NAMES_NOT_TAKEN;
-	uint32_t ordinal = deepest->named;
-	if (host_in_path && deepest->kind == ENTRY_SUFFIX) {
+	uint32_t ordinal = deepest ? deepest->named : 0;
+	if (!deepest || (needs_host && deepest->kind == ENTRY_SUFFIX)) {
 		ordinal = dynamic_ordinal(map, lower, length);
 		if (ordinal == 0)
 			return NAMES_FULL;

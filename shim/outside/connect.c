@@ -29,19 +29,20 @@ struct attempt {
 	int fresh;		 /* the socket that is being connected; -1: none */
 	int own; /* the program's own socket, which bind() has given a place, and which connects from there;
 		    -1: none */
-	bool nonblocking;		   /* the program's socket doesn't block */
-	const struct rule *rule;	   /* the rule that decided */
-	const struct transport *transport; /* the rule's transport */
-	struct place place;		   /* where to connect */
-	struct endpoint local, peer;	   /* both ends on the transport */
-	struct address asked;		   /* the address that connect() was called with */
-	uint32_t scope;			   /* its sin6_scope_id */
-	int64_t deadline;		   /* when to stop waiting for room in the peer's backlog; 0: never */
-	int64_t until;			   /* when to stop trying again; 0: it is tried once */
-	int64_t send_limit;		   /* when the program stops waiting; 0: never */
-	int pause;			   /* ms until it is tried again */
-	bool done;			   /* it has ended, with this outcome: */
-	int outcome;			   /* 0 or an errno */
+	bool nonblocking;	  /* the program's socket doesn't block */
+	const struct rule *rule;  /* the rule that decided */
+	struct destination to;	  /* where to connect, and what is said there first */
+	struct endpoint local;	  /* this end on the transport */
+	struct greeting greeting; /* how far it has got on the fresh socket */
+	int64_t greet_until;	  /* when it must be over */
+	struct address asked;	  /* the address that connect() was called with */
+	uint32_t scope;		  /* its sin6_scope_id */
+	int64_t deadline;	  /* when to stop waiting for room in the peer's backlog; 0: never */
+	int64_t until;		  /* when to stop trying again; 0: it is tried once */
+	int64_t send_limit;	  /* when the program stops waiting; 0: never */
+	int pause;		  /* ms until it is tried again */
+	bool done;		  /* it has ended, with this outcome: */
+	int outcome;		  /* 0 or an errno */
 };
 
 enum { LOOK_AGAIN_MS = 100, FULL_MS = 5 };
@@ -83,7 +84,7 @@ static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
 	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
-	int result = dial_bind(attempt->fresh, attempt->transport, &attempt->peer, kind,
+	int result = dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint, kind,
 		watched->bound ? watched->name.port : 0, &attempt->local.port);
 	return result < 0 ? errno : 0;
 }
@@ -91,7 +92,7 @@ static int choose_port(struct attempt *attempt)
 /* Opens a socket that is ready to connect. 0 or an errno. */
 static int open_fresh(struct attempt *attempt)
 {
-	const struct transport *transport = attempt->transport;
+	const struct transport *transport = attempt->to.transport;
 	attempt->fresh = attempt->own >= 0
 				 ? libc.fcntl(attempt->own, F_DUPFD_CLOEXEC, NULL)
 				 : transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, attempt->rule->buffer);
@@ -112,13 +113,13 @@ static int open_fresh(struct attempt *attempt)
 static int start(struct attempt *attempt)
 {
 	struct watched *watched = attempt->watched;
-	if (attempt->transport == &transport_names) {
+	if (attempt->to.transport == &transport_names) {
 		attempt->fresh = nameserver_open(false, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		return attempt->fresh < 0 ? errno : 0;
 	}
 	int error = open_fresh(attempt);
-	if (!error &&
-		attempt->transport->connect(attempt->fresh, &attempt->place, attempt->rule->timeout_ms) < 0)
+	if (!error && attempt->to.transport->connect(
+			      attempt->fresh, &attempt->to.place, attempt->rule->timeout_ms) < 0)
 		error = errno;
 	if (error && error != EINPROGRESS)
 		close_fresh(attempt);
@@ -129,7 +130,7 @@ static int start(struct attempt *attempt)
 
 static void tell_log(const struct attempt *attempt, int outcome)
 {
-	report("connect", &attempt->asked, attempt->rule, &attempt->peer,
+	report("connect", &attempt->asked, attempt->rule, &attempt->to.endpoint,
 		outcome == EINPROGRESS ? "under way"
 		: outcome	       ? log_errno(outcome)
 				       : "connected");
@@ -146,9 +147,9 @@ static int take_place(struct subject *subject, struct attempt *attempt, int outc
 	set_blocking(attempt->fresh, attempt->nonblocking);
 	struct watched before = *watched;
 	watched->rule = attempt->rule;
-	watched->transport = attempt->transport;
+	watched->transport = attempt->to.transport;
 	watched->local = attempt->local;
-	watched->peer = attempt->peer;
+	watched->peer = attempt->to.endpoint;
 	watched->asked = attempt->asked;
 	watched->scope = attempt->scope;
 	watched->refused = refused;
@@ -171,17 +172,25 @@ static int refuse_later(struct attempt *attempt, int error)
 	return attempt->fresh < 0 ? error : EINPROGRESS;
 }
 
-/* As with TCP on loopback, even an attempt that ends at once is shown as EINPROGRESS first. */
-static void connect_nonblocking(struct subject *subject, struct attempt *attempt)
+/* As with TCP on loopback, even an attempt that ends at once is shown as EINPROGRESS first. The errno with
+ * which connect() is answered; ENOENT: the caller has gone. */
+static int show_later(struct subject *subject, struct attempt *attempt, int error)
 {
-	int refused = 0, error = start(attempt);
-	tell_log(attempt, error);
+	int refused = 0;
 	if (error == ECONNREFUSED || error == ETIMEDOUT)
 		error = refuse_later(attempt, refused = error);
 	if (!error || error == EINPROGRESS) {
 		error = take_place(subject, attempt, EINPROGRESS, refused);
 		error = error ? error : EINPROGRESS;
 	}
+	return error;
+}
+
+static void connect_nonblocking(struct subject *subject, struct attempt *attempt)
+{
+	int error = start(attempt);
+	tell_log(attempt, error);
+	error = show_later(subject, attempt, error);
 	drop(attempt);
 	if (error == ENOENT)
 		subject->call->id = 0;
@@ -232,7 +241,9 @@ static void conclude(struct attempt *attempt, int outcome)
 	}
 	struct subject subject = {&call, attempt->number, -1, watched->inode, watched};
 	int error = outcome;
-	if (!outcome || outcome == EINPROGRESS) {
+	if (attempt->nonblocking) {
+		error = show_later(&subject, attempt, outcome);
+	} else if (!outcome || outcome == EINPROGRESS) {
 		int placed = take_place(&subject, attempt, outcome, 0);
 		error = placed ? placed : outcome;
 	}
@@ -270,8 +281,8 @@ static void failed(struct attempt *attempt, int error)
 	int64_t now = now_ms();
 	close_fresh(attempt);
 	/* If the backlog is full, a blocking connect() of a Unix socket would have waited. */
-	bool full = error == ETIMEDOUT && attempt->transport == &transport_unix &&
-		    (!attempt->deadline || now < attempt->deadline);
+	bool full = error == ETIMEDOUT && attempt->to.transport == &transport_unix && !attempt->nonblocking &&
+		    !attempt->greet_until && (!attempt->deadline || now < attempt->deadline);
 	if (attempt->send_limit && now >= attempt->send_limit) {
 		conclude(attempt, EINPROGRESS);
 	} else if (full) {
@@ -287,7 +298,7 @@ static void failed(struct attempt *attempt, int error)
 static int take_error(const struct attempt *attempt)
 {
 	int error = int_option(attempt->fresh, SO_ERROR);
-	return error ? attempt->transport->connect_error(error) : 0;
+	return error ? attempt->to.transport->connect_error(error) : 0;
 }
 
 static void ready(struct watch *watch, uint32_t events)
@@ -303,9 +314,63 @@ static void ready(struct watch *watch, uint32_t events)
 		conclude(attempt, error);
 }
 
+/* ---- what is said first: the call is held until that is over, also of a program that doesn't wait ---- */
+
+/* SO_SNDTIMEO has expired, or the answer hasn't come in time: what isn't greeted can't be the program's. */
+static void greeting_late(struct timer *timer)
+{
+	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
+	if (attempt->send_limit && attempt->send_limit < attempt->greet_until) {
+		close_fresh(attempt);
+		conclude(attempt, EAGAIN);
+	} else {
+		failed(attempt, ETIMEDOUT);
+	}
+}
+
+static void wait_for_answer(struct attempt *attempt)
+{
+	int64_t until = attempt->greet_until;
+	if (attempt->send_limit && attempt->send_limit < until)
+		until = attempt->send_limit;
+	timer_begin(&attempt->timer, until - now_ms(), greeting_late);
+}
+
+static void greeting_ready(struct watch *watch, uint32_t events)
+{
+	struct attempt *attempt = attempt_of(watch, offsetof(struct attempt, watch));
+	short next;
+	(void)events;
+	watch_end(watch);
+	if (dial_greet_on(attempt->fresh, &attempt->to, &attempt->greeting, &next) == 0) {
+		timer_end(&attempt->timer);
+		conclude(attempt, 0);
+	} else if (errno != EAGAIN) {
+		int error = errno;
+		timer_end(&attempt->timer);
+		failed(attempt, error);
+	} else if (!watch_begin(watch, attempt->fresh, (uint32_t)next, greeting_ready)) {
+		close_fresh(attempt);
+		conclude(attempt, ENOBUFS);
+	}
+}
+
+static void greet(struct attempt *attempt)
+{
+	attempt->greeting = (struct greeting){.sent = false};
+	attempt->greet_until = dial_deadline(&attempt->to);
+	wait_for_answer(attempt);
+	greeting_ready(&attempt->watch, 0);
+}
+
 static void proceed(struct attempt *attempt)
 {
+	attempt->greet_until = 0;
 	int error = start(attempt);
+	if (attempt->to.greeting && (!error || error == EINPROGRESS)) {
+		greet(attempt);
+		return;
+	}
 	if (error != EINPROGRESS) {
 		if (error)
 			failed(attempt, error);
@@ -319,12 +384,12 @@ static void proceed(struct attempt *attempt)
 		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
 }
 
-static void connect_blocking(struct subject *subject, struct attempt *attempt)
+static void connect_held(struct subject *subject, struct attempt *attempt)
 {
 	int limit = options_time(&attempt->watched->options, SO_SNDTIMEO);
 	int64_t now = now_ms();
-	attempt->send_limit = limit ? now + limit : 0;
-	attempt->until = attempt->rule->retry_ms ? now + attempt->rule->retry_ms : 0;
+	attempt->send_limit = limit && !attempt->nonblocking ? now + limit : 0;
+	attempt->until = attempt->rule->retry_ms && !attempt->nonblocking ? now + attempt->rule->retry_ms : 0;
 	attempt->deadline = attempt->rule->timeout_ms ? now + attempt->rule->timeout_ms : 0;
 	attempt->pause = 10;
 	if (!held_begin(&attempt->held, subject->call, thread_gone)) {
@@ -377,6 +442,8 @@ static bool resume(struct subject *subject, const struct address *asked)
 	timer_end(&attempt->timer);
 	if (!held_begin(&attempt->held, subject->call, thread_gone))
 		fail(subject, ENOBUFS);
+	else if (attempt->greet_until && attempt->fresh >= 0)
+		wait_for_answer(attempt);
 	else if (attempt->send_limit)
 		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
 	return true;
@@ -530,19 +597,19 @@ static void connect_mapped(
 	*attempt = (struct attempt){
 		.watched = subject->watched, .number = subject->number, .fresh = -1, .own = -1};
 	attempt->rule = rule;
-	attempt->transport = transport_of(rule);
+	int error = destination_of(rule, asked, asked->port, &attempt->to) ? 0 : errno;
 	attempt->nonblocking = flags & O_NONBLOCK;
-	if (subject->watched->stage == STAGE_BOUND && subject->watched->transport == attempt->transport)
+	if (subject->watched->stage == STAGE_BOUND && subject->watched->transport == attempt->to.transport &&
+		!attempt->to.greeting)
 		attempt->own = libc.fcntl(subject->fd, F_DUPFD_CLOEXEC, NULL);
 	attempt->asked = *asked;
 	attempt->scope = scope;
 	if (subject->watched->attempt)
 		drop(subject->watched->attempt);
 	subject->watched->attempt = attempt;
-	int error = decide_place(rule, asked, asked->port, &attempt->place, &attempt->peer);
-	if (attempt->peer.cid == CID_ANY) { /* a listener of this machine, which was named */
-		attempt->peer.cid = CID_LOCAL;
-		attempt->transport->place(&attempt->peer, &attempt->place);
+	if (attempt->to.endpoint.cid == CID_ANY) { /* a listener of this machine, which was named */
+		attempt->to.endpoint.cid = CID_LOCAL;
+		attempt->to.transport->place(&attempt->to.endpoint, &attempt->to.place);
 	}
 	if (error) {
 		drop(attempt);
@@ -550,10 +617,10 @@ static void connect_mapped(
 		return;
 	}
 	learn(subject);
-	if (attempt->nonblocking)
+	if (attempt->nonblocking && !attempt->to.greeting)
 		connect_nonblocking(subject, attempt);
 	else
-		connect_blocking(subject, attempt);
+		connect_held(subject, attempt);
 }
 
 /* From here on the socket is left to IP. */

@@ -8,7 +8,7 @@
 
 #include "core/verdict.h"
 
-#include "transport/ports.h"
+#include "transport/dial.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -65,7 +65,7 @@ static int bind_beside(const struct watched *watched, const struct rule *rule, c
 	struct sharing sharing = {.second = watched, .wanted = wanted, .local = *local, .rule = rule};
 	struct place place;
 	struct endpoint hidden = *local;
-	if (!watched_first(shares, &sharing) || rule->target.kind != TARGET_CID)
+	if (!watched_first(shares, &sharing) || !target_has_cid(rule))
 		return EADDRINUSE;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		hidden.port = 65536 + ports_next(PORT_OF_IPV4);
@@ -83,12 +83,13 @@ static int bind_fresh(const struct watched *watched, const struct rule *rule, st
 	bool any = wanted->port == 0;
 	int error = EADDRINUSE;
 	for (int i = 0; i < PORT_TRIES && error == EADDRINUSE; i++) {
-		struct place place;
+		struct destination to;
 		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
 				    : wanted->port;
-		error = decide_place(rule, wanted, port, &place, local);
-		if (!error && transport_of(rule)->bind(fresh, &place) < 0)
-			error = errno;
+		error = destination_of(rule, wanted, port, &to) && to.transport->bind(fresh, &to.place) == 0
+				? 0
+				: errno;
+		*local = to.endpoint;
 		if (!error)
 			wanted->port = port;
 		if (!any)

@@ -86,10 +86,6 @@ int subject_return_address(struct subject *subject, int family, const struct add
 int subject_return_value(
 	struct subject *subject, const void *value, socklen_t size, uint64_t to, uint64_t length);
 
-/* Finds out where a rule leads for this address. 0 or an errno. */
-int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
-	struct endpoint *endpoint);
-
 /* Logs one line for a connection, as the library does. */
 void report(const char *what, const struct address *address, const struct rule *rule,
 	const struct endpoint *endpoint, const char *outcome);

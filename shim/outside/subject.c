@@ -3,6 +3,7 @@
  * function that replaces a socket. A call is read once, and everything acts on the copy. The supervisor
  * duplicates the program's fd and looks the socket up by its inode, because the program may have passed it on
  * or duplicated it without our seeing it. */
+#include "registrations.h"
 #include "serve.h"
 #include "task.h"
 
@@ -152,7 +153,10 @@ int subject_replace(struct subject *subject, int fresh, bool close_on_exec)
 	struct stat status;
 	if (fstat(fresh, &status) < 0)
 		return errno;
+	struct moves moves;
+	moves_find(&moves, subject->call->thread, subject->number, subject->inode);
 	int error = call_put(subject->call, subject->number, fresh, close_on_exec);
+	moves_make(&moves, error ? -1 : fresh);
 	if (error)
 		return error;
 	subject->inode = status.st_ino;

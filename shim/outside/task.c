@@ -3,6 +3,8 @@
 
 #include "kernel.h"
 
+#include "core/elf.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -152,6 +154,52 @@ int task_look(pid_t thread, int number, struct task_fd *fd)
 	fd->flags = (int)flags;
 	fd->inode = inode >= 0 ? (uint64_t)inode : inode_of(thread, number);
 	return flags < 0 ? EIO : 0;
+}
+
+/* Programs by their file, as the last ones that were looked at. */
+struct program {
+	dev_t device;
+	ino_t inode;
+	bool go;
+};
+enum { PROGRAMS = 64 };
+static struct program programs[PROGRAMS];
+
+struct opened {
+	struct elf_file file;
+	int fd;
+	char part[ELF_PART];
+};
+
+static const char *part_of(struct elf_file *file, uint64_t offset, uint64_t length)
+{
+	struct opened *opened = (struct opened *)file;
+	return pread(opened->fd, opened->part, length, (off_t)offset) == (ssize_t)length ? opened->part
+											 : NULL;
+}
+
+static bool file_is_go(const char *path)
+{
+	struct elf elf = {.go = false};
+	struct opened opened = {.file = {part_of}, .fd = open(path, O_RDONLY | O_CLOEXEC)};
+	if (opened.fd < 0)
+		return false;
+	bool go = elf_read(&elf, &opened.file) && elf.go;
+	close(opened.fd);
+	return go;
+}
+
+bool task_is_go(pid_t thread)
+{
+	char path[32];
+	struct stat status;
+	snprintf(path, sizeof path, "/proc/%d/exe", thread);
+	if (stat(path, &status) < 0)
+		return false;
+	struct program *one = &programs[status.st_ino % PROGRAMS];
+	if (one->inode != status.st_ino || one->device != status.st_dev)
+		*one = (struct program){status.st_dev, status.st_ino, file_is_go(path)};
+	return one->go;
 }
 
 bool task_has_threads(pid_t thread)

@@ -23,6 +23,8 @@ int task_look(pid_t thread, int number, struct task_fd *fd);
  * errno. */
 int task_end(pid_t thread);
 
+bool task_is_go(pid_t thread); /* its program was made by Go's linker */
+
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 
 /* The number of the process's fd that is this socket, other than `not`; -1: there is none, or it can't be

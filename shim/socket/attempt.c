@@ -59,7 +59,9 @@ static int hold(struct attempt *attempt, int fd)
 
 static bool open_client(struct attempt *attempt, int flags)
 {
-	if (state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->to.transport)
+	bool bound_there =
+		state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->to.transport;
+	if (bound_there && !attempt->to.greeting)
 		from_its_place(attempt, flags);
 	else
 		from_a_new_one(attempt, flags);
@@ -95,13 +97,6 @@ static int clear_nonblocking(int fd)
 	return flags < 0 ? -1 : libc.fcntl(fd, F_SETFL, (void *)(long)(flags & ~O_NONBLOCK));
 }
 
-static int take_error(int fd)
-{
-	int error = 0;
-	socklen_t length = sizeof error;
-	return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? errno : error;
-}
-
 /* What became of an attempt that poll() was asked for: 0, or -1 with its errno; EINPROGRESS: nothing yet. */
 static int ended(int fd, const struct transport *transport, int ready)
 {
@@ -109,7 +104,7 @@ static int ended(int fd, const struct transport *transport, int ready)
 		return -1;
 	if (ready == 0)
 		return fail(EINPROGRESS);
-	int error = take_error(fd);
+	int error = take_socket_error(fd);
 	return error ? fail(transport->connect_error(error)) : 0;
 }
 
@@ -134,9 +129,8 @@ bool attempt_handlers_restart(void)
 
 static void begin_greeting(struct attempt *attempt)
 {
-	uint32_t limit = attempt->rule->timeout_ms;
 	attempt->greeting = (struct greeting){.sent = false};
-	attempt->deadline = now_ms() + (limit ? limit : KERNEL_TIMEOUT_MS);
+	attempt->deadline = dial_deadline(&attempt->to);
 }
 
 static int greet(struct attempt *attempt, int64_t deadline)
@@ -169,7 +163,7 @@ static int start(struct attempt *attempt)
 		attempt->to.transport->connect(attempt->fresh, &attempt->to.place, attempt->rule->timeout_ms);
 	if (result < 0 && errno != EINPROGRESS)
 		discard(attempt);
-	if (result == 0 && attempt->to.greeting) {
+	if (attempt->to.greeting && attempt->fresh >= 0) {
 		begin_greeting(attempt);
 		return fail(EINPROGRESS);
 	}

@@ -125,7 +125,7 @@ void stream_log(const char *what, const struct address *address, const struct ru
 		return;
 	char text[ADDRESS_PORT_TEXT], host[NAME_TEXT] = "", digits[11], quoted[160],
 				      where[ENDPOINT_TEXT] = "";
-	bool cid = rule && endpoint && rule->target.kind == TARGET_CID;
+	bool cid = rule && endpoint && target_has_cid(rule);
 	if (cid)
 		endpoint_format(endpoint, where, sizeof where);
 	bool pattern;

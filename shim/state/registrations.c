@@ -6,15 +6,12 @@
  * registrations of each instance. */
 #include "registrations.h"
 
-#include "core/text.h"
+#include "system/epolls.h"
 #include "system/errno.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,71 +62,22 @@ static void add(struct suspended *suspended, int epfd, int fd, const struct epol
 			(struct registration){.epfd = epfd, .fd = fd, .event = *event};
 }
 
-/* Reads the registrations of one epoll instance from the kernel: lines "tfd: 5 events: 19 data: 5 …". */
-static bool read_instance(struct sock *sock, int epfd, struct suspended *suspended)
-{
-	char name[48], text[4096];
-	struct text path = text_in(name, sizeof name);
-	text_add(&path, "/proc/self/fdinfo/");
-	text_add_number(&path, (uint64_t)epfd);
-	int info = open(name, O_RDONLY | O_CLOEXEC);
-	if (info < 0)
-		return errno == ENOENT; /* it was closed meanwhile */
-	size_t have = 0;
-	ssize_t got;
-	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
-		have += (size_t)got;
-		text[have] = '\0';
-		char *line = text, *end;
-		for (; (end = strchr(line, '\n')); line = end + 1) {
-			char *tfd = strstr(line, "tfd:"), *events = strstr(line, "events:"),
-			     *data = strstr(line, "data:");
-			if (!tfd || !events || !data || data > end)
-				continue;
-			int fd = (int)strtol(tfd + 4, NULL, 10);
-			struct epoll_event event = {.events = (uint32_t)strtoul(events + 7, NULL, 16)};
-			event.data.u64 = strtoull(data + 5, NULL, 16);
-			if (fd_sock(fd) == sock)
-				add(suspended, epfd, fd, &event);
-		}
-		have = strlen(line);
-		memmove(text, line, have);
-	}
-	libc.close(info);
-	return got == 0;
-}
-
-struct directory_entry { /* getdents64(2): readdir() needs malloc */
-	uint64_t inode;
-	int64_t offset;
-	unsigned short length;
-	unsigned char type;
-	char name[];
+struct search {
+	struct sock *sock;
+	struct suspended *found;
 };
 
-static const char INSTANCE[] = "anon_inode:[eventpoll]";
+static void add_if_ours(void *context, const struct registered *one)
+{
+	const struct search *search = context;
+	if (fd_sock(one->fd) == search->sock)
+		add(search->found, one->epfd, one->fd, &one->event);
+}
 
-/* false: the kernel can't be asked (no fd is left, or no /proc). */
 static bool read_all(struct sock *sock, struct suspended *suspended)
 {
-	int directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (directory < 0)
-		return false;
-	bool whole = true;
-	_Alignas(struct directory_entry) char buffer[2048];
-	long got;
-	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
-		for (long at = 0; at < got;) {
-			const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
-			char target[32];
-			ssize_t length = readlinkat(directory, entry->name, target, sizeof target);
-			if (length == sizeof INSTANCE - 1 && memcmp(target, INSTANCE, (size_t)length) == 0)
-				whole &= read_instance(sock, atoi(entry->name), suspended);
-			at += entry->length;
-		}
-	}
-	libc.close(directory);
-	return whole && got == 0;
+	struct search search = {sock, suspended};
+	return epolls_list("self", add_if_ours, &search);
 }
 
 /* Deletes those from `first` on. false: some of them weren't registered, and have been removed from the list.

@@ -5,6 +5,7 @@
 
 #include "libc.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -15,6 +16,13 @@ static inline int int_option(int fd, int name)
 	int value = -1;
 	socklen_t length = sizeof value;
 	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+}
+
+/* SO_ERROR, which is taken by this; or the errno with which it couldn't be asked for. */
+static inline int take_socket_error(int fd)
+{
+	int error = int_option(fd, SO_ERROR);
+	return error < 0 ? errno : error;
 }
 
 static inline bool is_tcp_protocol(int protocol) /* SO_PROTOCOL, or socket()'s third argument */

@@ -6,6 +6,7 @@
 #include "system/clock.h"
 #include "system/errno.h"
 #include "system/log.h"
+#include "system/option.h"
 #include "transport_unix.h"
 
 #include <poll.h>
@@ -24,8 +25,12 @@ bool destination_of(
 	const struct rule *rule, const struct address *address, uint16_t port, struct destination *to)
 {
 	char path[108];
-	*to = (struct destination){.transport = transport_of(rule)};
-	if (!target_has(rule, TARGET_HAS_PATH)) {
+	*to = (struct destination){.transport = transport_of(rule),
+		.greeting = target_greeting(rule),
+		.rule = rule,
+		.asked = *address};
+	to->asked.port = port;
+	if (!rule->target.path) {
 		to->endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
 		to->transport->place(&to->endpoint, &to->place);
 		return true;
@@ -34,10 +39,6 @@ bool destination_of(
 		return false;
 	to->endpoint = (struct endpoint){CID_LOCAL, port};
 	transport_unix_path(path, &to->place);
-	if (rule->side == SIDE_CONNECT && target_has(rule, TARGET_GREETS)) {
-		to->greeting = GREETING_FIRECRACKER;
-		to->port = rule_port(rule, port);
-	}
 	return true;
 }
 
@@ -68,50 +69,136 @@ int dial_bind(int fd, const struct transport *transport, const struct endpoint *
 	return 0;
 }
 
-/* Whoever hangs up before the answer has refused; with the request unread it is a reset. */
-static int refused(int error)
+/* ---- greetings ---- */
+
+int64_t dial_deadline(const struct destination *to)
 {
-	return fail(error == 0 || error == ECONNRESET || error == EPIPE ? ECONNREFUSED : error);
+	uint32_t limit = to->rule->timeout_ms;
+	return now_ms() + (limit ? limit : greeting_patience(to->greeting));
 }
 
-static int request(int fd, const struct destination *to, struct greeting *greeting)
+/* `name` has the room for what wish->name may point to. */
+static int wish_of(const struct destination *to, struct greeting_wish *wish, char name[NAME_TEXT])
+{
+	const struct rule *rule = to->rule;
+	bool is_pattern = false;
+	*wish = (struct greeting_wish){.kind = to->greeting,
+		.port = to->asked.port,
+		.address = to->asked,
+		.login = rule->login,
+		.login_length = rule->login_length};
+	if (to->greeting == GREETING_FIRECRACKER)
+		wish->port = rule_port(rule, to->asked.port);
+	else if (names_host(shim.map, &to->asked, name, &is_pattern))
+		wish->name = name;
+	return is_pattern ? fail(EHOSTUNREACH) : 0; /* a glob's own address: no host */
+}
+
+/* Whoever hangs up before the answer has refused; with the request unread it is a reset. ENOTCONN: what the
+ * end of a stream is before Linux 5.2. */
+static int refused(int error)
+{
+	bool hung_up = error == 0 || error == ECONNRESET || error == EPIPE || error == ENOTCONN;
+	return fail(hung_up ? ECONNREFUSED : error);
+}
+
+static int request(int fd, const struct greeting_wish *wish, struct greeting *greeting)
 {
 	char text[GREETING_REQUEST];
-	size_t size = greeting_request(greeting, to->port, text);
+	size_t size = greeting_request(greeting, wish, text);
 	if (libc.send(fd, text, size, MSG_NOSIGNAL) != (ssize_t)size)
 		return refused(errno);
 	greeting->sent = true;
 	return 0;
 }
 
-/* 0: the answer is whole; EAGAIN: not yet. */
-static int take_answer(int fd, struct greeting *greeting)
+static void log_answer(const struct greeting_wish *wish, const struct greeting *greeting)
 {
-	char bytes[GREETING_ANSWER], quoted[GREETING_ANSWER + 1];
+	char quoted[GREETING_ANSWER + 1];
+	const char *remedy = greeting_remedy(greeting, wish);
+	greeting_quote(greeting, quoted);
+	if (greeting->error == EACCES && remedy)
+		log_error(remedy);
+	else if (wish->kind == GREETING_HTTP)
+		log_connect("the proxy answered \"", quoted, "\"");
+}
+
+static void log_wrong(const struct greeting_wish *wish, const struct greeting *greeting)
+{
+	char quoted[GREETING_ANSWER + 1];
+	greeting_quote(greeting, quoted);
+	log_error("expected ", greeting_expected(wish->kind), ", found \"", quoted, "\"");
+}
+
+/* What has come, without taking it. Before Linux 5.5 AF_VSOCK can't peek (ENOMEM): a byte is taken then. */
+static ssize_t look(int fd, char *bytes, size_t size, bool *taken)
+{
+	ssize_t got = libc.recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+	*taken = got < 0 && errno == ENOMEM;
+	return *taken ? libc.recv(fd, bytes, 1, MSG_DONTWAIT) : got;
+}
+
+/* 0: the greeting is over. EAGAIN: not yet, or greeting->sent has been taken back. */
+static int take_answer(int fd, const struct greeting_wish *wish, struct greeting *greeting)
+{
+	char bytes[256];
 	size_t taken;
-	ssize_t got = libc.recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+	bool is_taken;
+	ssize_t got = look(fd, bytes, sizeof bytes, &is_taken);
 	if (got <= 0)
 		return got < 0 && errno == EAGAIN ? -1 : refused(got < 0 ? errno : 0);
-	enum greeting_outcome outcome = greeting_take(greeting, bytes, (size_t)got, &taken);
-	if (libc.recv(fd, bytes, taken, MSG_DONTWAIT) != (ssize_t)taken)
+	enum greeting_outcome outcome = greeting_take(greeting, wish, bytes, (size_t)got, &taken);
+	if (!is_taken && libc.recv(fd, bytes, taken, MSG_DONTWAIT) != (ssize_t)taken)
 		return fail(ECONNREFUSED); /* somebody else reads here */
-	if (outcome == GREETING_DONE)
+	switch (outcome) {
+	case GREETING_DONE:
 		return 0;
-	if (outcome == GREETING_MORE)
+	case GREETING_REFUSED:
+		log_answer(wish, greeting);
+		return fail(greeting->error);
+	case GREETING_WRONG:
+		log_wrong(wish, greeting);
+		return fail(greeting->error);
+	default:
 		return fail(EAGAIN);
-	greeting_quote(greeting, quoted);
-	log_error("expected \"OK\" and a number in answer to CONNECT, found \"", quoted,
-		"\": is this the Unix socket of a virtual machine's vsock?");
-	return fail(ECONNREFUSED);
+	}
+}
+
+/* Is it connected? EAGAIN: not yet. */
+static int connected(int fd, const struct destination *to)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLOUT};
+	if (libc.poll(&wait, 1, 0) < 1)
+		return fail(EAGAIN);
+	int error = take_socket_error(fd);
+	return error ? fail(to->transport->connect_error(error)) : 0;
+}
+
+int dial_greet_on(int fd, const struct destination *to, struct greeting *greeting, short *events)
+{
+	char name[NAME_TEXT];
+	struct greeting_wish wish;
+	if (wish_of(to, &wish, name) < 0)
+		return -1;
+	for (;;) {
+		*events = greeting->sent ? POLLIN : POLLOUT;
+		if (!greeting->sent && (connected(fd, to) < 0 || request(fd, &wish, greeting) < 0))
+			return -1;
+		*events = POLLIN;
+		if (take_answer(fd, &wish, greeting) == 0)
+			return 0;
+		if (errno != EAGAIN || greeting->sent)
+			return -1;
+	}
 }
 
 int dial_greet(int fd, const struct destination *to, struct greeting *greeting, int64_t deadline, int gate)
 {
-	greeting->kind = to->greeting;
-	if (!greeting->sent && request(fd, to, greeting) < 0)
-		return -1;
-	for (;;) {
-		struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = gate}};
+	short events;
+	while (dial_greet_on(fd, to, greeting, &events) < 0) {
+		if (errno != EAGAIN)
+			return -1;
+		struct pollfd wait[] = {{.fd = fd, .events = events}, {.fd = gate}};
 		int64_t left = deadline - now_ms();
 		int ready = libc.poll(wait, 2, left > 0 ? (int)left : 0);
 		if (ready < 0)
@@ -120,11 +207,8 @@ int dial_greet(int fd, const struct destination *to, struct greeting *greeting, 
 			return fail(ECANCELED);
 		if (ready == 0)
 			return fail(ETIMEDOUT);
-		if (take_answer(fd, greeting) == 0)
-			return 0;
-		if (errno != EAGAIN)
-			return -1;
 	}
+	return 0;
 }
 
 /* A Unix socket is writable while a quarter of its buffer at most waits to be read: unix_writable(), Linux

@@ -12,7 +12,8 @@ struct destination {
 	struct place place;	     /* the carrier's address of it */
 	struct endpoint endpoint;    /* as the program's peer; of a Unix socket's path: local */
 	enum greeting_kind greeting; /* GREETING_NONE: what is connected is the program's at once */
-	uint32_t port;		     /* that the greeting asks for */
+	const struct rule *rule;     /* that leads there */
+	struct address asked;	     /* with the program's port */
 };
 
 /* Where a rule leads for this IP address and port. false with errno: the rule has no place for it. */
@@ -25,10 +26,18 @@ bool destination_of(
 int dial_bind(int fd, const struct transport *transport, const struct endpoint *peer, enum port_kind kind,
 	uint16_t wanted, uint32_t *port);
 
-/* Says what there is to say on `fd`, which is connected, and reads the answer and not a byte more. 0, or -1:
- * ECONNREFUSED (it was hung up, or something else came, which a line in the log quotes), ETIMEDOUT at the
- * deadline (now_ms()), EINTR, ECANCELED (`gate`, -1: none, was hung up). After ETIMEDOUT and EINTR it can be
- * called again: *greeting knows how far it got. Cancellation may come in it; fd is the caller's still. */
+/* When a greeting that begins now must be over, in the time of now_ms(). */
+int64_t dial_deadline(const struct destination *to);
+
+/* Goes on with the greeting on `fd`, which is connected or connecting, as far as it can without waiting, and
+ * reads not a byte more than the answer. 0: the connection is the program's; -1 with errno. EAGAIN: wait for
+ * *events of poll(2), and go on. Else it has failed: the errno of a connection, of the other end's refusal,
+ * or ECONNREFUSED (hung up, or something else came, which a line in the log quotes). */
+int dial_greet_on(int fd, const struct destination *to, struct greeting *greeting, short *events);
+
+/* The same, with the waiting: -1 also with ETIMEDOUT at the deadline (now_ms()), EINTR, ECANCELED (`gate`,
+ * -1: none, was hung up). After ETIMEDOUT and EINTR it can be called again: *greeting knows how far it got.
+ * Cancellation may come in it; fd is the caller's still. */
 int dial_greet(int fd, const struct destination *to, struct greeting *greeting, int64_t deadline, int gate);
 
 /* A socket that looks to the program like a TCP socket whose connection is under way: neither readable nor

@@ -22,7 +22,7 @@ void transport_start(const struct settings *settings)
 
 const struct transport *transport_of(const struct rule *rule)
 {
-	if (target_has(rule, TARGET_HAS_PATH))
+	if (rule->target.path)
 		return &transport_unix;
 	return rule->target.kind == TARGET_NAMES ? &transport_names : cid_transport;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""talk.py blocking|select|poll|lt|et|asyncio PORT: connects to PORT of the virtual machine, says "ping", reads, and
-prints what came: an errno's name, or the bytes."""
+"""talk.py blocking|select|poll|lt|et|asyncio PORT [HOST]: connects to PORT of the virtual machine, or of HOST, says "ping",
+reads, and prints what came: an errno's name, or the bytes."""
 import asyncio
 import errno
 import select
@@ -9,7 +9,7 @@ import socket
 import sys
 
 how, port = sys.argv[1], int(sys.argv[2])
-WHERE = ("198.51.100.1", port)
+WHERE = (sys.argv[3] if len(sys.argv) > 3 else "198.51.100.1", port)
 
 
 def exchange(s):
@@ -34,12 +34,13 @@ async def stream():
 
 
 def waited():
-    s = socket.socket()
+    family, *_, where = socket.getaddrinfo(*WHERE, type=socket.SOCK_STREAM)[0]
+    s = socket.socket(family)
     s.setblocking(False)
     epoll = select.epoll()
     if how == "et":
         epoll.register(s, select.EPOLLOUT | select.EPOLLET)
-    assert s.connect_ex(WHERE) == errno.EINPROGRESS
+    assert s.connect_ex(where) == errno.EINPROGRESS
     if how == "select":
         select.select([], [s], [], 10)
     elif how == "poll":

@@ -2,11 +2,13 @@
 /* Linked statically: what a C program does that a supervisor could get wrong. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -174,6 +176,63 @@ static int head(void)
 	return 0;
 }
 
+static struct epoll_event next(int epoll, int ms)
+{
+	struct epoll_event event = {.events = 0, .data.u64 = 0};
+	if (epoll_wait(epoll, &event, 1, ms) < 1)
+		event.events = 0;
+	return event;
+}
+
+static void add(int epoll, int fd, uint32_t events, uint64_t data)
+{
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){events, {.u64 = data}}))
+		perror("add"), exit(1);
+}
+
+/* epoll NUMBER: sockets on NUMBER and the next one are registered with two instances, by edge and by level,
+ * before bind(), listen() and connect(); then what they report, and whether the program can change and delete
+ * what it registered. */
+static int registered(int number)
+{
+	int level = epoll_create1(0), edge = epoll_create1(0);
+	int server = fcntl(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), F_DUPFD, number);
+	int client = fcntl(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), F_DUPFD, number + 1);
+	struct sockaddr_in here = at("127.0.0.1", 7000), all = at("0.0.0.0", 7000);
+	add(level, server, EPOLLIN, 1);
+	add(level, client, EPOLLOUT | EPOLLONESHOT, 0x200000002);
+	add(edge, client, EPOLLIN | EPOLLOUT | EPOLLET, 3);
+	next(edge, 0); /* that it isn't connected */
+	if (bind(server, (struct sockaddr *)&all, sizeof all) || listen(server, 9))
+		perror("listen"), exit(1);
+	epoll_ctl(level, EPOLL_CTL_MOD, client,
+		&(struct epoll_event){EPOLLOUT | EPOLLONESHOT, {.u64 = 0x200000002}});
+	if (connect(client, (struct sockaddr *)&here, sizeof here) == 0 || errno != EINPROGRESS)
+		perror("connect"), exit(1);
+	for (int i = 0; i < 2; i++) {
+		struct epoll_event event = next(level, 5000);
+		printf("%llx %s\n", (unsigned long long)event.data.u64,
+			event.events == EPOLLIN	   ? "in"
+			: event.events == EPOLLOUT ? "out"
+						   : "else");
+		if (event.data.u64 != 1)
+			continue;
+		write(accept(server, NULL, NULL), "x", 1);
+	}
+	struct epoll_event event;
+	int seen = 0;
+	while (!(seen & EPOLLIN) && (event = next(edge, 5000)).events)
+		seen |= (int)event.events;
+	printf("%llu %s\n", (unsigned long long)event.data.u64,
+		seen == (EPOLLIN | EPOLLOUT) ? "in out" : "else");
+	int changed = epoll_ctl(level, EPOLL_CTL_MOD, client, &(struct epoll_event){EPOLLIN, {.u64 = 9}});
+	int deleted =
+		epoll_ctl(edge, EPOLL_CTL_DEL, client, NULL) | epoll_ctl(level, EPOLL_CTL_DEL, server, NULL);
+	printf("changed %d, deleted %d, left %llu\n", changed, deleted,
+		(unsigned long long)next(level, 1000).data.u64);
+	return 0;
+}
+
 int main(int count, char **arguments)
 {
 	const char *what = count > 1 ? arguments[1] : "";
@@ -189,6 +248,8 @@ int main(int count, char **arguments)
 		return interrupted(number);
 	if (!strcmp(what, "undumpable"))
 		return undumpable();
+	if (!strcmp(what, "epoll"))
+		return registered(number);
 	if (!strcmp(what, "head"))
 		return head();
 	if (!strcmp(what, "uring"))

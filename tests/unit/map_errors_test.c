@@ -107,7 +107,8 @@ static const struct mistake mistakes[] = {
 	{"a:1=3:1, ^# note", 2, "expected connect, listen or HOST:PORT, found \"#\"", "line of its own"},
 	/* targets */
 	{"a:80=^", 1,
-		"expected CID:PORT, unix:PATH, firecracker:PATH, names, refuse or direct, found the end of "
+		"expected CID:PORT, unix:PATH, firecracker:PATH, socks5:CID:PORT, http:CID:PORT, names, "
+		"refuse or direct, found the end of "
 		"the rule",
 		NULL},
 	{"a:80=^10.0.0.1:80", 1, "expected a CID", "vsock has no IP addresses"},
@@ -118,7 +119,8 @@ static const struct mistake mistakes[] = {
 	{"a:80=^example.com:80", 1,
 		"expected a CID (a number, any, hypervisor, local, host or parent), found \"example\"", NULL},
 	{"a:80=^nothing", 1,
-		"expected CID:PORT, unix:PATH, firecracker:PATH, names, refuse or direct, found \"nothing\"",
+		"expected CID:PORT, unix:PATH, firecracker:PATH, socks5:CID:PORT, http:CID:PORT, names, "
+		"refuse or direct, found \"nothing\"",
 		NULL},
 	{"listen a:80=^nothing", 1,
 		"expected CID:PORT, unix:PATH, firecracker:PATH, refuse or direct, found \"nothing\"", NULL},
@@ -178,7 +180,8 @@ static const struct mistake mistakes[] = {
 	{"a:1=3:1 ^listen b:2=3:2", 1, "expected an option", "commas or newlines"},
 	{"a:1=3:1 ^# note", 1, "expected an option", "line of its own"},
 	{"a:1=3:1 ^retries=5s", 1,
-		"expected an option (retry=, timeout=, buffer=, chunk= or allow=), found \"retries=5s\"",
+		"expected an option (retry=, timeout=, buffer=, chunk=, login= or allow=), found "
+		"\"retries=5s\"",
 		NULL},
 	{"a:1=3:1 ^Retry=5s", 1, "expected an option", NULL},
 	{"a:1=3:1 ^retry", 1, "expected an option", NULL},
@@ -213,6 +216,16 @@ static const struct mistake mistakes[] = {
 		"such as firecracker:/run/v.sock:52"},
 	{"a:1=firecracker:^x:52", 1, "expected an absolute path", NULL},
 	{"a:1=firecracker:/x:^y", 1, "expected a vsock port", NULL},
+	{"listen 1=^socks5:3:1080", 1, "expected CID:PORT", "proxies are for connect rules"},
+	{"a:1=http:3:^*", 1, "expected the proxy's own port, found \"*\"", "what the proxy is asked for"},
+	{"a:1-2=http:3:^5-6", 1, "expected the proxy's own port, found \"5-6\"",
+		"what the proxy is asked for"},
+	{"a:1=socks5:^10.0.0.1:1080", 1, "expected a CID", "vsock has no IP addresses"},
+	{"a:1=socks5:unix:^x", 1, "expected an absolute path", NULL},
+	{"a:1=^socks5", 1, "expected CID:PORT", NULL},
+	{"a:1=3:1 ^login=/x", 1, "login= does nothing with a", NULL},
+	{"a:1=http:3:1 login=^x", 1, "expected the absolute path of a file with USER:PASSWORD", NULL},
+	{"a:1=http:3:1 login=^/missing", 1, "/missing can't: No such file", NULL},
 	{"listen 1=firecracker:/x ^allow=3", 1, "does nothing with a firecracker: target", NULL},
 	{"listen 1=unix:/x ^allow=3", 1, "does nothing with a unix: target", NULL},
 	/* bytes that are no text */
@@ -288,6 +301,33 @@ static void a_nul_is_no_text(void **state)
 	assert_int_equal(error.rule, 2);
 	assert_int_equal(error.column, 10);
 	assert_non_null(strstr(error.what, "control character 0x00"));
+}
+
+static void a_login_is_read_and_never_shown(void **state)
+{
+	(void)state;
+	static const char *const wrong[] = {
+		"", "\n", "secret", ":secret", "ada:secret ", "ada:secret\r\n", "\nada:secret"};
+	struct test_file files[] = {{"/login", "ada:se:cret\nmore", 0}, {NULL, NULL, 0}};
+	static const char map[] = "a:1=http:3:1 login=/login";
+	struct map_error error;
+	char text[2048];
+	test_files = files;
+	const struct rule *rule = map_rule(try_map_of(map, strlen(map), &ranges_default, &error), 0);
+	assert_int_equal(rule->login_length, 11);
+	assert_memory_equal(rule->login, "ada:se:cret", 11);
+	rule_format(rule, text, sizeof text);
+	assert_string_equal(text, "connect a:1 = http:3:1 login=/login");
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		files[0].text = wrong[i];
+		files[0].length = *wrong[i] ? 0 : 1;
+		assert_null(try_map_of(map, strlen(map), &ranges_default, &error));
+		assert_int_equal(error.column, 20);
+		map_error_format(&error, text, sizeof text);
+		assert_non_null(strstr(text, "expected USER:PASSWORD in the first line of /login"));
+		assert_null(strstr(text, "secret"));
+	}
+	test_files = NULL;
 }
 
 static void mistakes_in_files_name_the_file(void **state)
@@ -598,6 +638,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(mistakes_are_reported_where_they_are),
 		TEST(a_nul_is_no_text),
+		TEST(a_login_is_read_and_never_shown),
 		TEST(mistakes_in_files_name_the_file),
 		TEST(too_much_text_is_refused),
 		TEST(the_caret_lines_up),

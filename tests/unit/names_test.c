@@ -264,6 +264,33 @@ static void only_globs_with_a_host_need_an_address_a_name(void **state)
 	assert_taken(map, "w.d", 1, "198.18.0.2", "fd76:736f:636b:1::2");
 }
 
+/* A proxy resolves what it is asked for, so * takes names, too. */
+static void a_proxy_takes_every_name(void **state)
+{
+	(void)state;
+	const struct map *map =
+		map_of("kept.a:*=direct,*.b:1=3:1,listen own.a:1=any:1,*:1-9=socks5:3:1080,*:10=3:10");
+	static const char *const taken[] = {"www.x", "deep.b", "b"};
+	struct address ipv4, ipv6;
+	char host[NAME_TEXT];
+	bool is_pattern;
+	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+		assert_int_equal(names_address(map, taken[i], -1, &ipv4, &ipv6), NAMES_TAKEN);
+		assert_int_equal(names_address(map, taken[i], 9, &ipv4, &ipv6), NAMES_TAKEN);
+		assert_true(names_host(map, &ipv4, host, &is_pattern));
+		assert_string_equal(host, taken[i]);
+		assert_false(is_pattern);
+		ipv4.port = 2;
+		assert_int_equal(map_find(map, SIDE_CONNECT, &ipv4)->target.kind, TARGET_SOCKS5);
+	}
+	assert_int_equal(names_address(map, "www.x", 10, &ipv4, &ipv6), NAMES_NOT_TAKEN);
+	assert_int_equal(names_address(map, "kept.a", -1, &ipv4, &ipv6), NAMES_NOT_TAKEN);
+	assert_int_equal(names_address(map, "kept.a", 2, &ipv4, &ipv6), NAMES_NOT_TAKEN);
+	assert_int_equal(names_address(map, "localhost", 2, &ipv4, &ipv6), NAMES_NOT_TAKEN);
+	assert_int_equal(names_address(map, "192.0.2.1", 2, &ipv4, &ipv6), NAMES_NOT_TAKEN);
+	assert_taken(map, "own.a", 1, "198.18.0.3", "fd76:736f:636b:1::3");
+}
+
 static void names_beyond_the_limit_are_reported(void **state)
 {
 	(void)state;
@@ -386,6 +413,7 @@ int main(void)
 		TEST(only_globs_with_a_host_need_an_address_a_name),
 		TEST(names_with_the_same_hash_are_distinguished),
 		TEST(threads_may_ask_at_the_same_time),
+		TEST(a_proxy_takes_every_name),
 		TEST(names_beyond_the_limit_are_reported),
 		TEST(names_do_not_touch_errno),
 	};

@@ -389,7 +389,7 @@ static void files_that_are_not_maps_are_reported(void **state)
 	memset(large, '\n', 10 << 20);
 	write_file("large.map", large, 10 << 20);
 	assert_false(read_settings(&settings, map_naming("large.map"), NULL, NULL));
-	assert_non_null(strstr(message, "expected a map of at most 8 MiB"));
+	assert_non_null(strstr(message, "expected a file of at most 8 MiB"));
 	write_file("large.map", large, 8 << 20);
 	assert_null(good_settings("IP2VSOCK_LOG=off", NULL, NULL).map);
 	assert_false(read_settings(

@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a rule leads, and what the log says about it. */
+/* What the log says about where an address leads. */
 #include "serve.h"
 
 #include "core/names.h"
 #include "core/text.h"
-#include "transport/dial.h"
-
-#include <errno.h>
-#include <string.h>
-
-/* A greeting would need a stand-in for the socket, as socket/greeter.h has it: there is none here. */
-int decide_place(const struct rule *rule, const struct address *address, uint16_t port, struct place *place,
-	struct endpoint *endpoint)
-{
-	struct destination to;
-	if (!destination_of(rule, address, port, &to))
-		return errno;
-	*place = to.place;
-	*endpoint = to.endpoint;
-	if (!to.greeting)
-		return 0;
-	log_error("firecracker: targets are only for programs that load the library: a supervised one can't "
-		  "connect to them; use its dynamic build, or unix: with a proxy");
-	return EHOSTUNREACH;
-}
 
 static void write_rule(struct text *text, const struct rule *rule)
 {
@@ -45,7 +25,7 @@ void report(const char *what, const struct address *address, const struct rule *
 	if (log_limit < (rule ? LOG_CONNECT : LOG_DEBUG))
 		return;
 	address_port_format(address, ip, sizeof ip);
-	if (rule && endpoint && rule->target.kind == TARGET_CID)
+	if (rule && endpoint && target_has_cid(rule))
 		endpoint_format(endpoint, where, sizeof where);
 	if (!rule || !names_host(shim.map, address, host, &pattern))
 		host[0] = '\0';

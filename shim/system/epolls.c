@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "epolls.h"
+
+#include "core/text.h"
+#include "libc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { PATH = 64 };
+
+static const char *path_of(char path[PATH], const char *process, const char *below)
+{
+	struct text text = text_in(path, PATH);
+	text_add(&text, "/proc/");
+	text_add(&text, process);
+	text_add(&text, below);
+	return path;
+}
+
+/* A line "tfd: 5 events: 19 data: 5 pos:0 ino:3c sdev:8", which ends in NUL. */
+static bool read_line(const char *line, struct registered *one)
+{
+	const char *fd = strstr(line, "tfd:"), *events = strstr(line, "events:"),
+		   *data = strstr(line, "data:"), *inode = strstr(line, "ino:");
+	if (!fd || !events || !data)
+		return false;
+	one->fd = (int)strtol(fd + 4, NULL, 10);
+	one->event.events = (uint32_t)strtoul(events + 7, NULL, 16);
+	one->event.data.u64 = strtoull(data + 5, NULL, 16);
+	one->inode = inode ? strtoull(inode + 4, NULL, 16) : 0;
+	return true;
+}
+
+struct listing {
+	const char *process;
+	void (*each)(void *context, const struct registered *one);
+	void *context;
+};
+
+static bool read_instance(const struct listing *listing, const char *epfd)
+{
+	char path[PATH], below[32], text[4096];
+	struct text name = text_in(below, sizeof below);
+	text_add(&name, "/fdinfo/");
+	text_add(&name, epfd);
+	int info = open(path_of(path, listing->process, below), O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return errno == ENOENT; /* it was closed meanwhile */
+	struct registered one = {.epfd = atoi(epfd)};
+	size_t have = 0;
+	ssize_t got;
+	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
+		have += (size_t)got;
+		text[have] = '\0';
+		char *line = text, *end;
+		for (; (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			if (read_line(line, &one))
+				listing->each(listing->context, &one);
+		}
+		have = strlen(line);
+		memmove(text, line, have);
+	}
+	libc.close(info);
+	return got == 0;
+}
+
+struct directory_entry { /* getdents64(2): readdir() needs malloc */
+	uint64_t inode;
+	int64_t offset;
+	unsigned short length;
+	unsigned char type;
+	char name[];
+};
+
+static bool is_instance(int directory, const char *number)
+{
+	static const char instance[] = "anon_inode:[eventpoll]";
+	char target[32];
+	ssize_t length = readlinkat(directory, number, target, sizeof target);
+	return length == sizeof instance - 1 && memcmp(target, instance, (size_t)length) == 0;
+}
+
+bool epolls_list(
+	const char *process, void (*each)(void *context, const struct registered *one), void *context)
+{
+	char path[PATH];
+	const struct listing listing = {process, each, context};
+	int directory = open(path_of(path, process, "/fd"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return false;
+	bool whole = true;
+	_Alignas(struct directory_entry) char buffer[2048];
+	long got;
+	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
+		for (long at = 0; at < got;) {
+			const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
+			if (is_instance(directory, entry->name))
+				whole &= read_instance(&listing, entry->name);
+			at += entry->length;
+		}
+	}
+	libc.close(directory);
+	return whole && got == 0;
+}
