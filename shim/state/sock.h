@@ -94,6 +94,7 @@ struct sock {
 	bool accepted;	/* it came from accept(); made, and held */
 	_Atomic bool shares; /* its description also belongs to another sock: a second listener on one port;
 				whoever makes the other */
+	uint32_t twin_seen;  /* the other's connections that its accept() has heard of: twin.h's; held */
 	bool used; /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
 		      is; made, and held */
 	bool overflowed; /* it has more epoll registrations than are kept here; any, and only ever set */
