@@ -63,8 +63,8 @@ struct report {
 	_Atomic bool
 		connected;    /* connect() is to return 0 once, as TCP does on a socket that doesn't block */
 	_Atomic bool aborted; /* connect() is to fail with ECONNABORTED once: SO_ERROR has reported why */
-	_Atomic bool broken;  /* bytes for a peer that had closed were taken, as TCP takes them; the next ones
-				 are EPIPE */
+	_Atomic bool broken;  /* bytes for a peer that had closed were taken, as TCP takes them, or SO_ERROR
+				 has reported a reset; the next ones are EPIPE */
 };
 
 /* What shutdown() did. Any. */

@@ -6,6 +6,7 @@
 #include "libc.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
@@ -15,6 +16,13 @@ static inline int int_option(int fd, int name)
 	int value = -1;
 	socklen_t length = sizeof value;
 	return libc.getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+}
+
+/* Has it an error that nobody has taken yet? On a connection that is a reset. */
+static inline bool has_error(int fd)
+{
+	struct pollfd one = {.fd = fd};
+	return libc.poll(&one, 1, 0) > 0 && one.revents & POLLERR;
 }
 
 static inline bool is_tcp_protocol(int protocol) /* SO_PROTOCOL, or socket()'s third argument */

@@ -528,6 +528,49 @@ CASE(name_after_both_closed, "what the names are when both directions are over")
 	GETSOCKNAME(p.server);
 }
 
+static void reset(struct pair *p)
+{
+	SEND(p->client, "nobody reads this", 0);
+	settle();
+	CLOSE(p->server);
+	settle();
+}
+
+CASE(name_after_reset, "a peer that has reset the connection has no name any more")
+{
+	struct pair p = pair();
+	reset(&p);
+	GETPEERNAME(p.client);
+	GETSOCKNAME(p.client);
+}
+
+CASE(name_after_reset_seen, "nor when the error has been taken")
+{
+	struct pair p = pair();
+	reset(&p);
+	GETSOCKOPT(p.client, SOL_SOCKET, SO_ERROR);
+	GETPEERNAME(p.client);
+}
+
+CASE(name_after_reset_received, "nor when recv has reported it")
+{
+	struct pair p = pair();
+	reset(&p);
+	RECV(p.client, 1, 0);
+	GETPEERNAME(p.client);
+}
+
+CASE(name_after_write_to_closed, "nor one that has closed and been written to")
+{
+	struct pair p = pair();
+	CLOSE(p.server);
+	settle();
+	GETPEERNAME(p.client);
+	SEND(p.client, "x", 0);
+	settle();
+	GETPEERNAME(p.client);
+}
+
 CASE(name_after_own_shutdown, "the names after SHUT_RDWR while the peer lives")
 {
 	struct pair p = pair();
