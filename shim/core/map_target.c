@@ -360,7 +360,8 @@ static const struct kind kinds[KINDS] = {
 		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_KNOWS_PEERS, parse_cid_target,
 		format_cid, explain_cid},
 	[TARGET_UNIX] = {"unix", "unix:PATH", NEEDED, {true, true}, NULL,
-		TARGET_LEADS | TARGET_CARRIED | TARGET_HAS_PATH, parse_unix, format_unix, explain_unix},
+		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_HAS_PATH, parse_unix, format_unix,
+		explain_unix},
 	[TARGET_FIRECRACKER] = {"firecracker", "firecracker:PATH", NEEDED, {true, true}, NULL,
 		TARGET_LEADS | TARGET_CARRIED | TARGET_TAKES_TIME | TARGET_HAS_PATH | TARGET_GREETS |
 			TARGET_FROM_AFAR,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static const struct transport *const carrier = &transport_unix;
 
@@ -338,6 +339,40 @@ static void a_full_backlog_is_a_timeout(void **state)
 	libc.close(server);
 }
 
+/* Takes the only place, and returns how long the next client waits, in milliseconds. */
+static long wait_for_a_place(const struct place *place, uint32_t timeout_ms)
+{
+	struct timespec before, after;
+	int client = carrier->open(SOCK_CLOEXEC, 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	assert_int_equal(carrier->connect(client, place, timeout_ms), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	libc.close(client);
+	return (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+}
+
+static void a_client_of_a_path_waits_no_longer_than_its_rule_says(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/ip2vsock-backlog-XXXXXX";
+	assert_true(mkdtemp(path));
+	char name[64];
+	snprintf(name, sizeof name, "%s/socket", path);
+	struct place place;
+	transport_unix_path(name, &place);
+	int server = open_socket(), client = carrier->open(SOCK_CLOEXEC, 0);
+	assert_int_equal(libc.bind(server, (struct sockaddr *)&place.sockaddr, place.length), 0);
+	assert_int_equal(libc.listen(server, 0), 0);
+	assert_int_equal(carrier->connect(client, &place, 0), 0);
+	assert_in_range(wait_for_a_place(&place, 300), 250, 1500);
+	assert_in_range(wait_for_a_place(&place, 0), 1900, 10000);
+	libc.close(client);
+	libc.close(server);
+	unlink(name);
+	rmdir(path);
+}
+
 static void a_refused_socket_is_hung_up_at_once(void **state)
 {
 	(void)state;
@@ -534,6 +569,7 @@ int main(void)
 		cmocka_unit_test(everybody_may_connect_whatever_the_umask),
 		cmocka_unit_test(connect_fails_as_tcp_does),
 		cmocka_unit_test(a_full_backlog_is_a_timeout),
+		cmocka_unit_test(a_client_of_a_path_waits_no_longer_than_its_rule_says),
 		cmocka_unit_test(a_refused_socket_is_hung_up_at_once),
 		cmocka_unit_test(odd_names_are_local_with_a_made_up_port),
 		cmocka_unit_test(paths_are_ours_in_our_directory_only),
