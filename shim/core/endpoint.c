@@ -361,6 +361,8 @@ bool ranges_reserve(const struct ranges *ranges, const struct address *address)
 
 static uint16_t port_shown(uint32_t port)
 {
+	if (port_is_marked(port, PORT_MARK_IPV4) || port_is_marked(port, PORT_MARK_IPV6))
+		return (uint16_t)port;
 	return (uint16_t)(port <= UINT16_MAX ? port : 1024 + port % (UINT16_MAX + 1 - 1024));
 }
 

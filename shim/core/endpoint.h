@@ -86,9 +86,18 @@ struct ranges {
 extern const struct ranges ranges_default;
 bool ranges_reserve(const struct ranges *ranges, const struct address *address); /* is it in one of them? */
 
+/* The upper half of a client's vsock port that isn't itself to say its family (transport/ports.h); the lower
+ * half is its TCP port, from 1024 on. */
+enum { PORT_MARK_IPV4 = 0x6934, PORT_MARK_IPV6 = 0x6936, PORT_MARK_LEAST = 1024 };
+static inline bool port_is_marked(uint32_t port, uint32_t mark)
+{
+	return port >> 16 == mark && (port & UINT16_MAX) >= PORT_MARK_LEAST;
+}
+
 /* The address in `family` (AF_INET or AF_INET6) by which a program sees a vsock endpoint: the local CID as
  * 127.0.0.1 or ::1, and any other as peers + CID, folded (to its low bits) if the IPv4 range is too small. A
- * port above 65535 is folded to 1024..65535. The same endpoint always has the same address. */
+ * port above 65535 is folded to 1024..65535, or is what its mark says. The same endpoint always has the same
+ * address. */
 struct address endpoint_shown(const struct endpoint *endpoint, int family, const struct ranges *ranges);
 
 #endif

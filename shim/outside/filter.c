@@ -45,7 +45,11 @@ static const struct trap traps[] = {
 	{SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN}, {SYS_getsockopt, IS, 2, SO_TYPE, SEEN},
 	{SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN}, {SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN},
 	{SYS_getsockopt, IS, 2, SO_LINGER, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN},
-	{SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN}, {SYS_sendto, POINTS, 4, 0, SEEN},
+	/* A Unix socket names the supervisor here, or whoever listens. */
+	{SYS_getsockopt, IS, 2, SO_PEERCRED, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERSEC, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERGROUPS, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERPIDFD, SEEN},
+	{SYS_getsockopt, IS, 2, SO_INCOMING_CPU, SEEN}, {SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
+	{SYS_sendto, POINTS, 4, 0, SEEN},
 	/* As if net.ipv4.tcp_fastopen were off: programs then call connect(). The address of these two calls
 	   is in memory, which a filter can't read. */
 	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},

@@ -2,6 +2,7 @@
 /* getsockname() and getpeername(). The supervisor answers both for a mapped socket, with the addresses that
  * the program would see on TCP; those of other sockets go to the kernel. */
 #include "serve.h"
+#include "system/option.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -74,7 +75,8 @@ void serve_getpeername(struct subject *subject)
 	struct watched *watched = subject->watched;
 	if (!watched || watched->stage == STAGE_IP)
 		call_pass(subject->call);
-	else if (subject_settle(subject) != STAGE_CONNECTED || closed_both_ways(subject->fd, watched))
+	else if (subject_settle(subject) != STAGE_CONNECTED || closed_both_ways(subject->fd, watched) ||
+		 has_error(subject->fd))
 		fail(subject, ENOTCONN);
 	else
 		give(subject, &watched->asked, watched->scope);

@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
-enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
 enum { VALUE = 512 }; /* longer values (filters, keys) have an effect only while the socket is TCP's */
 
 struct option {
@@ -181,21 +179,17 @@ static bool get_nature(struct subject *subject, struct option *option)
 	}
 }
 
-/* The options of a connection, as on a perfect network. */
-static bool get_of_connection(const struct subject *subject, struct option *option)
+/* As options_of_connection(). */
+static int get_of_connection(const struct watched *watched, struct option *option)
 {
-	bool tcp = !subject->watched->options.datagram;
-	if (subject->watched->stage != STAGE_CONNECTED)
-		return false;
-	if (tcp && option->level == IPPROTO_TCP && option->name == TCP_MAXSEG)
-		set_int(option, LOOPBACK_MSS);
-	else if (option->level == IPPROTO_IP && option->name == IP_MTU)
-		set_int(option, LOOPBACK_MTU);
-	else if (option->level == IPPROTO_IPV6 && option->name == IPV6_MTU)
-		set_int(option, LOOPBACK_MTU6);
-	else
-		return false;
-	return true;
+	int value, known = watched->stage == STAGE_CONNECTED
+				   ? options_of_connection(&watched->options, watched->family,
+					     address_is_ipv4(&watched->asked), option->level, option->name,
+					     &value)
+				   : -1;
+	if (known == 0)
+		set_int(option, value);
+	return known;
 }
 
 /* SO_PEERNAME: never more than there is. */
@@ -215,9 +209,11 @@ static void get_peer(struct subject *subject, int room)
 static int get_mapped(struct subject *subject, struct option *option, int room)
 {
 	struct watched *watched = subject->watched;
-	if ((option->level == SOL_SOCKET && get_nature(subject, option)) ||
-		get_of_connection(subject, option))
+	if (option->level == SOL_SOCKET && get_nature(subject, option))
 		return 0;
+	int known = get_of_connection(watched, option);
+	if (known >= 0)
+		return known;
 	bool info = option->level == IPPROTO_TCP && option->name == TCP_INFO;
 	option->length = room < VALUE && !info ? (socklen_t)room : VALUE;
 	if (options_get(&watched->options, watched->family, option->level, option->name, option->value,

@@ -82,9 +82,18 @@ int stream_name(int fd, struct sock *sock, struct sockaddr *address, socklen_t *
 	return answer_checked(fd, sock->family, &found, 0, address, length);
 }
 
+/* As far as anybody knows: the bytes that a peer which had closed was sent were answered by a reset on TCP.
+ */
+static bool was_reset(int fd, const struct sock *sock)
+{
+	KEEP_ERRNO;
+	return sock->report.broken || (!passive() && has_error(fd));
+}
+
 int stream_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length)
 {
-	if (stream_settle(fd, sock) != STATE_CONNECTED || stream_closed_both_ways(fd, sock))
+	if (stream_settle(fd, sock) != STATE_CONNECTED || stream_closed_both_ways(fd, sock) ||
+		was_reset(fd, sock))
 		return fail(ENOTCONN);
 	return answer_checked(fd, sock->family, &sock->asked, sock->scope, address, length);
 }

@@ -13,11 +13,15 @@
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
 
+static enum port_kind kind_of(const struct attempt *attempt)
+{
+	return address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
+}
+
 static int choose_port(struct attempt *attempt)
 {
 	const struct claim *claim = &attempt->sock->claim;
-	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
-	return dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint, kind,
+	return dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint, kind_of(attempt),
 		claim->bound ? claim->name.port : 0, &attempt->local.port);
 }
 
@@ -57,11 +61,19 @@ static int hold(struct attempt *attempt, int fd)
 	return fd;
 }
 
+/* One whose port says the right family: a server's socket can't have another port beside it. What the program
+ * already polls can't greet. */
+static bool has_a_place(const struct attempt *attempt)
+{
+	const struct sock *sock = attempt->sock;
+	return state_of(sock) == STATE_BOUND && sock->transport == attempt->to.transport &&
+	       !attempt->to.greeting &&
+	       ports_marked((uint16_t)sock->local.port, kind_of(attempt)) == sock->local.port;
+}
+
 static bool open_client(struct attempt *attempt, int flags)
 {
-	bool bound_there =
-		state_of(attempt->sock) == STATE_BOUND && attempt->sock->transport == attempt->to.transport;
-	if (bound_there && !attempt->to.greeting)
+	if (has_a_place(attempt))
 		from_its_place(attempt, flags);
 	else
 		from_a_new_one(attempt, flags);

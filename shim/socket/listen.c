@@ -13,6 +13,7 @@
 #include "core/verdict.h"
 #include "nameserver.h"
 #include "protocol.h"
+#include "twin.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -288,6 +289,7 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 		return fail(EADDRINUSE);
 	if (libc.listen(fd, BACKLOG) < 0)
 		return -1;
+	twin_listens(sock);
 	set_state(sock, STATE_LISTENING);
 	sock->shut.listener = false;
 	return 0;
@@ -405,6 +407,8 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags)
 {
 	socklen_t room = length ? *length : 0;
+	if (sock->shares && !passive() && twin_was_faster(fd, sock))
+		return fail(ECONNABORTED);
 	while (!sock->shut.listener) {
 		struct endpoint peer = {CID_ANY, PORT_ANY};
 		atomic_fetch_add(&sock->accepting, 1);
@@ -434,6 +438,8 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 			return -1;
 		}
 		inherit(accepted, sock, family, &peer, &shown);
+		if (sock->shares)
+			twin_accepted(sock);
 		return accepted;
 	}
 	return fail(EINVAL);

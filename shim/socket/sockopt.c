@@ -17,9 +17,6 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
-/* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
-enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
-
 static int give_int(int number, void *value, socklen_t *length)
 {
 	if (!length || !value)
@@ -103,34 +100,37 @@ static int socket_error(int fd, struct sock *sock, void *value, socklen_t *lengt
 /* TCP_INFO of a scratch socket, with what a connection on a perfect network would have added to it. */
 static int tcp_info(int fd, const struct sock *sock, enum sock_state state, void *value, socklen_t *length)
 {
-	struct tcp_info info;
-	socklen_t size = sizeof info;
-	memset(&info, 0, sizeof info);
+	union {
+		struct tcp_info info;
+		uint8_t whole[512]; /* the kernel's has more members than libc's (232 bytes in Linux 5.10) */
+	} all = {.whole = {0}};
+	struct tcp_info *info = &all.info;
+	socklen_t size = sizeof all;
 	if (!value || !length)
 		return fail(EFAULT);
 	if ((int)*length < 0)
 		return fail(EINVAL);
-	if (options_get(&sock->options, sock->family, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+	if (options_get(&sock->options, sock->family, IPPROTO_TCP, TCP_INFO, &all, &size) < 0)
 		return -1;
 	switch (state) {
 	case STATE_LISTENING:
-		info.tcpi_state = TCP_LISTEN;
+		info->tcpi_state = TCP_LISTEN;
 		break;
 	case STATE_CONNECTING:
-		info.tcpi_state = TCP_SYN_SENT;
+		info->tcpi_state = TCP_SYN_SENT;
 		break;
 	case STATE_CONNECTED:
-		info.tcpi_state = stream_tcp_state(fd, sock);
-		info.tcpi_snd_mss = info.tcpi_rcv_mss = info.tcpi_advmss = LOOPBACK_MSS;
-		info.tcpi_pmtu = LOOPBACK_MTU;
-		info.tcpi_snd_cwnd = 10;
+		info->tcpi_state = stream_tcp_state(fd, sock);
+		info->tcpi_snd_mss = info->tcpi_rcv_mss = info->tcpi_advmss = LOOPBACK_MSS;
+		info->tcpi_pmtu = LOOPBACK_MTU;
+		info->tcpi_snd_cwnd = 10;
 		break;
 	default:
-		info.tcpi_state = TCP_CLOSE;
+		info->tcpi_state = TCP_CLOSE;
 	}
 	if (*length < size)
 		size = *length;
-	memcpy(value, &info, size);
+	memcpy(value, &all, size);
 	*length = size;
 	return 0;
 }
@@ -179,12 +179,11 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 		return libc.getsockopt(fd, level, name, value, length);
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		return tcp_info(fd, sock, state, value, length);
-	if (connected && is_tcp_level(sock, level) && name == TCP_MAXSEG)
-		return give_int(LOOPBACK_MSS, value, length);
-	if (connected && level == IPPROTO_IP && name == IP_MTU)
-		return give_int(LOOPBACK_MTU, value, length);
-	if (connected && level == IPPROTO_IPV6 && name == IPV6_MTU)
-		return give_int(LOOPBACK_MTU6, value, length);
+	int number, known = connected ? options_of_connection(&sock->options, sock->family,
+						address_is_ipv4(&sock->asked), level, name, &number)
+				      : -1;
+	if (known >= 0)
+		return known ? fail(known) : give_int(number, value, length);
 	return options_get(&sock->options, sock->family, level, name, value, length);
 }
 
@@ -223,10 +222,11 @@ static int unread(int fd, struct sock *sock, int *count)
 
 static int unsent(int fd, struct sock *sock, unsigned long request, int *count)
 {
-	if (request == SIOCOUTQ && state_of(sock) == STATE_LISTENING)
+	if (request != SIOCATMARK && state_of(sock) == STATE_LISTENING)
 		return fail(EINVAL);
 	if (libc.ioctl(fd, request, count) < 0)
-		*count = 0; /* no kernel has SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
+		*count = 0; /* no kernel has SIOCATMARK or SIOCOUTQNSD for AF_VSOCK, nor SIOCOUTQ before 6.12
+			     */
 	return 0;
 }
 
@@ -244,13 +244,15 @@ static int ask_tcp(const struct sock *sock, unsigned long request, void *argumen
 int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argument)
 {
 	int saved = errno, result;
-	if (!argument && (request == FIONREAD || request == SIOCOUTQ || request == SIOCATMARK))
+	if (!argument && (request == FIONREAD || request == SIOCOUTQ || request == SIOCOUTQNSD ||
+				 request == SIOCATMARK))
 		return fail(EFAULT);
 	switch (request) {
 	case FIONREAD:
 		result = unread(fd, sock, argument);
 		break;
 	case SIOCOUTQ:
+	case SIOCOUTQNSD:
 	case SIOCATMARK:
 		result = unsent(fd, sock, request, argument);
 		break;
@@ -262,6 +264,7 @@ int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argumen
 	case FIOGETOWN:
 	case SIOCSPGRP:
 	case SIOCGPGRP:
+	case SIOCGSKNS: /* returns an fd, so no scratch socket may have the lowest number meanwhile */
 		result = libc.ioctl(fd, request, argument);
 		break;
 	default:

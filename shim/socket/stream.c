@@ -113,8 +113,9 @@ int stream_take_error(int fd, struct sock *sock)
 		error = kept;
 	else if (error && state_of(sock) == STATE_CONNECTING)
 		error = transport ? transport->connect_error(error) : error;
-	if (error)
-		sock_change(sock, STATE_CONNECTING, STATE_FAILED);
+	if (error && !sock_change(sock, STATE_CONNECTING, STATE_FAILED) && state_of(sock) == STATE_CONNECTED)
+		sock->report.broken =
+			true; /* it was reset: from here on writes are EPIPE, and it has no peer */
 	return error;
 }
 

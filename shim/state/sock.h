@@ -63,8 +63,8 @@ struct report {
 	_Atomic bool
 		connected;    /* connect() is to return 0 once, as TCP does on a socket that doesn't block */
 	_Atomic bool aborted; /* connect() is to fail with ECONNABORTED once: SO_ERROR has reported why */
-	_Atomic bool broken;  /* bytes for a peer that had closed were taken, as TCP takes them; the next ones
-				 are EPIPE */
+	_Atomic bool broken;  /* bytes for a peer that had closed were taken, as TCP takes them, or SO_ERROR
+				 has reported a reset; the next ones are EPIPE */
 };
 
 /* What shutdown() did. Any. */
@@ -94,6 +94,7 @@ struct sock {
 	bool accepted;	/* it came from accept(); made, and held */
 	_Atomic bool shares; /* its description also belongs to another sock: a second listener on one port;
 				whoever makes the other */
+	uint32_t twin_seen;  /* the other's connections that its accept() has heard of: twin.h's; held */
 	bool used; /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
 		      is; made, and held */
 	bool overflowed; /* it has more epoll registrations than are kept here; any, and only ever set */

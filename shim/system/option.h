@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
@@ -23,6 +24,13 @@ static inline int take_socket_error(int fd)
 {
 	int error = int_option(fd, SO_ERROR);
 	return error < 0 ? errno : error;
+}
+
+/* Has it an error that nobody has taken yet? On a connection that is a reset. */
+static inline bool has_error(int fd)
+{
+	struct pollfd one = {.fd = fd};
+	return libc.poll(&one, 1, 0) > 0 && one.revents & POLLERR;
 }
 
 static inline bool is_tcp_protocol(int protocol) /* SO_PROTOCOL, or socket()'s third argument */

@@ -46,7 +46,7 @@ static int bind_one(int fd, const struct transport *transport, const struct endp
 	enum port_kind kind, uint16_t wanted, uint32_t *chosen)
 {
 	for (int i = 0; i < PORT_TRIES; i++) {
-		uint32_t port = i == 0 && wanted ? wanted : ports_next(kind);
+		uint32_t port = i == 0 && wanted ? ports_marked(wanted, kind) : ports_next(kind);
 		if (transport->bind_client(fd, port, peer) == 0) {
 			*chosen = port;
 			return 0;

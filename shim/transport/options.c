@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <string.h>
 
 enum {
@@ -389,4 +390,32 @@ int options_get(
 	int result = libc.getsockopt(fd, level, name, value, length);
 	close_quietly(fd);
 	return result;
+}
+
+static int of_any_socket(const struct options *options, int name, int *value)
+{
+	if (name == SO_PEERSEC) /* a scratch socket has a label of its own with AppArmor (Linux 6.1) */
+		return ENOPROTOOPT;
+	if (name != SO_INCOMING_CPU)
+		return -1;
+	*value = options_int(options, SOL_SOCKET, name, sched_getcpu());
+	return *value < 0 ? -1 : 0;
+}
+
+int options_of_connection(
+	const struct options *options, int family, bool ipv4, int level, int name, int *value)
+{
+	if (level == SOL_SOCKET)
+		return of_any_socket(options, name, value);
+	if (level == IPPROTO_TCP && !options->datagram && name == TCP_MAXSEG)
+		*value = LOOPBACK_MSS;
+	else if (level == IPPROTO_IP && name == IP_MTU)
+		*value = LOOPBACK_MTU;
+	else if (level == IPPROTO_IPV6 && family == AF_INET6 && name == IPV6_MTU)
+		*value = ipv4 ? LOOPBACK_MTU : LOOPBACK_MTU6;
+	else if (level == IPPROTO_IPV6 && family == AF_INET6 && name == IPV6_ADDRFORM)
+		*value = AF_INET6;
+	else
+		return -1;
+	return 0;
 }

@@ -53,4 +53,12 @@ int options_scratch(
 int options_get(
 	const struct options *options, int family, int level, int name, void *value, socklen_t *length);
 
+/* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
+enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
+
+/* What TCP answers of a connection, where a scratch socket, which has none, answers something else: 0 and
+ * *value, or an errno. -1: ask options_get(). family: the socket's; ipv4: its peer's address is IPv4's. */
+int options_of_connection(
+	const struct options *options, int family, bool ipv4, int level, int name, int *value);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ports.h"
 
+#include "core/endpoint.h"
 #include "core/shim.h"
 #include "system/clock.h"
 
@@ -54,7 +55,15 @@ uint16_t ports_next(enum port_kind kind)
 	return (uint16_t)port;
 }
 
+uint32_t ports_marked(uint16_t port, enum port_kind kind)
+{
+	if (port < PORT_MARK_LEAST || ports_of_ipv4(port) == (kind == PORT_OF_IPV4))
+		return port;
+	return (uint32_t)(kind == PORT_OF_IPV4 ? PORT_MARK_IPV4 : PORT_MARK_IPV6) << 16 | port;
+}
+
 bool ports_of_ipv4(uint32_t port)
 {
-	return port >= FIRST_PORT && port < FIRST_PORT + PORTS && port % 2 == 0;
+	bool chosen_here = port >= FIRST_PORT && port < FIRST_PORT + PORTS;
+	return !port_is_marked(port, PORT_MARK_IPV6) && !(chosen_here && port % 2);
 }

@@ -18,12 +18,17 @@ void ports_start(void); /* once, at start */
  * transport's (transport.h). */
 void ports_begin(bool (*counter)(uint32_t *value));
 
-/* A client's port is even if it asked for an IPv4 address and odd for IPv6, so a server that listens for both
- * can distinguish them, as on TCP. */
+/* A client's port says whether it asked for an IPv4 or an IPv6 address, so that a server for both can show it
+ * as TCP does. Of the ports that are chosen here, the even ones are IPv4's and the odd ones IPv6's. Any other
+ * port is IPv4's: a program's own choice of a low port, and that of a client which knows nothing of this.
+ * Where the program chose a port that would say the wrong thing, a mark says the right one (PORT_MARK_IPV4 in
+ * core/endpoint.h). Ports below 1024 aren't marked: the kernel gives them to CAP_NET_BIND_SERVICE only, and
+ * nobody may appear to have one. */
 enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6 };
 /* How many of them are tried before the kernel chooses. */
 enum { PORT_TRIES = 16 };
 uint16_t ports_next(enum port_kind kind);
-bool ports_of_ipv4(uint32_t port); /* is it one of ours, of a client that asked for IPv4? */
+uint32_t ports_marked(uint16_t port, enum port_kind kind); /* the carrier's port for a program's choice */
+bool ports_of_ipv4(uint32_t port);			   /* else it says IPv6 */
 
 #endif

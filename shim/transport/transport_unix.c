@@ -24,6 +24,8 @@
 
 static const char CLIENT[] = "ip2vsock/"; /* behind the NUL that makes the name abstract */
 
+enum { TIMEOUT_MS = 2000 }; /* of a `unix:` target, as AF_VSOCK's */
+
 static const char *directory;
 static uint32_t own = CID_LOCAL;
 
@@ -330,7 +332,10 @@ static int unix_connect_error(int error)
 static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
 	/* An attempt ends at once, or waits for a place in the backlog, which SO_SNDTIMEO limits: the
-	 * program's, or the rule's. */
+	 * program's, or the rule's. The servers of emulated CIDs have the largest backlog, so a limit that
+	 * isn't asked for needn't cost two calls there. */
+	if (!timeout_ms && !transport_unix_is_ours((const struct sockaddr *)&place->sockaddr, place->length))
+		timeout_ms = TIMEOUT_MS;
 	struct timeval of_program, limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 	socklen_t length = sizeof of_program;
 	bool limited = timeout_ms && libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, &length) == 0;

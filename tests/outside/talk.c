@@ -233,6 +233,21 @@ static int registered(int number)
 	return 0;
 }
 
+/* credentials: the process that a connection names. TCP names none. */
+static int credentials(void)
+{
+	struct {
+		int pid, uid, gid;
+	} peer = {-1, -1, -1};
+	socklen_t length = sizeof peer;
+	int server = listener(7000), client = dial("127.0.0.1", 7000);
+	if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		return 1;
+	printf("pid %d, user %d\n", peer.pid, peer.uid);
+	close(server);
+	return 0;
+}
+
 int main(int count, char **arguments)
 {
 	const char *what = count > 1 ? arguments[1] : "";
@@ -252,6 +267,8 @@ int main(int count, char **arguments)
 		return registered(number);
 	if (!strcmp(what, "head"))
 		return head();
+	if (!strcmp(what, "credentials"))
+		return credentials();
 	if (!strcmp(what, "uring"))
 		return syscall(425, 1, NULL) == -1 && errno == ENOSYS ? 0 : 1;
 	if (!strcmp(what, "accept"))

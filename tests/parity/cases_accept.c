@@ -261,6 +261,97 @@ CASE(accept_two_threads, "two threads wait in accept, one client wakes one, the 
 	VALUE(accepted);
 }
 
+/* On 0.0.0.0 and on an IPv6-only ::, one port, both blocking: as Tcl's socket -server makes them. */
+static struct addr listen_on_both(int both[2])
+{
+	both[0] = socket(AF_INET, SOCK_STREAM, 0);
+	both[1] = socket(AF_INET6, SOCK_STREAM, 0);
+	struct addr four = ipv4("0.0.0.0", 0);
+	if (bind(both[0], sa(&four), four.length))
+		give_up("bind");
+	four = address_of(both[0]);
+	struct addr six = ipv6("::", port_of(&four));
+	setsockopt(both[1], IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
+	if (bind(both[1], sa(&six), six.length) || listen(both[0], 8) || listen(both[1], 8))
+		give_up("listen");
+	return four;
+}
+
+static void connect_by(const struct addr *at, int domain)
+{
+	connect_to(socket(domain, SOCK_STREAM, 0),
+		domain == AF_INET ? ipv4("127.0.0.1", port_of(at)) : ipv6("::1", port_of(at)));
+}
+
+static void connect_six_from_thread(int listener)
+{
+	struct addr at = address_of(listener);
+	connect_by(&at, AF_INET6);
+}
+
+CASE(accept_two_listeners_selected,
+	"select and two blocking listeners of a port: no client's neighbour waits")
+{
+	int both[2], served = 0;
+	struct addr at = listen_on_both(both);
+	for (int i = 0; i < 6; i++) {
+		connect_by(&at, i % 2 ? AF_INET6 : AF_INET);
+		settle();
+		fd_set set;
+		FD_ZERO(&set);
+		FD_SET(both[0], &set);
+		FD_SET(both[1], &set);
+		if (select(both[1] + 1, &set, NULL, NULL, &(struct timeval){2, 0}) <= 0)
+			give_up("select");
+		for (int turn = 0; turn < 2; turn++) {
+			int one = both[(turn + i / 2) % 2];
+			served += FD_ISSET(one, &set) && accept(one, NULL, NULL) >= 0;
+		}
+	}
+	VALUE(served);
+}
+
+CASE(accept_two_listeners_in_turn,
+	"one thread sleeps in accept on one of two listeners of a port, then on the other")
+{
+	int both[2];
+	struct addr at = listen_on_both(both);
+	connect_by(&at, AF_INET);
+	accept_from(both[0]);
+	CLOSE(both[0]);
+	after(100, connect_six_from_thread, both[1]);
+	begin("accept(both[1])");
+	finish(accept(both[1], NULL, NULL) < 0 ? -1 : 0);
+}
+
+static _Atomic int served_by_threads, failed_in_threads;
+
+static void *accept_three(void *listener)
+{
+	for (int i = 0; i < 3; i++) {
+		int a = accept(*(int *)listener, NULL, NULL);
+		served_by_threads += a >= 0;
+		failed_in_threads += a < 0;
+		close(a);
+	}
+	return NULL;
+}
+
+CASE(accept_thread_for_each_listener, "each of two listeners of a port has its thread, and none fails")
+{
+	int both[2];
+	pthread_t threads[2];
+	struct addr at = listen_on_both(both);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, accept_three, &both[i]);
+	for (int i = 0; i < 6; i++)
+		connect_by(&at, i % 2 ? AF_INET6 : AF_INET);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	VALUE(served_by_threads);
+	VALUE(failed_in_threads);
+}
+
 CASE(accept_while_connecting, "a thread that sleeps in accept doesn't hold up another's calls")
 {
 	int s = listener(), other = listener(), c = tcp();
@@ -435,6 +526,49 @@ CASE(name_after_both_closed, "what the names are when both directions are over")
 	GETPEERNAME(p.server);
 	GETSOCKNAME(p.client);
 	GETSOCKNAME(p.server);
+}
+
+static void reset(struct pair *p)
+{
+	SEND(p->client, "nobody reads this", 0);
+	settle();
+	CLOSE(p->server);
+	settle();
+}
+
+CASE(name_after_reset, "a peer that has reset the connection has no name any more")
+{
+	struct pair p = pair();
+	reset(&p);
+	GETPEERNAME(p.client);
+	GETSOCKNAME(p.client);
+}
+
+CASE(name_after_reset_seen, "nor when the error has been taken")
+{
+	struct pair p = pair();
+	reset(&p);
+	GETSOCKOPT(p.client, SOL_SOCKET, SO_ERROR);
+	GETPEERNAME(p.client);
+}
+
+CASE(name_after_reset_received, "nor when recv has reported it")
+{
+	struct pair p = pair();
+	reset(&p);
+	RECV(p.client, 1, 0);
+	GETPEERNAME(p.client);
+}
+
+CASE(name_after_write_to_closed, "nor one that has closed and been written to")
+{
+	struct pair p = pair();
+	CLOSE(p.server);
+	settle();
+	GETPEERNAME(p.client);
+	SEND(p.client, "x", 0);
+	settle();
+	GETPEERNAME(p.client);
 }
 
 CASE(name_after_own_shutdown, "the names after SHUT_RDWR while the peer lives")

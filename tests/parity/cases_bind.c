@@ -344,6 +344,59 @@ CASE(bind_dual_stack_ipv4_client, "a dual-stack listener shows an IPv4 client as
 	GETPEERNAME(c);
 }
 
+/* How a client gets its port: the kernel's choice at connect or at bind, or an even or odd one of its own. */
+enum client_port { UNBOUND, BOUND_TO_ZERO, EVEN, ODD, CLIENT_PORTS };
+
+static int client_with(enum client_port how, int domain)
+{
+	int c = socket(domain, SOCK_STREAM, 0);
+	setsockopt(c, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	for (unsigned port = how == BOUND_TO_ZERO ? 0 : 25000 + (how == ODD); how != UNBOUND; port += 2) {
+		struct addr own = domain == AF_INET ? ipv4("0.0.0.0", port) : ipv6("::", port);
+		if (bind(c, sa(&own), own.length) == 0)
+			break;
+		if (errno != EADDRINUSE)
+			give_up("bind");
+	}
+	return c;
+}
+
+static void show_client(const char *server, int listener, enum client_port how, int domain)
+{
+	static const char *const names[] = {
+		"unbound", "bound to 0", "bound to an even port", "bound to an odd port"};
+	struct addr at = address_of(listener), peer = {.length = sizeof(peer.storage)};
+	int c = client_with(how, domain);
+	connect_to(c, domain == AF_INET ? ipv4("127.0.0.1", port_of(&at)) : ipv6("::1", port_of(&at)));
+	struct addr own = address_of(c);
+	int a = accept(listener, sa(&peer), &peer.length);
+	char text[INET6_ADDRSTRLEN] = "";
+	if (peer.storage.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((struct sockaddr_in *)&peer.storage)->sin_addr, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer.storage)->sin6_addr, text, sizeof(text));
+	record("%s client, %s, at a server for %s: %s, its port %s", domain == AF_INET ? "IPv4" : "IPv6",
+		names[how], server, text, port_of(&own) == port_of(&peer) ? "too" : "not");
+	close(a);
+	close(c);
+}
+
+CASE(bind_client_family, "a server shows a client in the family that it used, whatever port it has chosen")
+{
+	int four = listener_at(ipv4("0.0.0.0", 0), 8), six = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	int both = listener_at(ipv6("::", 0), 8);
+	struct addr any = ipv6("::", 0);
+	setsockopt(six, IPPROTO_IPV6, IPV6_V6ONLY, &(int){1}, sizeof(int));
+	if (bind(six, sa(&any), any.length) || listen(six, 8))
+		give_up("listen");
+	for (enum client_port how = UNBOUND; how < CLIENT_PORTS; how++) {
+		show_client("IPv4", four, how, AF_INET);
+		show_client("IPv6", six, how, AF_INET6);
+		show_client("both", both, how, AF_INET);
+		show_client("both", both, how, AF_INET6);
+	}
+}
+
 CASE(bind_v6only_listener, "an IPv4 client doesn't reach a V6ONLY listener")
 {
 	int t = SOCKET(AF_INET6, SOCK_STREAM, 0), c = SOCKET(AF_INET, SOCK_STREAM, 0);

@@ -602,6 +602,49 @@ CASE(option_peer_credentials, "SO_PEERCRED returns nobody's credentials")
 	GETSOCKOPT(p.client, SOL_SOCKET, SO_PASSCRED);
 }
 
+/* Every name: is there an answer, and how long? Netfilter's names, from 64 on at IP's levels, aren't asked:
+ * they make a kernel with CONFIG_BPFILTER start modprobe. Nor what depends on the path (IPV6_PATHMTU), or on
+ * keys that TCP alone has (TCP_AO_GET_KEYS). */
+static void walk(const char *who, int fd)
+{
+	static const struct {
+		int level, names, without;
+	} levels[] = {{SOL_SOCKET, 90, SO_ZEROCOPY}, {IPPROTO_TCP, 50, 42}, {IPPROTO_IP, 64, -1},
+		{IPPROTO_IPV6, 64, IPV6_PATHMTU}};
+	for (size_t i = 0; i < COUNT(levels); i++) {
+		for (int name = 0; name < levels[i].names; name++) {
+			char value[512];
+			socklen_t length = sizeof(value);
+			int result = getsockopt(fd, levels[i].level, name, value, &length);
+			if (name != levels[i].without)
+				record("%s, level %d, option %d: %s, %d bytes", who, levels[i].level, name,
+					result < 0 ? error_name(errno) : "0", result < 0 ? 0 : (int)length);
+		}
+	}
+}
+
+CASE_EACH(option_every_name, "every option that has a number, on a listener and on both ends of a connection")
+{
+	struct pair p = pair();
+	walk("listener", p.listener);
+	walk("client", p.client);
+	walk("server", p.server);
+}
+
+CASE_EACH(option_of_connection, "the CPU, the family and the MTU of a connection are a TCP connection's")
+{
+	struct pair p = pair();
+	int cpu = -1;
+	socklen_t length = sizeof(cpu);
+	send(p.client, "x", 1, 0);
+	settle();
+	getsockopt(p.server, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &length);
+	VALUE(cpu >= 0);
+	GETSOCKOPT(p.client, SOL_SOCKET, SO_PEERSEC);
+	GETSOCKOPT(p.client, IPPROTO_IPV6, IPV6_ADDRFORM);
+	GETSOCKOPT(p.client, IPPROTO_IPV6, IPV6_MTU);
+}
+
 CASE(option_device, "SO_BINDTODEVICE takes lo and returns it, and refuses what isn't there")
 {
 	int c = tcp(), s = listener();
@@ -844,6 +887,22 @@ CASE(ioctl_output_queue, "SIOCOUTQ comes to 0 when the peer has read all, and SI
 	IOCTL_INT(p.client, SIOCATMARK, -1);
 	begin("sockatmark");
 	finish(sockatmark(p.server));
+}
+
+CASE(ioctl_output_queue_of_listener, "SIOCOUTQ and SIOCOUTQNSD of a listener are EINVAL")
+{
+	struct pair p = pair();
+	IOCTL_INT(p.listener, SIOCOUTQ, -1);
+	IOCTL_INT(p.listener, SIOCOUTQNSD, -1);
+	IOCTL_INT(p.client, SIOCOUTQNSD, -1);
+}
+
+CASE(ioctl_namespace, "SIOCGSKNS returns the lowest fd that is free")
+{
+	struct pair p = pair();
+	int lowest = lowest_free();
+	begin("ioctl(p.client, SIOCGSKNS)");
+	finish_fd(ioctl(p.client, SIOCGSKNS), lowest);
 }
 
 CASE(ioctl_fionbio, "FIONBIO before and after connect is O_NONBLOCK")

@@ -88,6 +88,7 @@ static void options_by_level_and_name(void **state)
 	SEEN(SYS_setsockopt, SOL_SOCKET, SO_REUSEPORT, 0, 0);
 	PASSES(SYS_setsockopt, SOL_SOCKET, SO_KEEPALIVE, 0, 0);
 	SEEN(SYS_getsockopt, SOL_SOCKET, SO_ERROR, 0, 0);
+	SEEN(SYS_getsockopt, SOL_SOCKET, SO_PEERCRED, 0, 0);
 	SEEN(SYS_getsockopt, 0, SO_KEEPALIVE, 0, 0);
 	PASSES(SYS_getsockopt, SOL_SOCKET, SO_SNDBUF, 0, 0);
 }

@@ -210,7 +210,6 @@ static const struct mistake mistakes[] = {
 	{"a:1=refuse ^retry=1s", 1, "does nothing with names, refuse or direct", NULL},
 	{"a:1=direct ^buffer=4K", 1, "does nothing with names, refuse or direct", NULL},
 	{"listen 1=refuse ^allow=3", 1, "does nothing with names, refuse or direct", NULL},
-	{"a:1=unix:/x ^timeout=1s", 1, "does nothing with a unix: target", NULL},
 	{"a:1=firecracker:/x^", 1,
 		"expected \":\" and a vsock port behind the path, found the end of the rule",
 		"such as firecracker:/run/v.sock:52"},

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "emulated.h"
+#include "transport/ports.h"
 #include "transport/transport_unix.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static const struct transport *const carrier = &transport_unix;
 
@@ -338,6 +340,61 @@ static void a_full_backlog_is_a_timeout(void **state)
 	libc.close(server);
 }
 
+/* Takes the only place, and returns how long the next client waits, in milliseconds. */
+static long wait_for_a_place(const struct place *place, uint32_t timeout_ms)
+{
+	struct timespec before, after;
+	int client = carrier->open(SOCK_CLOEXEC, 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	assert_int_equal(carrier->connect(client, place, timeout_ms), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	libc.close(client);
+	return (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+}
+
+static void a_client_of_a_path_waits_no_longer_than_its_rule_says(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/ip2vsock-backlog-XXXXXX";
+	assert_true(mkdtemp(path));
+	char name[64];
+	snprintf(name, sizeof name, "%s/socket", path);
+	struct place place;
+	transport_unix_path(name, &place);
+	int server = open_socket(), client = carrier->open(SOCK_CLOEXEC, 0);
+	assert_int_equal(libc.bind(server, (struct sockaddr *)&place.sockaddr, place.length), 0);
+	assert_int_equal(libc.listen(server, 0), 0);
+	assert_int_equal(carrier->connect(client, &place, 0), 0);
+	assert_in_range(wait_for_a_place(&place, 300), 250, 1500);
+	assert_in_range(wait_for_a_place(&place, 0), 1900, 10000);
+	libc.close(client);
+	libc.close(server);
+	unlink(name);
+	rmdir(path);
+}
+
+static void a_port_says_the_family(void **state)
+{
+	(void)state;
+	static const uint16_t of_programs[] = {1024, 5000, 5001, 32767, 32768, 32769, 60999, 61000, 65535};
+	static const uint32_t of_ipv4[] = {
+		1, 512, 1023, 5001, 32768, 65536, 0x40000001, 0x69360001, UINT32_MAX};
+	for (size_t i = 0; i < sizeof of_programs / sizeof *of_programs; i++) {
+		for (enum port_kind kind = PORT_OF_IPV4; kind <= PORT_OF_IPV6; kind++) {
+			struct endpoint peer = {7, ports_marked(of_programs[i], kind)};
+			assert_int_equal(ports_of_ipv4(peer.port), kind == PORT_OF_IPV4);
+			assert_int_equal(
+				endpoint_shown(&peer, AF_INET, &ranges_default).port, of_programs[i]);
+		}
+	}
+	for (size_t i = 0; i < sizeof of_ipv4 / sizeof *of_ipv4; i++)
+		assert_true(ports_of_ipv4(of_ipv4[i])); /* a native client's, too */
+	assert_int_equal(ports_marked(513, PORT_OF_IPV6), 513);
+	struct endpoint native = {7, 0x69340000 | 513}; /* which needs no privilege */
+	assert_int_not_equal(endpoint_shown(&native, AF_INET, &ranges_default).port, 513);
+}
+
 static void a_refused_socket_is_hung_up_at_once(void **state)
 {
 	(void)state;
@@ -533,7 +590,9 @@ int main(void)
 		cmocka_unit_test(a_directory_that_is_missing_is_an_address_not_available),
 		cmocka_unit_test(everybody_may_connect_whatever_the_umask),
 		cmocka_unit_test(connect_fails_as_tcp_does),
+		cmocka_unit_test(a_port_says_the_family),
 		cmocka_unit_test(a_full_backlog_is_a_timeout),
+		cmocka_unit_test(a_client_of_a_path_waits_no_longer_than_its_rule_says),
 		cmocka_unit_test(a_refused_socket_is_hung_up_at_once),
 		cmocka_unit_test(odd_names_are_local_with_a_made_up_port),
 		cmocka_unit_test(paths_are_ours_in_our_directory_only),
