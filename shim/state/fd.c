@@ -270,6 +270,13 @@ struct sock *fd_take(int fd, uint8_t *swapped)
 	return take(fd);
 }
 
+void fd_leave(int fd)
+{
+	struct sock *sock = take(fd);
+	if (sock)
+		fd_release(sock);
+}
+
 /* First the entry, then the look at the counts: a replacement that hasn't seen the one is seen by the other.
  */
 void fd_give_back(int fd, struct sock *sock, uint8_t swapped)
@@ -277,15 +284,8 @@ void fd_give_back(int fd, struct sock *sock, uint8_t swapped)
 	atomic_fetch_add(&sock->references, 1);
 	enter(fd, sock->number);
 	if (atomic_load(&sock->swaps) || atomic_load(&sock->swapped) != swapped)
-		fd_forget(fd);
+		fd_leave(fd);
 	fd_release(sock);
-}
-
-void fd_leave(int fd)
-{
-	struct sock *sock = take(fd);
-	if (sock)
-		fd_release(sock);
 }
 
 int fd_dup(int fd, struct sock *sock)
