@@ -68,11 +68,21 @@ int hook_close_range(unsigned int first, unsigned int last, int flags)
 }
 #endif
 
+OURS int dup_ours(int fd)
+{
+	struct sock *kept = fd_keep(fd);
+	int number = libc.dup(fd);
+	fd_alias(kept, number);
+	return number;
+}
+
 int hook_dup(int fd)
 {
+	if (fd_tracked(fd))
+		return dup_ours(fd);
 	int number = libc.dup(fd);
-	if (number >= 0 && (fd_tracked(fd) || fd_tracked(number)))
-		fd_alias(fd, number);
+	if (fd_tracked(number))
+		fd_forget(number);
 	return number;
 }
 
@@ -85,33 +95,40 @@ static inline bool neither_tracked(int fd, int number)
 		       atomic_load_explicit(&fd_index[number], memory_order_relaxed));
 }
 
-/* `number` is about to become a dup of fd. Returns what it was until then, or NULL. */
-static struct sock *taken(int fd, int number)
+/* What a number was until a dup is put on it. */
+struct former {
+	struct sock *sock; /* NULL: nothing that is tracked */
+	uint8_t swapped;
+};
+
+static struct former taken(int number)
 {
-	struct sock *sock = fd == number ? NULL : fd_sock(number);
-	if (!sock)
-		return NULL;
-	if (sock->shares)
+	struct sock *sock = fd_sock(number);
+	struct former former = {.sock = NULL};
+	if (sock && sock->shares)
 		registrations_drop(sock, number);
-	return fd_take(number);
+	former.sock = fd_take(number, &former.swapped);
+	return former;
 }
 
-/* `number` has become a dup, or (result -1) it hasn't. */
-static int replaced(int fd, int number, struct sock *before, int result)
+/* `number` has become a dup of what was kept, or (result -1) it hasn't. */
+static int replaced(struct sock *kept, int number, const struct former *former, int result)
 {
-	if (result >= 0)
-		fd_alias(fd, number);
-	else if (before)
-		fd_enter(number, before);
-	if (result >= 0 && before)
-		fd_release(before);
+	fd_alias(kept, result);
+	if (former->sock && result < 0)
+		fd_give_back(number, former->sock, former->swapped);
+	else if (former->sock)
+		fd_release(former->sock);
 	return result;
 }
 
 OURS int dup2_ours(int fd, int number)
 {
-	struct sock *before = taken(fd, number);
-	return replaced(fd, number, before, libc.dup2(fd, number));
+	if (fd == number)
+		return libc.dup2(fd, number);
+	struct former former = taken(number);
+	struct sock *kept = fd_keep(fd);
+	return replaced(kept, number, &former, libc.dup2(fd, number));
 }
 
 int hook_dup2(int fd, int number)
@@ -121,8 +138,11 @@ int hook_dup2(int fd, int number)
 
 OURS int dup3_ours(int fd, int number, int flags)
 {
-	struct sock *before = taken(fd, number);
-	return replaced(fd, number, before, libc.dup3(fd, number, flags));
+	if (fd == number)
+		return libc.dup3(fd, number, flags);
+	struct former former = taken(number);
+	struct sock *kept = fd_keep(fd);
+	return replaced(kept, number, &former, libc.dup3(fd, number, flags));
 }
 
 int hook_dup3(int fd, int number, int flags)
@@ -139,13 +159,13 @@ static void note_owner(int fd)
 
 OURS int fcntl_ours(int fd, int command, void *argument)
 {
+	bool duplicates = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+	struct sock *kept = duplicates ? fd_keep(fd) : NULL;
 	int result = libc.fcntl(fd, command, argument);
-	if (result < 0)
-		return result;
-	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-		fd_alias(fd, result);
-	else if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
-		 (command == F_SETFL && (long)argument & O_ASYNC))
+	if (duplicates)
+		fd_alias(kept, result);
+	else if (result >= 0 && (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG ||
+					(command == F_SETFL && (long)argument & O_ASYNC)))
 		note_owner(fd);
 	return result;
 }

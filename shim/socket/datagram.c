@@ -19,9 +19,12 @@ static struct sock *adopt(int fd)
 	if ((family != AF_INET && family != AF_INET6) || int_option(fd, SO_TYPE) != SOCK_DGRAM ||
 		int_option(fd, SO_PROTOCOL) != IPPROTO_UDP)
 		return NULL;
-	struct sock *sock = fd_open_datagram(fd, family);
-	if (sock)
-		sock->overflowed = true; /* only the kernel knows which epoll instances watch it */
+	struct sock *sock = fd_make(fd, family);
+	if (!sock)
+		return NULL;
+	sock->options.datagram = true;
+	sock->overflowed = true; /* only the kernel knows which epoll instances watch it */
+	fd_enter(fd, sock);
 	return sock;
 }
 

@@ -22,14 +22,15 @@ static void forget_threads(int fd, void *context)
 {
 	(void)context;
 	struct sock *sock = fd_sock(fd);
-	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting && !sock->pins))
+	if (!sock || (sock->fresh < 0 && !sock->attempting && !sock->accepting && !sock->pins &&
+			     !sock->keepers && !sock->swaps))
 		return; /* don't write: the page is shared with the parent */
 	if (sock->fresh >= 0)
 		close_quietly(sock->fresh);
 	sock->fresh = -1;
 	sock->attempting = false;
 	sock->accepting = 0;
-	sock->pins = 0;
+	sock->pins = sock->keepers = sock->swaps = 0;
 }
 
 static void in_child(void)

@@ -88,17 +88,6 @@ static void enter(int fd, uint32_t index)
 		release(stale);
 }
 
-void fd_alias(int fd, int number)
-{
-	if ((unsigned)number >= FD_LIMIT || in_vfork_child || fd == number)
-		return;
-	struct sock *sock = fd_sock(fd);
-	if (sock && fd_hold(fd, sock))
-		enter(number, sock->number);
-	else
-		fd_forget(number);
-}
-
 HOT struct sock *fd_sock(int fd)
 {
 	if ((unsigned)fd >= FD_LIMIT)
@@ -197,30 +186,106 @@ void fd_unpin(struct sock *sock)
 }
 
 /* No lock: a signal handler that closes what the code below it has pinned must not wait for ever. */
-static void await_unpinned(const struct sock *sock)
+static bool await_none(const _Atomic uint8_t *count)
 {
 	enum { PATIENCE_MS = 100 };
-	if (!atomic_load(&sock->pins))
-		return;
+	if (!atomic_load(count))
+		return true;
 	KEEP_ERRNO;
-	for (int64_t began = now_ms(); atomic_load(&sock->pins) && now_ms() - began < PATIENCE_MS;)
+	for (int64_t began = now_ms(); atomic_load(count) && now_ms() - began < PATIENCE_MS;)
 		sched_yield();
+	return !atomic_load(count);
 }
 
-struct sock *fd_take(int fd)
+/* As for pins: one side writes `keepers` and then looks at `swaps`, the other the reverse. Those who keep
+ * give way. */
+static void await_turn(struct sock *sock)
+{
+	bool over = true;
+	atomic_fetch_add(&sock->keepers, 1);
+	while (over && atomic_load(&sock->swaps)) {
+		atomic_fetch_sub(&sock->keepers, 1);
+		over = await_none(&sock->swaps);
+		atomic_fetch_add(&sock->keepers, 1);
+	}
+}
+
+struct sock *fd_keep(int fd)
+{
+	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd);
+	if (!sock || !fd_hold(fd, sock))
+		return NULL;
+	await_turn(sock);
+	if (fd_pin(fd, sock))
+		return sock;
+	atomic_fetch_sub(&sock->keepers, 1);
+	fd_release(sock);
+	return NULL;
+}
+
+void fd_unkeep(struct sock *sock)
+{
+	fd_unpin(sock);
+	atomic_fetch_sub(&sock->keepers, 1);
+	fd_release(sock);
+}
+
+void fd_alias(struct sock *kept, int number)
+{
+	if (kept && (unsigned)number < FD_LIMIT) {
+		atomic_fetch_add(&kept->references, 1);
+		enter(number, kept->number);
+	} else {
+		fd_forget(number);
+	}
+	if (kept)
+		fd_unkeep(kept);
+}
+
+void fd_swap_begin(struct sock *sock)
+{
+	atomic_fetch_add(&sock->swaps, 1);
+	await_none(&sock->keepers);
+}
+
+void fd_swap_end(struct sock *sock)
+{
+	atomic_fetch_add(&sock->swapped, 1);
+	atomic_fetch_sub(&sock->swaps, 1);
+}
+
+static struct sock *take(int fd)
 {
 	uint32_t index = take_out(fd);
 	struct sock *sock = index ? at(index) : NULL;
 	if (sock)
-		await_unpinned(sock);
+		await_none(&sock->pins);
 	return sock;
+}
+
+struct sock *fd_take(int fd, uint8_t *swapped)
+{
+	struct sock *sock = fd_sock(fd);
+	*swapped = sock ? atomic_load(&sock->swapped) : 0;
+	return take(fd);
 }
 
 void fd_leave(int fd)
 {
-	struct sock *sock = fd_take(fd);
+	struct sock *sock = take(fd);
 	if (sock)
 		fd_release(sock);
+}
+
+/* First the entry, then the look at the counts: a replacement that hasn't seen the one is seen by the other.
+ */
+void fd_give_back(int fd, struct sock *sock, uint8_t swapped)
+{
+	atomic_fetch_add(&sock->references, 1);
+	enter(fd, sock->number);
+	if (atomic_load(&sock->swaps) || atomic_load(&sock->swapped) != swapped)
+		fd_leave(fd);
+	fd_release(sock);
 }
 
 int fd_dup(int fd, struct sock *sock)

@@ -58,12 +58,26 @@ void fd_unpin(struct sock *sock);
 /* A duplicate of fd, CLOEXEC, that is sure to be this sock's, which the caller holds. -1: EBADF, EMFILE. */
 int fd_dup(int fd, struct sock *sock);
 
-void fd_alias(int fd, int number); /* number is now a dup of fd */
-void fd_forget(int fd);		   /* found stale, or IP's from here on */
-void fd_leave(int fd);		   /* about to be closed: as fd_forget(), once nobody pins it */
+/* The sock of fd, held and pinned, and not replaced until fd_alias() or fd_unkeep(): what is done to the
+ * number in between is done to one description of it. Short, too; waits for a replacement that is under way.
+ * NULL: not tracked, or closed at this moment. */
+struct sock *fd_keep(int fd);
+void fd_unkeep(struct sock *sock);
+/* number is now a dup of what fd_keep() has returned (NULL: of another file), which is let go; -1: no dup was
+ * made. */
+void fd_alias(struct sock *kept, int number);
+/* Between these, for the caller, who holds the sock, alone: it is replaced on all its numbers. Waits for
+ * those who keep it. */
+void fd_swap_begin(struct sock *sock);
+void fd_swap_end(struct sock *sock);
+
+void fd_forget(int fd); /* found stale, or IP's from here on */
+void fd_leave(int fd);	/* about to be closed: as fd_forget(), once nobody pins it */
 /* Another file is about to be put on the number: fd_leave(), but the reference is the caller's, to
- * fd_release() once that is done or to give back by fd_enter() if it failed. NULL: not tracked. */
-struct sock *fd_take(int fd);
+ * fd_release() once that is done or to give back if it failed. NULL: not tracked. *swapped is for
+ * fd_give_back(), which forgets the number if the sock has been replaced meanwhile without it. */
+struct sock *fd_take(int fd, uint8_t *swapped);
+void fd_give_back(int fd, struct sock *sock, uint8_t swapped);
 
 /* Calls visit for each fd of this process that has this sock (NULL: any). */
 void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context);

@@ -41,6 +41,9 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	atomic_store(&sock->shares, false);
 	sock->twin_seen = 0;
 	atomic_store(&sock->pins, 0);
+	atomic_store(&sock->keepers, 0);
+	atomic_store(&sock->swaps, 0);
+	atomic_store(&sock->swapped, 0);
 	atomic_store(&sock->attempting, false);
 	atomic_store(&sock->cancelled, false);
 	atomic_store(&sock->fresh, -1);

@@ -88,6 +88,9 @@ struct sock {
 	uint32_t number;	     /* of this record in its pool; made */
 	_Atomic uint32_t references; /* fds of this process, and calls that are under way; any */
 	_Atomic uint8_t pins;	     /* calls during which its fd numbers stay its own (fd_pin()); any */
+	_Atomic uint8_t keepers;     /* calls during which it isn't replaced (fd_keep()); any */
+	_Atomic uint8_t swaps;	     /* replacements that are under way (fd_swap_begin()); any */
+	_Atomic uint8_t swapped;     /* counts those that have ended; any */
 	_Atomic uint8_t state;	     /* enum sock_state; the table above */
 	uint8_t family; /* what the program believes in: AF_INET or AF_INET6; made, and held (IPV6_ADDRFORM)
 			 */

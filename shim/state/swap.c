@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A call that has a fresh socket ready, bound or connected, passes it to swap_in(), always in this order: the
- * epoll registrations of the old socket are deleted, because they belong to its description and would live on
- * with any dup; the record is pinned, and its number checked to be still its own, because another thread may
- * have closed it; dup3() puts the fresh socket on the number and on those of its dups; the registrations are
- * made again. If any step fails, the program's socket is what it was, and the fresh one is closed. */
+/* A call that has a fresh socket ready, bound or connected, passes it to swap_in(), always in this order:
+ * those who duplicate the number at this moment are waited for; the record is pinned, and its number checked
+ * to be still its own, because another thread may have closed it; the epoll registrations of the old socket
+ * are deleted, because they belong to its description and would live on with any dup; dup3() puts the fresh
+ * socket on the number and on those of its dups; the registrations are made again; the record is unpinned. If
+ * any step fails, the program's socket is what it was, and the fresh one is closed. */
 #include "swap.h"
 
 #include "registrations.h"
@@ -65,23 +66,24 @@ int swap_in(int fd, struct sock *sock, int fresh)
 {
 	struct dups dups = {.fd = fd, .fresh = fresh};
 	struct suspended suspended = {.count = 0};
+	fd_swap_begin(sock);
 	bool shared = atomic_load(&sock->references) > 2; /* this fd, and the call that is under way */
-	int asynchronous = sock->owner ? copy_owner(fd, fresh) : 0;
+	bool pinned = fd_pin(fd, sock);
+	if (!pinned)
+		errno = EBADF; /* it was closed meanwhile, and the number may be another file's by now */
+	int asynchronous = pinned && sock->owner ? copy_owner(fd, fresh) : 0;
 	if (shared && fstat(fd, &dups.of_old) < 0)
 		shared = false;
-	bool done = registrations_suspend(sock, &suspended);
-	bool pinned = done && fd_pin(fd, sock);
-	if (done && !pinned)
-		errno = EBADF; /* it was closed meanwhile, and the number may be another file's by now */
-	done = pinned && put(fresh, fd);
+	bool done = pinned && registrations_suspend(sock, &suspended) && put(fresh, fd);
 	if (done && asynchronous)
 		libc.fcntl(fd, F_SETFL, (void *)(long)asynchronous);
 	int error = errno;
 	if (done && shared)
 		fd_each(sock, put_dup, &dups);
+	registrations_resume(&suspended);
 	if (pinned)
 		fd_unpin(sock);
-	registrations_resume(&suspended);
+	fd_swap_end(sock);
 	atomic_store(&sock->fresh, -1);
 	libc.close(fresh);
 	if (!done)

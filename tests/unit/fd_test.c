@@ -39,6 +39,11 @@ static uint32_t references(const struct sock *sock)
 	return atomic_load(&sock->references);
 }
 
+static void alias(int fd, int number)
+{
+	fd_alias(fd_keep(fd), number);
+}
+
 static int forget_all(void **state)
 {
 	(void)state;
@@ -75,8 +80,8 @@ static void dups_share_one_entry_until_the_last_is_gone(void **state)
 {
 	(void)state;
 	struct sock *sock = fd_open(BASE, AF_INET);
-	fd_alias(BASE, BASE + 1);
-	fd_alias(BASE + 1, BASE + 2);
+	alias(BASE, BASE + 1);
+	alias(BASE + 1, BASE + 2);
 	assert_int_equal(references(sock), 3);
 	assert_ptr_equal(fd_sock(BASE + 2), sock);
 	fd_forget(BASE);
@@ -94,7 +99,7 @@ static void a_dup_of_itself_changes_nothing(void **state)
 {
 	(void)state;
 	struct sock *sock = fd_open(BASE, AF_INET);
-	fd_alias(BASE, BASE);
+	alias(BASE, BASE);
 	assert_int_equal(references(sock), 1);
 }
 
@@ -102,8 +107,8 @@ static void a_dup_again_over_the_same_number_counts_once(void **state)
 {
 	(void)state;
 	struct sock *sock = fd_open(BASE, AF_INET);
-	fd_alias(BASE, BASE + 1);
-	fd_alias(BASE, BASE + 1);
+	alias(BASE, BASE + 1);
+	alias(BASE, BASE + 1);
 	assert_int_equal(references(sock), 2);
 }
 
@@ -111,11 +116,11 @@ static void a_dup_of_something_else_over_an_entry_forgets_it(void **state)
 {
 	(void)state;
 	struct sock *sock = fd_open(BASE, AF_INET);
-	fd_alias(BASE + 9, BASE);
+	alias(BASE + 9, BASE);
 	assert_false(fd_tracked(BASE));
 	assert_int_equal(references(sock), 0);
 	fd_open(BASE, AF_INET);
-	fd_alias(-1, BASE);
+	alias(-1, BASE);
 	assert_false(fd_tracked(BASE));
 }
 
@@ -124,7 +129,7 @@ static void a_number_that_was_closed_behind_our_back_starts_anew(void **state)
 	(void)state;
 	int one = 1;
 	struct sock *stale = fd_open(BASE, AF_INET);
-	fd_alias(BASE, BASE + 1);
+	alias(BASE, BASE + 1);
 	options_remember(&stale->options, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	struct sock *fresh = fd_open(BASE, AF_INET6);
 	assert_ptr_not_equal(fresh, stale);
@@ -132,7 +137,7 @@ static void a_number_that_was_closed_behind_our_back_starts_anew(void **state)
 	assert_int_equal(references(stale), 1);
 	assert_int_equal(references(fresh), 1);
 	assert_int_equal(options_int(&fresh->options, IPPROTO_TCP, TCP_NODELAY, -1), -1);
-	fd_alias(BASE, BASE + 1); /* and over a stale number */
+	alias(BASE, BASE + 1); /* and over a stale number */
 	assert_int_equal(references(stale), 0);
 	assert_int_equal(references(fresh), 2);
 }
@@ -193,16 +198,16 @@ static void numbers_beyond_the_table_are_never_tracked(void **state)
 	for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
 		assert_null(fd_open(beyond[i], AF_INET));
 		fd_open_foreign(beyond[i]);
-		fd_alias(BASE, beyond[i]);
+		alias(BASE, beyond[i]);
 		fd_forget(beyond[i]);
 		assert_false(fd_tracked(beyond[i]));
 		assert_null(fd_sock(beyond[i]));
 		assert_false(fd_is_foreign(beyond[i]));
 	}
 	assert_int_equal(references(sock), 1);
-	fd_alias(BASE, FD_LIMIT - 1);
+	alias(BASE, FD_LIMIT - 1);
 	assert_ptr_equal(fd_sock(FD_LIMIT - 1), sock);
-	fd_alias(FD_LIMIT, FD_LIMIT - 1); /* a dup of what isn't tracked */
+	alias(FD_LIMIT, FD_LIMIT - 1); /* a dup of what isn't tracked */
 	assert_false(fd_tracked(FD_LIMIT - 1));
 	assert_non_null(fd_open(FD_LIMIT - 1, AF_INET));
 	fd_forget(FD_LIMIT - 1);
@@ -235,7 +240,7 @@ static void entries_are_visited_and_found(void **state)
 	(void)state;
 	int four = 0, all = 0, inet6 = AF_INET6, unspecified = AF_UNSPEC;
 	struct sock *sock = fd_open(BASE + 1, AF_INET);
-	fd_alias(BASE + 1, BASE + 10);
+	alias(BASE + 1, BASE + 10);
 	fd_open(BASE + 100, AF_INET6);
 	fd_each(sock, collect, &four);
 	fd_each(NULL, collect, &all);
@@ -252,8 +257,8 @@ static void nothing_changes_in_a_vfork_child(void **state)
 	in_vfork_child = 1;
 	assert_null(fd_open(BASE + 1, AF_INET));
 	fd_open_foreign(BASE + 1);
-	fd_alias(BASE, BASE + 1);
-	fd_alias(BASE + 2, BASE);
+	alias(BASE, BASE + 1);
+	alias(BASE + 2, BASE);
 	fd_forget(BASE);
 	in_vfork_child = 0;
 	assert_ptr_equal(fd_sock(BASE), sock);
@@ -291,7 +296,7 @@ static void errno_is_untouched(void **state)
 	errno = 4242;
 	for (int i = 0; i < 1000; i++) /* new chunks are mapped */
 		fd_open(BASE + i, AF_INET);
-	fd_alias(BASE, BASE + 2000);
+	alias(BASE, BASE + 2000);
 	fd_open_foreign(BASE);
 	forget_all(state);
 	assert_int_equal(errno, 4242);
@@ -321,7 +326,7 @@ static void cycle(int count)
 		options_remember(&sock->options, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 		options_remember(&sock->options, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 		options_remember(&sock->options, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		fd_alias(BASE + i % 7, BASE + 50);
+		alias(BASE + i % 7, BASE + 50);
 		if (i % 3)
 			fd_forget(BASE + i % 7);
 	}
@@ -362,7 +367,7 @@ static void *race(void *context)
 			racer->seen[racer->count++ % SEEN] = sock;
 			break;
 		case 1:
-			fd_alias(fd, other);
+			alias(fd, other);
 			break;
 		case 2:
 			fd_forget(fd);
