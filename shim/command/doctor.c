@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,36 +107,139 @@ static bool file_has(const char *path, const char *start)
 	return found;
 }
 
-/* A filter and a kernel without vsock give the same errors, so the kernel's own lists are asked as well. */
-static void explain_refusal(int error)
+/* The first line of a file of /proc, or "". */
+static const char *first_line(const char *path, char line[256])
 {
-	bool filtered = file_has("/proc/self/status", "Seccomp:\t2");
-	bool loaded = file_has("/proc/net/protocols", "AF_VSOCK ");
-	bad("AF_VSOCK", "socket(AF_VSOCK) fails: %s", strerror(error));
-	if (error != EAFNOSUPPORT && filtered)
-		remedy("a seccomp filter refuses it, as the default profiles of Docker, Podman and "
-		       "containerd do: "
-		       "run the container with a profile that allows socket(AF_VSOCK) (docker run "
-		       "--security-opt "
-		       "seccomp=FILE)%s",
-			error == EACCES ? "; if it does, a security module refuses it (AppArmor, SELinux): "
-					  "--security-opt apparmor=PROFILE"
-					: "");
-	else if (error == EPERM || error == EACCES)
+	FILE *file = fopen(path, "re");
+	line[0] = '\0';
+	if (file) {
+		if (fgets(line, 256, file))
+			line[strcspn(line, "\n")] = '\0';
+		fclose(file);
+	}
+	return line;
+}
+
+/* AppArmor calls what confines a process "PROFILE (MODE)", SELinux "USER:ROLE:TYPE:LEVEL". */
+static bool confined(const char *label, bool *apparmor)
+{
+	size_t length = strlen(label);
+	*apparmor = length && label[length - 1] == ')';
+	return *apparmor || (strchr(label, ':') && !strstr(label, ":unconfined_t:"));
+}
+
+static void explain_filter(void)
+{
+	remedy("a seccomp filter refuses it, as the default profiles of Docker, Podman and containerd do: "
+	       "run the "
+	       "container with a profile that allows socket(AF_VSOCK), by --security-opt seccomp=FILE "
+	       "(docker, "
+	       "podman) or as the seccompProfile of its securityContext (Kubernetes)");
+}
+
+/* Seccomp's filter comes before the security modules, so what they say is seen when no filter refuses the
+ * call. */
+static void explain_module(const char *label)
+{
+	bool apparmor;
+	if (!confined(label, &apparmor))
 		remedy("there is no seccomp filter, so a security module refuses it (SELinux, AppArmor): see "
 		       "its "
 		       "audit log");
-	else if (error == EAFNOSUPPORT && filtered && loaded)
+	else if (apparmor)
+		remedy("AppArmor may refuse it, by the profile %s: run the container with a profile that has "
+		       "'network "
+		       "vsock', by --security-opt apparmor=PROFILE (docker, podman) or as the "
+		       "appArmorProfile of its "
+		       "securityContext (Kubernetes)",
+			label);
+	else
+		remedy("SELinux may refuse it to %s (its audit log has vsock_socket then): run the container "
+		       "as another "
+		       "type, by --security-opt label=type:TYPE (docker, podman) or by the seLinuxOptions of "
+		       "its "
+		       "securityContext (Kubernetes)",
+			label);
+}
+
+/* Containers' filters say EPERM, security modules EACCES. */
+static void explain_denial(int error, bool filtered)
+{
+	char line[256];
+	bool apparmor;
+	const char *label = first_line("/proc/self/attr/current", line);
+	bool by_module = error == EACCES && confined(label, &apparmor);
+	if (filtered && !by_module)
+		explain_filter();
+	if (!filtered || by_module)
+		explain_module(label);
+	else if (error == EACCES)
+		remedy("if it has one, a security module refuses it: see the audit log of AppArmor or "
+		       "SELinux");
+}
+
+/* A filter and a kernel without vsock give the same error, so the kernel's own lists are asked as well. */
+static void explain_absence(bool filtered)
+{
+	bool loaded = file_has("/proc/net/protocols", "AF_VSOCK ");
+	if (filtered && loaded)
 		remedy("the kernel has AF_VSOCK, so a seccomp filter refuses it, as systemd's "
 		       "RestrictAddressFamilies= does: add AF_VSOCK to it in the unit");
-	else if (error == EAFNOSUPPORT && filtered)
+	else if (filtered)
 		remedy("either the vsock module isn't loaded, or a seccomp filter refuses it, as systemd's "
 		       "RestrictAddressFamilies= does: modprobe vsock on the machine; add AF_VSOCK in the "
 		       "unit");
-	else if (error == EAFNOSUPPORT)
+	else
 		remedy("the kernel has no AF_VSOCK: modprobe vsock (in a container: on its machine), or take "
-		       "a "
-		       "kernel with CONFIG_VSOCKETS; without it, IP2VSOCK_TRANSPORT=unix:DIR emulates CIDs");
+		       "a kernel with CONFIG_VSOCKETS; without it, IP2VSOCK_TRANSPORT=unix:DIR emulates "
+		       "CIDs");
+}
+
+static void explain_refusal(int error)
+{
+	bool filtered = file_has("/proc/self/status", "Seccomp:\t2");
+	bad("AF_VSOCK", "socket(AF_VSOCK) fails: %s", strerror(error));
+	if (error == EAFNOSUPPORT)
+		explain_absence(filtered);
+	else if (filtered || error == EPERM || error == EACCES)
+		explain_denial(error, filtered);
+}
+
+/* What docs/kernels.md knows of versions: what was tested, and what was reported from elsewhere. */
+static const uint64_t oldest_tested = KERNEL(5, 10, 0), newest_tested = KERNEL(7, 2, UINT16_MAX);
+static const struct {
+	uint64_t from, to;
+	const char *words;
+} reports[] = {
+	{KERNEL(6, 2, 0), KERNEL(6, 3, UINT16_MAX),
+		"below Cloud Hypervisor, connections broke: take a newer monitor"},
+	{KERNEL(6, 12, 92), KERNEL(6, 12, 94),
+		"some hundred small unread packets reset a stream: a larger buffer= at the receiving end"},
+	{KERNEL(6, 17, 0), UINT64_MAX,
+		"below older Cloud Hypervisor, Firecracker and libkrun, packets of more than 32 KiB broke "
+		"connections: take a newer monitor, or chunk=32K at the sending end"},
+};
+
+static void check_version(void)
+{
+	struct utsname name;
+	uint64_t version = kernel_version();
+	if (!version || uname(&name))
+		return;
+	if (version < oldest_tested)
+		note("kernel",
+			"%s is older than those that are tested, 5.10 to 7.2; libip2vsock(7), KERNELS, says "
+			"what "
+			"is missing",
+			name.release);
+	else if (version > newest_tested)
+		note("kernel", "%s is newer than those that are tested, 5.10 to 7.2", name.release);
+	else
+		ok("kernel", "%s is between the oldest and the newest that are tested, 5.10 and 7.2",
+			name.release);
+	for (size_t i = 0; i < sizeof(reports) / sizeof(*reports); ++i)
+		if (version >= reports[i].from && version <= reports[i].to)
+			note("kernel", "%s", reports[i].words);
 }
 
 enum { NO_TRANSPORT = 0 }; /* 0 is the hypervisor's CID, no machine's */
@@ -242,6 +346,7 @@ static void check_low_ports(const struct summary *needs)
 
 static void check_kernel(const struct summary *needs)
 {
+	check_version();
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		explain_refusal(errno);

@@ -5,20 +5,27 @@
 
 #include <sys/utsname.h>
 
-static unsigned number(const char **text)
+/* The number that `text` begins with, and the dot behind it. */
+static uint64_t number(const char **text)
 {
-	unsigned value = 0;
+	uint64_t value = 0;
 	for (; **text >= '0' && **text <= '9'; ++*text)
-		value = value * 10 + (unsigned)(**text - '0');
-	return value;
+		value = value * 10 + (uint64_t)(**text - '0');
+	*text += **text == '.';
+	return value & 0xFFFF;
 }
 
-bool kernel_is_before(unsigned major, unsigned minor)
+uint64_t kernel_version(void)
 {
 	struct utsname name;
 	KEEP_ERRNO;
 	const char *release = uname(&name) == 0 ? name.release : "";
-	unsigned first = number(&release);
-	unsigned second = *release == '.' ? (++release, number(&release)) : 0;
-	return first && (first < major || (first == major && second < minor));
+	uint64_t major = number(&release), minor = number(&release), patch = number(&release);
+	return KERNEL(major, minor, patch);
+}
+
+bool kernel_is_before(unsigned major, unsigned minor)
+{
+	uint64_t version = kernel_version();
+	return version && version < KERNEL(major, minor, 0);
 }
