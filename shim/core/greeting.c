@@ -354,8 +354,10 @@ void greeting_quote(const struct greeting *greeting, char text[GREETING_ANSWER +
 	while (length && (greeting->answer[length - 1] == '\r' || greeting->answer[length - 1] == '\n'))
 		length--;
 	for (size_t i = 0; i < length; i++) {
-		char byte = greeting->answer[i];
-		text[i] = byte < ' ' || byte > '~' ? '?' : byte;
+		bool printable = greeting->answer[i] >= ' ' && greeting->answer[i] <= '~';
+		text[i] = '?';
+		if (printable)
+			text[i] = greeting->answer[i];
 	}
 	text[length] = '\0';
 }

@@ -56,11 +56,11 @@ static int move_all(const struct moves *moves, const int *epfds, int fresh)
 	return failed;
 }
 
-/* vfork(): the child needs fds of its own, and nothing else. */
+/* The child has fds of its own. */
 static bool move_in_child(const struct moves *moves, const int *epfds, int fresh)
 {
 	int status = -1;
-	pid_t child = vfork();
+	pid_t child = fork();
 	if (child == 0)
 		_exit(move_all(moves, epfds, fresh));
 	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&

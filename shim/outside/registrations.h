@@ -2,7 +2,7 @@
 /* A socket that replaces another in a supervised program must be registered with epoll again, if the program
  * had registered it before connect(), bind() or listen(). epoll knows a registration by its file and by its
  * number in the process that made it, so only a process that has the sockets on that number can move one: a
- * child of the supervisor, which shares its memory and not its fds. One thread; not for signal handlers. */
+ * child of the supervisor, with fds of its own. One thread; not for signal handlers. */
 #ifndef IP2VSOCK_OUTSIDE_REGISTRATIONS_H
 #define IP2VSOCK_OUTSIDE_REGISTRATIONS_H
 

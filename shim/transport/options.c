@@ -196,12 +196,9 @@ void options_copy(struct options *to, const struct options *from)
 int options_int(const struct options *options, int level, int name, int otherwise)
 {
 	const struct option *option = find(options, level, name);
-	if (!option)
+	if (!option || atomic_load(&option->length) < sizeof otherwise)
 		return otherwise;
-	struct value value = value_of(option);
-	if (value.length >= sizeof otherwise)
-		memcpy(&otherwise, value.bytes, sizeof otherwise);
-	return otherwise;
+	return (int)atomic_load_explicit(&option->value[0], memory_order_relaxed);
 }
 
 int options_time(const struct options *options, int name)

@@ -104,7 +104,7 @@ static void check_same_target(const struct target *a, const struct target *b)
 {
 	assert(a->kind == b->kind && a->cid == b->cid && a->keep_port == b->keep_port);
 	assert(a->port_first == b->port_first && a->port_last == b->port_last);
-	assert(a->error == b->error && a->host_in_path == b->host_in_path);
+	assert(a->error == b->error && a->needs_host == b->needs_host);
 	assert(!a->path == !b->path && (!a->path || strcmp(a->path, b->path) == 0));
 }
 
@@ -254,7 +254,7 @@ static void check_decision(const struct map *map, const struct rule *rule, uint1
 		for (int i = 0; i < 3; i++)
 			if (rule_path(rule, hosts[i], port, path))
 				assert(*path == '/' && !strstr(path, "{port}") && !strstr(path, "{host}"));
-		assert(!rule->target.host_in_path || !rule_path(rule, "..", port, path));
+		assert(!rule->target.needs_host || !rule_path(rule, "..", port, path));
 	}
 }
 
