@@ -11,6 +11,7 @@
 static enum greeting_outcome ends(struct greeting *greeting, enum greeting_outcome outcome, int error)
 {
 	greeting->error = error;
+	greeting->refused = outcome == GREETING_REFUSED;
 	return outcome;
 }
 
@@ -337,15 +338,14 @@ const char *greeting_expected(enum greeting_kind kind)
 	return kinds[kind].expected;
 }
 
-const char *greeting_remedy(const struct greeting *greeting, const struct greeting_wish *wish)
+const char *greeting_remedy(const struct greeting *greeting, enum greeting_kind kind, bool login)
 {
-	bool socks = wish->kind == GREETING_SOCKS5 && greeting->step != SOCKS_CONNECT;
-	bool http = wish->kind == GREETING_HTTP && http_status(greeting) == 407;
-	if (!socks && !http)
+	bool socks = kind == GREETING_SOCKS5 && greeting->step != SOCKS_CONNECT;
+	bool http = kind == GREETING_HTTP && http_status(greeting) == 407;
+	if (!greeting->refused || !(socks || http))
 		return NULL;
-	return wish->login
-		       ? "the proxy refuses the user and the password in the file of login="
-		       : "the proxy wants a user and a password: login=FILE names a file with USER:PASSWORD";
+	return login ? "the proxy refuses the user and the password in the file of login="
+		     : "the proxy wants a user and a password: login=FILE names a file with USER:PASSWORD";
 }
 
 void greeting_quote(const struct greeting *greeting, char text[GREETING_ANSWER + 1])

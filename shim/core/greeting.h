@@ -37,6 +37,7 @@ struct greeting {
 	uint16_t length; /* of this step's answer so far */
 	char answer[GREETING_ANSWER]; /* its first bytes */
 	int error;		      /* with which connect() fails */
+	bool refused;		      /* by an answer that is one: the other end says no */
 };
 
 /* The request of this step, which must arrive whole; returns its length. */
@@ -60,7 +61,7 @@ uint32_t greeting_patience(enum greeting_kind kind);
 /* For messages. What came instead of an answer: printable, with the other bytes as "?". */
 void greeting_quote(const struct greeting *greeting, char text[GREETING_ANSWER + 1]);
 const char *greeting_expected(enum greeting_kind kind); /* "an answer of …" */
-/* What to do about a refusal that is the map's fault: the login. NULL: it isn't. */
-const char *greeting_remedy(const struct greeting *greeting, const struct greeting_wish *wish);
+/* What to do about a refusal that is the map's fault: the login, or that there is none. NULL: it isn't. */
+const char *greeting_remedy(const struct greeting *greeting, enum greeting_kind kind, bool login);
 
 #endif

@@ -17,6 +17,9 @@
 enum { OUTSIDE_MESSAGE = 512 };
 bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE]);
 
+/* For what acts in the library's place in this process: its own settings, the log, the transports. */
+void outside_prepare(const struct settings *settings);
+
 /* Calls `run`, which executes the program and doesn't return, in a supervised child, and returns the status
  * to exit with. This process is then only a stand-in for the child: it ends, stops and is killed as the child
  * is, and passes signals on. If supervision fails, a message goes to stderr and the status is 125. Call once;

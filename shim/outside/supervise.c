@@ -295,7 +295,7 @@ static void protect(void)
 	}
 }
 
-static void start(const struct settings *settings)
+void outside_prepare(const struct settings *settings)
 {
 	libc_start();
 	log_start(settings);
@@ -343,7 +343,7 @@ __attribute__((noreturn)) static void be_supervisor(
 		kill(program, SIGKILL);
 		_exit(STATUS_REFUSED);
 	}
-	start(settings);
+	outside_prepare(settings);
 	protect();
 	if (!begin(listener, &all) || write(channel[0], "", 1) != 1) {
 		refuse("the supervisor can't start: %s", strerror(errno));

@@ -115,9 +115,9 @@ static int request(int fd, const struct greeting_wish *wish, struct greeting *gr
 static void log_answer(const struct greeting_wish *wish, const struct greeting *greeting)
 {
 	char quoted[GREETING_ANSWER + 1];
-	const char *remedy = greeting_remedy(greeting, wish);
+	const char *remedy = greeting_remedy(greeting, wish->kind, wish->login);
 	greeting_quote(greeting, quoted);
-	if (greeting->error == EACCES && remedy)
+	if (remedy)
 		log_error(remedy);
 	else if (wish->kind == GREETING_HTTP)
 		log_connect("the proxy answered \"", quoted, "\"");

@@ -65,6 +65,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	greeting_quote(&whole.greeting, quoted);
 	for (const char *c = quoted; *c; c++)
 		assert(*c >= ' ' && *c <= '~');
-	greeting_remedy(&whole.greeting, &wish);
+	greeting_remedy(&whole.greeting, wish.kind, wish.login);
 	return 0;
 }
