@@ -243,7 +243,7 @@ static void conclude(struct attempt *attempt, int outcome)
 	int error = outcome;
 	if (attempt->nonblocking) {
 		error = show_later(&subject, attempt, outcome);
-	} else if (!outcome || outcome == EINPROGRESS) {
+	} else if (!outcome || (outcome == EINPROGRESS && attempt->fresh >= 0)) {
 		int placed = take_place(&subject, attempt, outcome, 0);
 		error = placed ? placed : outcome;
 	}
@@ -269,11 +269,12 @@ static void room_again(struct timer *timer)
 	proceed(attempt_of(timer, offsetof(struct attempt, timer)));
 }
 
-/* The program's SO_SNDTIMEO has expired: the attempt continues without the program, on its socket. */
+/* The program's SO_SNDTIMEO has expired: the attempt continues without the program, on its socket; between
+ * two attempts there is none that could. */
 static void send_limit_over(struct timer *timer)
 {
 	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
-	conclude(attempt, attempt->fresh < 0 ? EAGAIN : EINPROGRESS);
+	conclude(attempt, EINPROGRESS);
 }
 
 static void failed(struct attempt *attempt, int error)
@@ -322,7 +323,7 @@ static void greeting_late(struct timer *timer)
 	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
 	if (attempt->send_limit && attempt->send_limit < attempt->greet_until) {
 		close_fresh(attempt);
-		conclude(attempt, EAGAIN);
+		conclude(attempt, EINPROGRESS);
 	} else {
 		failed(attempt, ETIMEDOUT);
 	}

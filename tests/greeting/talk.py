@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""talk.py blocking|select|poll|lt|et|asyncio PORT [HOST]: connects to PORT of the virtual machine, or of HOST, says "ping",
+"""talk.py blocking|limited|select|poll|lt|et|asyncio PORT [HOST]: connects to PORT of the virtual machine, or of HOST, says "ping",
 reads, and prints what came: an errno's name, or the bytes."""
 import asyncio
 import errno
 import select
 import socket
+import struct
 import sys
 
 how, port = sys.argv[1], int(sys.argv[2])
@@ -58,7 +59,11 @@ def waited():
 
 
 try:
-    if how == "blocking":
+    if how == "limited":  # by SO_SNDTIMEO, 300 ms
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 300000))
+            s.connect(WHERE)
+    elif how == "blocking":
         with socket.create_connection(WHERE) as s:
             print(exchange(s))
     else:
