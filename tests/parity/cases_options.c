@@ -432,8 +432,8 @@ CASE(option_send_timeout, "SO_SNDTIMEO limits send to a peer that doesn't read: 
 	static char data[1 << 20];
 	struct timeval limit = {0, 200000};
 	SETSOCKOPT_DATA(p.client, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	while (send(p.client, data, sizeof(data), 0) > 0)
-		;
+	for (int full = 0; full < 2;) /* TCP may find room once more */
+		full = send(p.client, data, sizeof(data), 0) > 0 ? 0 : full + 1;
 	clock_start();
 	begin("send(p.client, 1 MiB)");
 	finish(send(p.client, data, sizeof(data), 0));
