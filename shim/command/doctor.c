@@ -3,10 +3,8 @@
 
 #include "core/text.h"
 #include "outside/outside.h"
-#include "system/clock.h"
 #include "system/kernel.h"
 #include "system/supervised.h"
-#include "transport/dial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -363,39 +361,18 @@ static void check_kernel(const struct summary *needs)
 	close(fd);
 }
 
-/* A destination that no proxy reaches; any answer shows that it is one. */
-static const struct address nowhere = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, 1}, .port = 9};
-
-/* Connects as a program would, and greets: 0 or an errno. */
-static int ask(const struct rule *rule, struct greeting *greeting)
-{
-	enum { PATIENCE_MS = 5000 };
-	struct destination to;
-	uint32_t port;
-	if (!destination_of(rule, &nowhere, nowhere.port, &to))
-		return errno;
-	int fd = to.transport->open(SOCK_CLOEXEC, rule->buffer);
-	if (fd < 0)
-		return errno;
-	bool good = dial_bind(fd, to.transport, &to.endpoint, PORT_OF_IPV4, 0, &port) == 0 &&
-		    to.transport->connect(fd, &to.place, PATIENCE_MS) == 0 &&
-		    dial_greet(fd, &to, greeting, now_ms() + PATIENCE_MS, -1) == 0;
-	int error = good ? 0 : errno;
-	close(fd);
-	return error;
-}
-
 static void check_proxy(const struct rule *rule)
 {
 	struct greeting greeting = {.sent = false};
-	int error = ask(rule, &greeting);
+	int error = outside_ask(rule, &greeting);
 	const char *word = target_word(rule),
 		   *cure = greeting_remedy(&greeting, target_greeting(rule), rule->login);
 	char found[GREETING_ANSWER + 1];
 	greeting_quote(&greeting, found);
 	if (error && !greeting.refused)
 		bad("proxy", "rule %u: no %s proxy answers: %s%s", rule->number, word,
-			greeting.error ? "what does says " : strerror(error), greeting.error ? found : "");
+			greeting.error ? "what is there says " : strerror(error),
+			greeting.error ? found : "");
 	else if (cure)
 		bad("proxy", "rule %u: %s", rule->number, cure);
 	else

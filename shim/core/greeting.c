@@ -200,9 +200,7 @@ static void add_host_and_port(struct text *text, const struct greeting_wish *wis
 		text_add(text, ":");
 		text_add_number(text, wish->port);
 	} else {
-		struct address asked = wish->address;
-		asked.port = (uint16_t)wish->port;
-		address_port_format(&asked, address, sizeof address);
+		address_port_format(&wish->address, address, sizeof address);
 		text_add(text, address);
 	}
 }

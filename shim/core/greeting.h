@@ -18,7 +18,7 @@ struct greeting_wish {
 	enum greeting_kind kind;
 	uint32_t port;		/* GREETING_FIRECRACKER: vsock's; else TCP's */
 	const char *name;	/* of the host; NULL: none is known, the address is asked for */
-	struct address address; /* without `name` */
+	struct address address; /* without `name`; its port is `port` */
 	const char *login;	/* "USER:PASSWORD", login_length bytes; NULL: none */
 	size_t login_length;
 };

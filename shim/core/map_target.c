@@ -110,18 +110,19 @@ static bool parse_unix(struct parser *p, struct rule *rule, struct span path)
 	return true;
 }
 
-static void add_quoted(struct text *text, const char *word, const char *path)
+/* Around a whole target; NULL: it has no path. */
+static const char *quote_for(const char *path)
 {
-	const char *quote = path[strcspn(path, " \t,=")] ? "\"" : "";
-	text_add(text, quote);
-	text_add(text, word);
-	text_add(text, path);
-	text_add(text, quote);
+	return path && path[strcspn(path, " \t,=")] ? "\"" : "";
 }
 
 static void format_unix(struct text *text, const struct rule *rule)
 {
-	add_quoted(text, "unix:", rule->target.path);
+	const char *path = rule->target.path, *quote = quote_for(path);
+	text_add(text, quote);
+	text_add(text, "unix:");
+	text_add(text, path);
+	text_add(text, quote);
 }
 
 /* Where a program gets by the rule: a listen rule that a connection ends at is this machine's own listener.
@@ -243,7 +244,7 @@ static void add_ports(struct text *text, const struct target *target)
 
 static void format_firecracker(struct text *text, const struct rule *rule)
 {
-	const char *path = rule->target.path, *quote = path[strcspn(path, " \t,=")] ? "\"" : "";
+	const char *path = rule->target.path, *quote = quote_for(path);
 	size_t length = strlen(path);
 	if (rule->side == SIDE_LISTEN)
 		length -= strlen(listen_suffix);
@@ -359,10 +360,9 @@ static bool parse_proxy(struct parser *p, struct rule *rule, struct span text)
 
 static void format_proxy(struct text *text, const struct rule *rule)
 {
-	const char *word = target_word(rule), *path = rule->target.path;
-	const char *quote = path && path[strcspn(path, " \t,=")] ? "\"" : "";
+	const char *path = rule->target.path, *quote = quote_for(path);
 	text_add(text, quote);
-	text_add(text, word);
+	text_add(text, target_word(rule));
 	text_add(text, path ? ":unix:" : ":");
 	if (path)
 		text_add(text, path);

@@ -83,9 +83,8 @@ static void drop(struct attempt *attempt)
 static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
-	enum port_kind kind = address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
-	int result = dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint, kind,
-		watched->bound ? watched->name.port : 0, &attempt->local.port);
+	int result = dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint,
+		ports_kind(&attempt->asked), watched->bound ? watched->name.port : 0, &attempt->local.port);
 	return result < 0 ? errno : 0;
 }
 
@@ -298,7 +297,7 @@ static void failed(struct attempt *attempt, int error)
 
 static int take_error(const struct attempt *attempt)
 {
-	int error = int_option(attempt->fresh, SO_ERROR);
+	int error = take_socket_error(attempt->fresh);
 	return error ? attempt->to.transport->connect_error(error) : 0;
 }
 
@@ -598,7 +597,7 @@ static void connect_mapped(
 	*attempt = (struct attempt){
 		.watched = subject->watched, .number = subject->number, .fresh = -1, .own = -1};
 	attempt->rule = rule;
-	int error = destination_of(rule, asked, asked->port, &attempt->to) ? 0 : errno;
+	int error = destination_to_connect(rule, asked, &attempt->to) ? 0 : errno;
 	attempt->nonblocking = flags & O_NONBLOCK;
 	if (subject->watched->stage == STAGE_BOUND && subject->watched->transport == attempt->to.transport &&
 		!attempt->to.greeting)
@@ -608,10 +607,6 @@ static void connect_mapped(
 	if (subject->watched->attempt)
 		drop(subject->watched->attempt);
 	subject->watched->attempt = attempt;
-	if (attempt->to.endpoint.cid == CID_ANY) { /* a listener of this machine, which was named */
-		attempt->to.endpoint.cid = CID_LOCAL;
-		attempt->to.transport->place(&attempt->to.endpoint, &attempt->to.place);
-	}
 	if (error) {
 		drop(attempt);
 		fail(subject, error);

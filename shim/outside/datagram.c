@@ -136,7 +136,7 @@ static int replace(struct subject *subject, const struct rule *rule, const struc
 		name = (struct address){.port = 0};
 	watched->bound = name.port != 0;
 	if (!name.port)
-		name.port = ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+		name.port = ports_next(ports_kind(asked));
 	options_apply(&watched->options, fresh, 0);
 	int error = subject_replace(subject, fresh, flags & O_CLOEXEC);
 	if (error) {

@@ -84,8 +84,7 @@ static int bind_fresh(const struct watched *watched, const struct rule *rule, st
 	int error = EADDRINUSE;
 	for (int i = 0; i < PORT_TRIES && error == EADDRINUSE; i++) {
 		struct destination to;
-		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
-				    : wanted->port;
+		uint16_t port = any ? ports_next(ports_kind(wanted)) : wanted->port;
 		error = destination_of(rule, wanted, port, &to) && to.transport->bind(fresh, &to.place) == 0
 				? 0
 				: errno;

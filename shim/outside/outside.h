@@ -20,6 +20,11 @@ bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE
 /* For what acts in the library's place in this process: its own settings, the log, the transports. */
 void outside_prepare(const struct settings *settings);
 
+/* After that: does the proxy of this rule answer? Connects as a program would, and asks it for 192.0.2.1,
+ * port 9, which leads nowhere; waits up to 5 s for each. 0, or the errno of the connection; *greeting says
+ * whether it was refused by an answer. */
+int outside_ask(const struct rule *rule, struct greeting *greeting);
+
 /* Calls `run`, which executes the program and doesn't return, in a supervised child, and returns the status
  * to exit with. This process is then only a stand-in for the child: it ends, stops and is killed as the child
  * is, and passes signals on. If supervision fails, a message goes to stderr and the status is 125. Call once;

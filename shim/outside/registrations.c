@@ -15,8 +15,8 @@
 static void add(void *context, const struct registered *one)
 {
 	struct moves *moves = context;
-	bool same = one->inode ? one->inode == moves->inode : one->fd == moves->number;
-	if (same && one->fd == moves->number && moves->count < MOVES)
+	bool same = one->fd == moves->number && (!one->inode || one->inode == moves->inode);
+	if (same && moves->count < MOVES)
 		moves->list[moves->count++] = *one;
 }
 

@@ -13,16 +13,11 @@
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
 
-static enum port_kind kind_of(const struct attempt *attempt)
-{
-	return address_is_ipv4(&attempt->asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
-}
-
 static int choose_port(struct attempt *attempt)
 {
 	const struct claim *claim = &attempt->sock->claim;
-	return dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint, kind_of(attempt),
-		claim->bound ? claim->name.port : 0, &attempt->local.port);
+	return dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint,
+		ports_kind(&attempt->asked), claim->bound ? claim->name.port : 0, &attempt->local.port);
 }
 
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
@@ -68,7 +63,7 @@ static bool has_a_place(const struct attempt *attempt)
 	const struct sock *sock = attempt->sock;
 	return state_of(sock) == STATE_BOUND && sock->transport == attempt->to.transport &&
 	       !attempt->to.greeting &&
-	       ports_marked((uint16_t)sock->local.port, kind_of(attempt)) == sock->local.port;
+	       ports_marked((uint16_t)sock->local.port, ports_kind(&attempt->asked)) == sock->local.port;
 }
 
 static bool open_client(struct attempt *attempt, int flags)
@@ -380,13 +375,7 @@ bool attempt_begin(struct attempt *attempt, int fd, struct sock *sock, const str
 		.fresh = -1,
 		.held = -1,
 		.stand_in = -1};
-	if (!destination_of(rule, asked, asked->port, &attempt->to))
-		return false;
-	if (attempt->to.endpoint.cid == CID_ANY) { /* a listener of this machine, by its name */
-		attempt->to.endpoint.cid = CID_LOCAL;
-		attempt->to.transport->place(&attempt->to.endpoint, &attempt->to.place);
-	}
-	return true;
+	return destination_to_connect(rule, asked, &attempt->to);
 }
 
 int attempt_make(struct attempt *attempt, int flags)

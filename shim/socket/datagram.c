@@ -57,8 +57,7 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 	address_from_sockaddr(&sock->claim.name, (struct sockaddr *)&name, length);
 	sock->claim.bound = sock->claim.name.port != 0;
 	if (!sock->claim.bound)
-		sock->claim.name.port =
-			(uint16_t)ports_next(address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6);
+		sock->claim.name.port = (uint16_t)ports_next(ports_kind(asked));
 	options_learn(&sock->options, sock->family, fd);
 	options_apply(&sock->options, fresh, 0);
 	sock_lead(sock, NULL, &transport_names);

@@ -93,8 +93,7 @@ static int bind_fresh(
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		struct destination to;
-		uint16_t port = any ? ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6)
-				    : wanted->port;
+		uint16_t port = any ? ports_next(ports_kind(wanted)) : wanted->port;
 		if (!destination_of(rule, wanted, port, &to))
 			break;
 		*local = to.endpoint;
@@ -180,7 +179,7 @@ static int bind_to_ip(int fd, struct sock *sock, const struct verdict *verdict,
 	struct sockaddr_in *port = (struct sockaddr_in *)&name; /* at the same offset as in sockaddr_in6 */
 	int result = -1;
 	for (int i = 0; result < 0 && i < PORT_TRIES && !wanted->port && chooses_port(sock); i++) {
-		port->sin_port = htons(ports_next(address_is_ipv4(wanted) ? PORT_OF_IPV4 : PORT_OF_IPV6));
+		port->sin_port = htons(ports_next(ports_kind(wanted)));
 		result = libc.bind(fd, (struct sockaddr *)&name, length);
 		if (result < 0 && errno != EADDRINUSE)
 			return -1;

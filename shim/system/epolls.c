@@ -13,12 +13,13 @@
 
 enum { PATH = 64 };
 
-static const char *path_of(char path[PATH], const char *process, const char *below)
+static const char *path_of(char path[PATH], const char *process, const char *directory, const char *number)
 {
 	struct text text = text_in(path, PATH);
 	text_add(&text, "/proc/");
 	text_add(&text, process);
-	text_add(&text, below);
+	text_add(&text, directory);
+	text_add(&text, number);
 	return path;
 }
 
@@ -44,11 +45,8 @@ struct listing {
 
 static bool read_instance(const struct listing *listing, const char *epfd)
 {
-	char path[PATH], below[32], text[4096];
-	struct text name = text_in(below, sizeof below);
-	text_add(&name, "/fdinfo/");
-	text_add(&name, epfd);
-	int info = open(path_of(path, listing->process, below), O_RDONLY | O_CLOEXEC);
+	char path[PATH], text[4096];
+	int info = open(path_of(path, listing->process, "/fdinfo/", epfd), O_RDONLY | O_CLOEXEC);
 	if (info < 0)
 		return errno == ENOENT; /* it was closed meanwhile */
 	struct registered one = {.epfd = atoi(epfd)};
@@ -91,7 +89,7 @@ bool epolls_list(
 {
 	char path[PATH];
 	const struct listing listing = {process, each, context};
-	int directory = open(path_of(path, process, "/fd"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int directory = open(path_of(path, process, "/fd", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return false;
 	bool whole = true;

@@ -42,6 +42,17 @@ bool destination_of(
 	return true;
 }
 
+bool destination_to_connect(const struct rule *rule, const struct address *asked, struct destination *to)
+{
+	if (!destination_of(rule, asked, asked->port, to))
+		return false;
+	if (to->endpoint.cid == CID_ANY) {
+		to->endpoint.cid = CID_LOCAL;
+		to->transport->place(&to->endpoint, &to->place);
+	}
+	return true;
+}
+
 static int bind_one(int fd, const struct transport *transport, const struct endpoint *peer,
 	enum port_kind kind, uint16_t wanted, uint32_t *chosen)
 {

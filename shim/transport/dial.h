@@ -19,6 +19,9 @@ struct destination {
 /* Where a rule leads for this IP address and port. false with errno: the rule has no place for it. */
 bool destination_of(
 	const struct rule *rule, const struct address *address, uint16_t port, struct destination *to);
+/* The same for a connection: a listener of this machine that was meant by its name is reached at CID_LOCAL.
+ */
+bool destination_to_connect(const struct rule *rule, const struct address *asked, struct destination *to);
 
 /* Gives `fd`, a fresh socket that is to connect to `peer`, a port that both ends will see: `wanted` (0:
  * none), or one of ours. *port is that port. If none is free the transport chooses one of 32 bits, and *port

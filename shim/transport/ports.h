@@ -10,6 +10,8 @@
 #ifndef IP2VSOCK_PORTS_H
 #define IP2VSOCK_PORTS_H
 
+#include "core/endpoint.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +27,10 @@ void ports_begin(bool (*counter)(uint32_t *value));
  * core/endpoint.h). Ports below 1024 aren't marked: the kernel gives them to CAP_NET_BIND_SERVICE only, and
  * nobody may appear to have one. */
 enum port_kind { PORT_OF_IPV4, PORT_OF_IPV6 };
+static inline enum port_kind ports_kind(const struct address *asked)
+{
+	return address_is_ipv4(asked) ? PORT_OF_IPV4 : PORT_OF_IPV6;
+}
 /* How many of them are tried before the kernel chooses. */
 enum { PORT_TRIES = 16 };
 uint16_t ports_next(enum port_kind kind);
