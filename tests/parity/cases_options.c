@@ -613,7 +613,7 @@ static void walk(const char *who, int fd)
 		{IPPROTO_IPV6, 64, IPV6_PATHMTU}};
 	for (size_t i = 0; i < COUNT(levels); i++) {
 		for (int name = 0; name < levels[i].names; name++) {
-			char value[512];
+			char value[512] = ""; /* some read it first: MCAST_MSFILTER its group */
 			socklen_t length = sizeof(value);
 			int result = getsockopt(fd, levels[i].level, name, value, &length);
 			if (name != levels[i].without)
