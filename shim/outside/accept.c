@@ -223,11 +223,11 @@ static void wait_for_client(struct subject *subject)
 {
 	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
 	int limit = options_time(&subject->watched->options, SO_RCVTIMEO);
-	if (!acceptor || !held_begin(&acceptor->held, subject->call, gone)) {
-		free(acceptor);
+	if (!acceptor) {
 		fail(subject, ENOBUFS);
 		return;
 	}
+	held_begin(&acceptor->held, subject->call, gone);
 	acceptor->subject = *subject;
 	acceptor->next = acceptors;
 	acceptors = acceptor;

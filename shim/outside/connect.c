@@ -26,6 +26,8 @@ struct attempt {
 	struct timer timer;	 /* the next of the times below, or the end of a pause */
 	struct watched *watched; /* the record of the program's socket */
 	int number;		 /* the program's fd */
+	int flags;		 /* O_NONBLOCK and O_CLOEXEC of it, as they were in this turn: */
+	unsigned turn;		 /* of wait_turn() */
 	int fresh;		 /* the socket that is being connected; -1: none */
 	int own; /* the program's own socket, which bind() has given a place, and which connects from there;
 		    -1: none */
@@ -140,10 +142,11 @@ static void tell_log(const struct attempt *attempt, int outcome)
 static int take_place(struct subject *subject, struct attempt *attempt, int outcome, int refused)
 {
 	struct watched *watched = attempt->watched;
-	int flags = subject_flags(subject);
+	int flags = attempt->turn == wait_turn() ? attempt->flags : subject_flags(subject);
 	if (flags < 0)
 		return EBADF;
-	set_blocking(attempt->fresh, attempt->nonblocking);
+	if (!attempt->nonblocking)
+		set_blocking(attempt->fresh, false);
 	struct watched before = *watched;
 	watched->rule = attempt->rule;
 	watched->transport = attempt->to.transport;
@@ -223,6 +226,13 @@ static void thread_gone(struct held *held)
 	timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
 }
 
+static void leave_to_next_call(struct attempt *attempt)
+{
+	held_end(&attempt->held);
+	attempt->held.call.id = 0;
+	timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
+}
+
 /* Ends a connect() that waited, or leaves its outcome to the next call. */
 static void conclude(struct attempt *attempt, int outcome)
 {
@@ -232,10 +242,8 @@ static void conclude(struct attempt *attempt, int outcome)
 	tell_log(attempt, outcome);
 	attempt->done = outcome != EINPROGRESS;
 	attempt->outcome = outcome;
-	if (!call_is_there(&call)) {
-		held_end(&attempt->held);
-		attempt->held.call.id = 0;
-		timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
+	if (!call.id || (outcome && !call_is_there(&call))) {
+		leave_to_next_call(attempt);
 		return;
 	}
 	struct subject subject = {&call, attempt->number, -1, watched->inode, watched};
@@ -246,9 +254,12 @@ static void conclude(struct attempt *attempt, int outcome)
 		int placed = take_place(&subject, attempt, outcome, 0);
 		error = placed ? placed : outcome;
 	}
+	if (error == ENOENT) { /* it has gone away just now */
+		leave_to_next_call(attempt);
+		return;
+	}
 	drop(attempt);
-	if (error != ENOENT)
-		answer(&subject, 0, error);
+	answer(&subject, 0, error);
 }
 
 static bool nobody_there(int error)
@@ -392,11 +403,7 @@ static void connect_held(struct subject *subject, struct attempt *attempt)
 	attempt->until = attempt->rule->retry_ms && !attempt->nonblocking ? now + attempt->rule->retry_ms : 0;
 	attempt->deadline = attempt->rule->timeout_ms ? now + attempt->rule->timeout_ms : 0;
 	attempt->pause = 10;
-	if (!held_begin(&attempt->held, subject->call, thread_gone)) {
-		drop(attempt);
-		fail(subject, ENOBUFS);
-		return;
-	}
+	held_begin(&attempt->held, subject->call, thread_gone);
 	proceed(attempt);
 }
 
@@ -440,9 +447,8 @@ static bool resume(struct subject *subject, const struct address *asked)
 		return false;
 	held_end(&attempt->held);
 	timer_end(&attempt->timer);
-	if (!held_begin(&attempt->held, subject->call, thread_gone))
-		fail(subject, ENOBUFS);
-	else if (attempt->greet_until && attempt->fresh >= 0)
+	held_begin(&attempt->held, subject->call, thread_gone);
+	if (attempt->greet_until && attempt->fresh >= 0)
 		wait_for_answer(attempt);
 	else if (attempt->send_limit)
 		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
@@ -510,11 +516,11 @@ static void wait_again(struct subject *subject)
 {
 	struct again *again = calloc(1, sizeof *again);
 	int limit = options_time(&subject->watched->options, SO_SNDTIMEO);
-	if (!again || !held_begin(&again->held, subject->call, again_gone)) {
-		free(again);
+	if (!again) {
 		fail(subject, ENOBUFS);
 		return;
 	}
+	held_begin(&again->held, subject->call, again_gone);
 	again->subject = *subject;
 	subject->fd = -1;
 	if (!watch_begin(&again->watch, again->subject.fd, EPOLLOUT, again_ready))
@@ -537,6 +543,77 @@ static void connect_again(struct subject *subject)
 	} else {
 		wait_again(subject);
 	}
+}
+
+/* ---- connect() beside another thread's on the same socket ---- */
+
+struct beside {
+	struct held held;
+	struct timer timer;
+	uint64_t inode; /* of the socket, before */
+	int64_t until;	/* when SO_SNDTIMEO ends; 0: never */
+};
+
+enum { BESIDE_MS = 5 };
+
+static void beside_end(struct beside *beside)
+{
+	held_end(&beside->held);
+	timer_end(&beside->timer);
+	free(beside);
+}
+
+static void beside_gone(struct held *held)
+{
+	beside_end((struct beside *)((char *)held - offsetof(struct beside, held)));
+}
+
+/* The other thread's attempt is over: this call gets what came of it, as from the kernel. */
+static void beside_over(struct call *call)
+{
+	struct subject subject;
+	enum stage stage = STAGE_IP;
+	if (subject_open(&subject, call)) {
+		if (subject.watched)
+			stage = subject_settle(&subject);
+		if (stage == STAGE_CONNECTING)
+			connect_again(&subject);
+		else
+			fail(&subject, stage == STAGE_CONNECTED ? 0 : ECONNABORTED);
+	}
+	subject_close(&subject);
+}
+
+static void beside_look(struct timer *timer)
+{
+	struct beside *beside = (struct beside *)((char *)timer - offsetof(struct beside, timer));
+	struct watched *watched = watched_find(beside->inode);
+	struct call call = beside->held.call;
+	bool goes_on = watched && watched->attempt, late = beside->until && now_ms() >= beside->until;
+	if (goes_on && !late) {
+		timer_begin(timer, BESIDE_MS, beside_look);
+		return;
+	}
+	beside_end(beside);
+	if (goes_on)
+		call_answer(&call, 0, EALREADY);
+	else
+		beside_over(&call);
+}
+
+static void connect_beside(struct subject *subject)
+{
+	int limit = options_time(&subject->watched->options, SO_SNDTIMEO);
+	bool waits = !(libc.fcntl(subject->fd, F_GETFL, NULL) & O_NONBLOCK);
+	struct beside *beside = waits ? calloc(1, sizeof *beside) : NULL;
+	if (!beside) {
+		fail(subject, waits ? ENOBUFS : EALREADY);
+		return;
+	}
+	beside->inode = subject->inode;
+	beside->until = limit ? now_ms() + limit : 0;
+	held_begin(&beside->held, subject->call, beside_gone);
+	timer_begin(&beside->timer, BESIDE_MS, beside_look);
 }
 
 /* Has IP connected it? This is asked of a socket that has been used, or was inherited. */
@@ -596,6 +673,8 @@ static void connect_mapped(
 	}
 	*attempt = (struct attempt){
 		.watched = subject->watched, .number = subject->number, .fresh = -1, .own = -1};
+	attempt->flags = flags;
+	attempt->turn = wait_turn();
 	attempt->rule = rule;
 	int error = destination_to_connect(rule, asked, &attempt->to) ? 0 : errno;
 	attempt->nonblocking = flags & O_NONBLOCK;
@@ -697,7 +776,9 @@ static bool connect_by_stage(struct subject *subject)
 	struct watched *watched = subject->watched;
 	if (watched->options.datagram)
 		return false;
-	if (watched->stage == STAGE_CONNECTING) {
+	if (watched->attempt && call_is_there(&watched->attempt->held.call)) {
+		connect_beside(subject);
+	} else if (watched->stage == STAGE_CONNECTING) {
 		connect_again(subject);
 	} else if (watched->abort_once) { /* what the kernel returns if the attempt had failed and the program
 					     knows */

@@ -307,11 +307,11 @@ static void wait_for_answer(struct subject *subject)
 {
 	struct reader *reader = calloc(1, sizeof *reader);
 	int limit = options_time(&subject->watched->options, SO_RCVTIMEO);
-	if (!reader || !held_begin(&reader->held, subject->call, reader_gone)) {
-		free(reader);
+	if (!reader) {
 		fail(subject, ENOBUFS);
 		return;
 	}
+	held_begin(&reader->held, subject->call, reader_gone);
 	reader->subject = *subject;
 	subject->fd = -1;
 	if (!watch_begin(&reader->watch, reader->subject.fd, EPOLLIN, reader_ready)) {

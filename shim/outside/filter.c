@@ -56,7 +56,11 @@ static const struct trap traps[] = {
 	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)}, {SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
 	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN}, {SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
 	{SYS_io_uring_setup, ALWAYS, 0, 0,
-		FAILS(ENOSYS)},		    /* its connect() and accept() would bypass the filter */
+		FAILS(ENOSYS)}, /* its connect() and accept() would bypass the filter */
+#ifdef SYS_epoll_create		/* not arm64 */
+	{SYS_epoll_create, ALWAYS, 0, 0, SEEN},
+#endif
+	{SYS_epoll_create1, ALWAYS, 0, 0, SEEN},
 	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* the last: only with `datagrams` */
 };
 enum { TRAPS = sizeof traps / sizeof *traps };

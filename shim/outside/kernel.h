@@ -5,6 +5,7 @@
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -55,6 +56,13 @@
 #ifndef SO_ZEROCOPY
 #define SO_ZEROCOPY 60
 #endif
+
+/* kcmp(2), with names of our own beside the enumerators of <linux/kcmp.h>, which came with Linux 3.5
+ * and 4.13. */
+enum { COMPARE_FILES = 2, COMPARE_EPOLL_TARGET = 7 };
+struct compare_slot { /* struct kcmp_epoll_slot */
+	uint32_t efd, tfd, toff;
+};
 
 /* FIONREAD, SIOCOUTQ and SIOCATMARK. */
 enum { IOCTL_UNREAD = 0x541B, IOCTL_UNSENT = 0x5411, IOCTL_AT_MARK = 0x8905 };

@@ -206,6 +206,23 @@ static void get_peer(struct subject *subject, int room)
 		answer(subject, 0, 0);
 }
 
+/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
+ * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
+static int unread(int fd)
+{
+	enum { PAGES = 64 };
+	static char scratch[1 << 20]; /* never read */
+	struct iovec pages[PAGES];
+	int count = 0;
+	if (libc.ioctl(fd, FIONREAD, &count) == 0)
+		return count;
+	for (int i = 0; i < PAGES; i++)
+		pages[i] = (struct iovec){scratch, sizeof scratch};
+	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
+	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
+	return got > 0 ? (int)got : 0;
+}
+
 static int get_mapped(struct subject *subject, struct option *option, int room)
 {
 	struct watched *watched = subject->watched;
@@ -221,6 +238,12 @@ static int get_mapped(struct subject *subject, struct option *option, int room)
 		return errno;
 	if (info)
 		get_tcp_info(subject, option);
+	if (option->level == IPPROTO_TCP && !watched->options.datagram &&
+		option->name == OPTION_ZEROCOPY_RECEIVE) {
+		if (watched->stage == STAGE_LISTENING)
+			return ENOTCONN;
+		options_zerocopy(option->value, option->length, unread(subject->fd));
+	}
 	return 0;
 }
 
@@ -248,23 +271,6 @@ void serve_getsockopt(struct subject *subject)
 }
 
 /* ---- ioctl() ---- */
-
-/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
- * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
-static int unread(int fd)
-{
-	enum { PAGES = 64 };
-	static char scratch[1 << 20]; /* never read */
-	struct iovec pages[PAGES];
-	int count = 0;
-	if (libc.ioctl(fd, FIONREAD, &count) == 0)
-		return count;
-	for (int i = 0; i < PAGES; i++)
-		pages[i] = (struct iovec){scratch, sizeof scratch};
-	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
-	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
-	return got > 0 ? (int)got : 0;
-}
 
 void serve_ioctl(struct subject *subject)
 {

@@ -21,8 +21,10 @@ struct moves {
 	struct registered list[MOVES];
 };
 
-/* Before the socket is replaced: looks for its registrations. Go's programs register a socket after
- * connect() and listen() alone, and may have too many fds to look at each time. */
+/* A supervised program is about to get a new epoll instance. */
+void moves_instance(void);
+
+/* Before the socket is replaced: looks for its registrations. */
 void moves_find(struct moves *moves, pid_t thread, int number, uint64_t inode);
 
 /* After that: moves them to the fresh socket, with the same events and data, or, if it is -1, lets them be.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One call after the other: none of them waits for anything here. */
 #include "serve.h"
+#include "registrations.h"
 
 #include "core/text.h"
 #include "system/supervised.h"
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /* A program of another architecture, or int 0x80: its calls are others than those that the filter knows. */
 static void end_foreign(struct call *call)
@@ -35,6 +37,40 @@ static void answer_question(struct call *call)
 	uint64_t map = supervised_identity(&shim);
 	int error = call_write(call, call->arguments[3], &map, sizeof map);
 	call_answer(call, 0, error);
+}
+
+/* The supervisor makes the program's epoll instances, and so knows of each before it can be used. */
+static void serve_epoll_create(struct call *call)
+{
+	int number = call_take_back(call);
+	if (number >= 0) {
+		call_answer(call, number, 0);
+		return;
+	}
+#ifdef SYS_epoll_create /* not arm64 */
+	bool sized = call->system_call == SYS_epoll_create;
+#else
+	bool sized = false;
+#endif
+	int argument = (int)call->arguments[0];
+	int fd = sized ? epoll_create(argument) : epoll_create1(argument);
+	int error = fd < 0 ? errno : 0;
+	moves_instance();
+	if (!error)
+		error = call_give(call, fd, !sized && argument & EPOLL_CLOEXEC);
+	if (error)
+		call_answer(call, 0, error);
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool makes_epoll(const struct call *call)
+{
+#ifdef SYS_epoll_create
+	if (call->system_call == SYS_epoll_create)
+		return true;
+#endif
+	return call->system_call == SYS_epoll_create1;
 }
 
 static void (*server_of(int system_call))(struct subject *subject)
@@ -99,6 +135,8 @@ bool serve_next(void)
 		call_answer(&call, 0, EACCES);
 	else if (is_question(&call))
 		answer_question(&call);
+	else if (makes_epoll(&call))
+		serve_epoll_create(&call);
 	else
 		serve_one(&call);
 	return true;

@@ -3,8 +3,6 @@
 
 #include "kernel.h"
 
-#include "core/elf.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +17,7 @@
  * it. */
 struct known {
 	pid_t thread;
+	unsigned serial;
 	int pidfd;
 	int threads; /* /proc/PROCESS/task; -1: the pidfd is the thread's own, or the process's first */
 };
@@ -90,7 +89,9 @@ static bool open_thread(struct known *one, pid_t thread)
 		one->pidfd = open_pidfd(thread, 0);
 	if (one->pidfd < 0 && !(no_threads && open_process(one, thread)))
 		return false;
+	static unsigned opened;
 	one->thread = thread;
+	one->serial = ++opened;
 	return true;
 }
 
@@ -129,6 +130,12 @@ int task_duplicate(pid_t thread, int number)
 	return -1;
 }
 
+unsigned task_serial(pid_t thread)
+{
+	const struct known *one = &known[(unsigned)thread % KNOWN];
+	return one->thread == thread ? one->serial : 0;
+}
+
 int task_end(pid_t thread)
 {
 	struct known *one = know(thread);
@@ -154,52 +161,6 @@ int task_look(pid_t thread, int number, struct task_fd *fd)
 	fd->flags = (int)flags;
 	fd->inode = inode >= 0 ? (uint64_t)inode : inode_of(thread, number);
 	return flags < 0 ? EIO : 0;
-}
-
-/* Programs by their file, as the last ones that were looked at. */
-struct program {
-	dev_t device;
-	ino_t inode;
-	bool go;
-};
-enum { PROGRAMS = 64 };
-static struct program programs[PROGRAMS];
-
-struct opened {
-	struct elf_file file;
-	int fd;
-	char part[ELF_PART];
-};
-
-static const char *part_of(struct elf_file *file, uint64_t offset, uint64_t length)
-{
-	struct opened *opened = (struct opened *)file;
-	return pread(opened->fd, opened->part, length, (off_t)offset) == (ssize_t)length ? opened->part
-											 : NULL;
-}
-
-static bool file_is_go(const char *path)
-{
-	struct elf elf = {.go = false};
-	struct opened opened = {.file = {part_of}, .fd = open(path, O_RDONLY | O_CLOEXEC)};
-	if (opened.fd < 0)
-		return false;
-	bool go = elf_read(&elf, &opened.file) && elf.go;
-	close(opened.fd);
-	return go;
-}
-
-bool task_is_go(pid_t thread)
-{
-	char path[32];
-	struct stat status;
-	snprintf(path, sizeof path, "/proc/%d/exe", thread);
-	if (stat(path, &status) < 0)
-		return false;
-	struct program *one = &programs[status.st_ino % PROGRAMS];
-	if (one->inode != status.st_ino || one->device != status.st_dev)
-		*one = (struct program){status.st_dev, status.st_ino, file_is_go(path)};
-	return one->go;
 }
 
 bool task_has_threads(pid_t thread)

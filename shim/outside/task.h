@@ -12,6 +12,10 @@
  * fd; EPERM, ESRCH …, it can't be reached. */
 int task_duplicate(pid_t thread, int number);
 
+/* Numbers of threads are used again. This is another value for each thread whose fds have been duplicated; 0:
+ * they haven't been, or not for a while. */
+unsigned task_serial(pid_t thread);
+
 struct task_fd {
 	int flags;	/* O_NONBLOCK and O_CLOEXEC of them */
 	uint64_t inode; /* of what stands there */
@@ -22,8 +26,6 @@ int task_look(pid_t thread, int number, struct task_fd *fd);
 /* A pidfd that is readable once the thread has ended (its process, before Linux 6.9). Ours to close; -1 and
  * errno. */
 int task_end(pid_t thread);
-
-bool task_is_go(pid_t thread); /* its program was made by Go's linker */
 
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 

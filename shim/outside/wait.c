@@ -11,7 +11,7 @@
 static int queue = -1;
 static struct timer *timers; /* the earliest first */
 
-enum { THREADS = 256 };
+enum { THREADS = 256, WATCH_AFTER_MS = 50 };
 static struct held *waiting[THREADS];
 
 bool wait_start(void)
@@ -66,39 +66,17 @@ static struct held **waiting_of(pid_t thread)
 	return &waiting[(unsigned)thread % THREADS];
 }
 
-static void thread_ended(struct watch *watch, uint32_t events)
-{
-	struct held *held = (struct held *)((char *)watch - offsetof(struct held, end));
-	(void)events;
-	held_end(held);
-	held->call.id = 0;
-	held->gone(held);
-}
-
-bool held_begin(struct held *held, const struct call *call, void (*gone)(struct held *held))
-{
-	struct held **first = waiting_of(call->thread);
-	int end = task_end(call->thread);
-	if (end < 0)
-		return false;
-	held->call = *call;
-	held->gone = gone;
-	if (!watch_begin(&held->end, end, EPOLLIN, thread_ended)) {
-		close(end);
-		return false;
-	}
-	held->next = *first;
-	*first = held;
-	return true;
-}
-
 void held_end(struct held *held)
 {
 	struct held **link = waiting_of(held->call.thread);
-	if (!held->end.active)
+	if (!held->active)
 		return;
-	watch_end(&held->end);
-	close(held->end.fd);
+	held->active = false;
+	timer_end(&held->soon);
+	if (held->end.active) {
+		watch_end(&held->end);
+		close(held->end.fd);
+	}
 	while (*link != held)
 		link = &(*link)->next;
 	*link = held->next;
@@ -109,6 +87,39 @@ static void let_go(struct held *held)
 	held_end(held);
 	held->call.id = 0;
 	held->gone(held);
+}
+
+static void thread_ended(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	let_go((struct held *)((char *)watch - offsetof(struct held, end)));
+}
+
+/* If no fd or no memory is left, it is tried again. */
+static void watch_thread(struct timer *timer)
+{
+	struct held *held = (struct held *)((char *)timer - offsetof(struct held, soon));
+	if (!call_is_there(&held->call)) {
+		let_go(held);
+		return;
+	}
+	int end = task_end(held->call.thread);
+	if (end >= 0 && watch_begin(&held->end, end, EPOLLIN, thread_ended))
+		return;
+	if (end >= 0)
+		close(end);
+	timer_begin(timer, WATCH_AFTER_MS, watch_thread);
+}
+
+void held_begin(struct held *held, const struct call *call, void (*gone)(struct held *held))
+{
+	struct held **first = waiting_of(call->thread);
+	held->call = *call;
+	held->gone = gone;
+	held->active = true;
+	held->next = *first;
+	*first = held;
+	timer_begin(&held->soon, WATCH_AFTER_MS, watch_thread);
 }
 
 void held_superseded(pid_t thread)
@@ -138,10 +149,18 @@ static int until_next_timer(void)
 	return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
+static unsigned turn;
+
+unsigned wait_turn(void)
+{
+	return turn;
+}
+
 /* One event at a time, because handling it may end any other watch. */
 void wait_once(void)
 {
 	struct epoll_event event;
+	turn++;
 	if (epoll_wait(queue, &event, 1, until_next_timer()) == 1) {
 		struct watch *watch = event.data.ptr;
 		watch->ready(watch, event.events);

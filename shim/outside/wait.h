@@ -29,16 +29,20 @@ struct timer {
 void timer_begin(struct timer *timer, int64_t ms, void (*due)(struct timer *timer));
 void timer_end(struct timer *timer);
 
+/* The number of events that have been handled. */
+unsigned wait_turn(void);
+
 /* A call that isn't answered yet. `gone` is called when its thread no longer waits: it has ended, or has come
- * back with another call. The call is then no longer held. */
+ * back with another call. The call is then no longer held. If it is zero-filled, it holds nothing. */
 struct held {
 	struct held *next;
+	bool active;
 	struct call call;
-	struct watch end; /* the end of its thread */
+	struct timer soon; /* when to begin watching its thread: most calls are answered before */
+	struct watch end;  /* the end of its thread */
 	void (*gone)(struct held *held);
 };
-/* false: there is no fd left, and the call isn't held. */
-bool held_begin(struct held *held, const struct call *call, void (*gone)(struct held *held));
+void held_begin(struct held *held, const struct call *call, void (*gone)(struct held *held));
 void held_end(struct held *held);
 /* This thread makes a call, so none of its earlier calls waits any longer. */
 void held_superseded(pid_t thread);

@@ -94,7 +94,7 @@ static void abandon(void *held)
 		return;
 	discard(attempt);
 	attempt->sock = NULL;
-	sock->attempting = false;
+	sock->attempting = 0;
 	fd_release(sock);
 }
 
@@ -382,9 +382,7 @@ int attempt_make(struct attempt *attempt, int flags)
 {
 	struct sock *sock = attempt->sock;
 	sock->cancelled = false;
-	sock->attempting = true;
 	int result = flags & SOCK_NONBLOCK ? make_nonblocking(attempt) : make_blocking(attempt, flags);
-	sock->attempting = false;
 	if (attempt->local.port != PORT_ANY)
 		sock->claim.tried = (uint16_t)attempt->local.port;
 	return result;

@@ -4,10 +4,12 @@
  * leaves no trace. */
 #include "attempt.h"
 #include "core/verdict.h"
+#include "system/clock.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stddef.h>
 
 static void let_go(void *sock)
@@ -26,7 +28,7 @@ static int start_over(int fd, struct sock *sock, int error)
 	return fail(error);
 }
 
-static int connect_mapped(
+static int attempt_alone(
 	int fd, struct sock *sock, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
 	struct attempt attempt;
@@ -99,6 +101,44 @@ static int connect_again(int fd, struct sock *sock)
 	else if (errno != EINTR && errno != EINPROGRESS)
 		return start_over(fd, sock, errno);
 	return result;
+}
+
+/* Another thread connects this socket: a call that waits gets what comes of that, as from the kernel. */
+static int connect_beside(int fd, struct sock *sock)
+{
+	enum { NAP_MS = 2 };
+	int limit = options_time(&sock->options, SO_SNDTIMEO), flags = libc.fcntl(fd, F_GETFL, NULL);
+	int64_t until = limit ? now_ms() + limit : INT64_MAX;
+	if (flags < 0)
+		return -1;
+	if (flags & O_NONBLOCK ||
+		sock->attempting == (uintptr_t)pthread_self()) /* that a handler interrupted */
+		return fail(EALREADY);
+	while (sock->attempting) {
+		if (now_ms() >= until)
+			return fail(EALREADY);
+		if (CANCEL_HERE(libc.poll(NULL, 0, NAP_MS), let_go, sock) < 0 && !attempt_handlers_restart())
+			return fail(EINTR);
+	}
+	if (state_of(sock) == STATE_CONNECTING)
+		return connect_again(fd, sock);
+	return state_of(sock) == STATE_CONNECTED ? 0 : fail(ECONNABORTED);
+}
+
+static int connect_mapped(
+	int fd, struct sock *sock, const struct rule *rule, const struct address *asked, uint32_t scope)
+{
+	uintptr_t nobody = 0;
+	if (!atomic_compare_exchange_strong(&sock->attempting, &nobody, (uintptr_t)pthread_self()))
+		return connect_beside(fd, sock);
+	/* It may have been connected since its state was looked at. */
+	enum sock_state state = state_of(sock);
+	bool is_new = state != STATE_CONNECTED && state != STATE_CONNECTING && state != STATE_LISTENING;
+	int result = is_new ? attempt_alone(fd, sock, rule, asked, scope) : 0;
+	sock->attempting = 0;
+	if (state == STATE_CONNECTING)
+		return connect_again(fd, sock);
+	return is_new ? result : fail(EISCONN);
 }
 
 int stream_wrong_address(const struct sock *sock, const struct sockaddr *address, socklen_t length)

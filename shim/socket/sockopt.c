@@ -135,6 +135,39 @@ static int tcp_info(int fd, const struct sock *sock, enum sock_state state, void
 	return 0;
 }
 
+/* For kernels that can't peek: the size of the buffer, if there is any data. A program that gets too large a
+ * count reads until there is no more. */
+static int most_unread(int fd, const struct sock *sock)
+{
+	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	uint32_t most = sock->rule ? sock->rule->buffer : BUFFER_DEFAULT;
+	if (libc.poll(&queue, 1, 0) <= 0 || !(queue.revents & POLLIN))
+		return 0;
+	return most < INT32_MAX ? (int)most : INT32_MAX;
+}
+
+/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
+ * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
+static int unread(int fd, struct sock *sock, int *count)
+{
+	if (state_of(sock) == STATE_LISTENING)
+		return fail(EINVAL);
+	if (libc.ioctl(fd, FIONREAD, count) == 0)
+		return 0;
+	enum { PAGES = 64 };
+	static char scratch[1 << 20]; /* never read */
+	struct iovec pages[PAGES];
+	for (int i = 0; i < PAGES; i++)
+		pages[i] = (struct iovec){scratch, sizeof scratch};
+	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
+	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
+	if (got < 0 && atomic_load(&stream_cannot_peek))
+		*count = most_unread(fd, sock);
+	else
+		*count = got > 0 ? (int)got : 0;
+	return 0;
+}
+
 static bool answered_here(int level, int name)
 {
 	return level == SOL_SOCKET && (name == SO_ERROR || name == SO_LINGER || name == SO_ACCEPTCONN ||
@@ -184,39 +217,15 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 				      : -1;
 	if (known >= 0)
 		return known ? fail(known) : give_int(number, value, length);
-	return options_get(&sock->options, sock->family, level, name, value, length);
-}
-
-/* For kernels that can't peek: the size of the buffer, if there is any data. A program that gets too large a
- * count reads until there is no more. */
-static int most_unread(int fd, const struct sock *sock)
-{
-	struct pollfd queue = {.fd = fd, .events = POLLIN};
-	uint32_t most = sock->rule ? sock->rule->buffer : BUFFER_DEFAULT;
-	if (libc.poll(&queue, 1, 0) <= 0 || !(queue.revents & POLLIN))
-		return 0;
-	return most < INT32_MAX ? (int)most : INT32_MAX;
-}
-
-/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
- * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
-static int unread(int fd, struct sock *sock, int *count)
-{
-	if (state_of(sock) == STATE_LISTENING)
-		return fail(EINVAL);
-	if (libc.ioctl(fd, FIONREAD, count) == 0)
-		return 0;
-	enum { PAGES = 64 };
-	static char scratch[1 << 20]; /* never read */
-	struct iovec pages[PAGES];
-	for (int i = 0; i < PAGES; i++)
-		pages[i] = (struct iovec){scratch, sizeof scratch};
-	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
-	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
-	if (got < 0 && atomic_load(&stream_cannot_peek))
-		*count = most_unread(fd, sock);
-	else
-		*count = got > 0 ? (int)got : 0;
+	if (options_get(&sock->options, sock->family, level, name, value, length) < 0)
+		return -1;
+	if (is_tcp_level(sock, level) && name == OPTION_ZEROCOPY_RECEIVE) {
+		int count;
+		if (state == STATE_LISTENING)
+			return fail(ENOTCONN);
+		unread(fd, sock, &count);
+		options_zerocopy(value, *length, count);
+	}
 	return 0;
 }
 

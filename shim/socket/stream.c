@@ -28,7 +28,7 @@ static void forget_threads(int fd, void *context)
 	if (sock->fresh >= 0)
 		close_quietly(sock->fresh);
 	sock->fresh = -1;
-	sock->attempting = false;
+	sock->attempting = 0;
 	sock->accepting = 0;
 	sock->pins = sock->keepers = sock->swaps = 0;
 }

@@ -104,9 +104,10 @@ struct sock {
 	bool owner;	 /* F_SETOWN or its kin was used; any, and only ever set */
 
 	/* Threads that wait in a call. A child of fork() has none of them, and begins anew. Any. */
-	_Atomic bool attempting, cancelled; /* in connect(); shutdown() has ended that */
-	_Atomic int fresh;		    /* the fd of the socket that it tries with; -1: none */
-	_Atomic uint16_t accepting;	    /* how many are in accept() */
+	_Atomic uintptr_t attempting; /* in connect(): pthread_self() of the one that makes it; 0: none */
+	_Atomic bool cancelled;	      /* shutdown() has ended that */
+	_Atomic int fresh;	      /* the fd of the socket that it tries with; -1: none */
+	_Atomic uint16_t accepting;   /* how many are in accept() */
 
 	struct claim claim;
 	struct report report;

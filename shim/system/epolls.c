@@ -13,13 +13,15 @@
 
 enum { PATH = 64 };
 
-static const char *path_of(char path[PATH], const char *process, const char *directory, const char *number)
+/* number: -1, the directory itself */
+static const char *path_of(char path[PATH], const char *process, const char *directory, int number)
 {
 	struct text text = text_in(path, PATH);
 	text_add(&text, "/proc/");
 	text_add(&text, process);
 	text_add(&text, directory);
-	text_add(&text, number);
+	if (number >= 0)
+		text_add_number(&text, (uint64_t)number);
 	return path;
 }
 
@@ -37,19 +39,14 @@ static bool read_line(const char *line, struct registered *one)
 	return true;
 }
 
-struct listing {
-	const char *process;
-	void (*each)(void *context, const struct registered *one);
-	void *context;
-};
-
-static bool read_instance(const struct listing *listing, const char *epfd)
+bool epolls_read(const char *process, int epfd, void (*each)(void *context, const struct registered *one),
+	void *context)
 {
 	char path[PATH], text[4096];
-	int info = open(path_of(path, listing->process, "/fdinfo/", epfd), O_RDONLY | O_CLOEXEC);
+	int info = open(path_of(path, process, "/fdinfo/", epfd), O_RDONLY | O_CLOEXEC);
 	if (info < 0)
 		return errno == ENOENT; /* it was closed meanwhile */
-	struct registered one = {.epfd = atoi(epfd)};
+	struct registered one = {.epfd = epfd};
 	size_t have = 0;
 	ssize_t got;
 	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
@@ -59,7 +56,7 @@ static bool read_instance(const struct listing *listing, const char *epfd)
 		for (; (end = strchr(line, '\n')); line = end + 1) {
 			*end = '\0';
 			if (read_line(line, &one))
-				listing->each(listing->context, &one);
+				each(context, &one);
 		}
 		have = strlen(line);
 		memmove(text, line, have);
@@ -76,6 +73,7 @@ struct directory_entry { /* getdents64(2): readdir() needs malloc */
 	char name[];
 };
 
+/* "." and ".." are no links. */
 static bool is_instance(int directory, const char *number)
 {
 	static const char instance[] = "anon_inode:[eventpoll]";
@@ -84,25 +82,42 @@ static bool is_instance(int directory, const char *number)
 	return length == sizeof instance - 1 && memcmp(target, instance, (size_t)length) == 0;
 }
 
-bool epolls_list(
-	const char *process, void (*each)(void *context, const struct registered *one), void *context)
+bool epolls_find(const char *process, void (*each)(void *context, int epfd), void *context)
 {
 	char path[PATH];
-	const struct listing listing = {process, each, context};
-	int directory = open(path_of(path, process, "/fd", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int directory = open(path_of(path, process, "/fd", -1), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return false;
-	bool whole = true;
 	_Alignas(struct directory_entry) char buffer[2048];
 	long got;
 	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
 		for (long at = 0; at < got;) {
 			const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
 			if (is_instance(directory, entry->name))
-				whole &= read_instance(&listing, entry->name);
+				each(context, atoi(entry->name));
 			at += entry->length;
 		}
 	}
 	libc.close(directory);
-	return whole && got == 0;
+	return got == 0;
+}
+
+struct listing {
+	const char *process;
+	void (*each)(void *context, const struct registered *one);
+	void *context;
+	bool whole;
+};
+
+static void read_one(void *context, int epfd)
+{
+	struct listing *listing = context;
+	listing->whole &= epolls_read(listing->process, epfd, listing->each, listing->context);
+}
+
+bool epolls_list(
+	const char *process, void (*each)(void *context, const struct registered *one), void *context)
+{
+	struct listing listing = {process, each, context, true};
+	return epolls_find(process, read_one, &listing) && listing.whole;
 }

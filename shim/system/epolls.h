@@ -14,8 +14,15 @@ struct registered {
 	struct epoll_event event;
 };
 
-/* Calls `each` for every registration of the process ("self", or its number). false: the kernel can't be
- * asked (no fd is left, no /proc, no right), or not for all of them. */
+/* Each of these asks about a process ("self", or its number). false: the kernel can't be asked (no fd is
+ * left, no /proc, no right), or not for all of it. */
+
+/* Calls `each` with the number of every fd that is an epoll instance. It looks at each fd of the process. */
+bool epolls_find(const char *process, void (*each)(void *context, int epfd), void *context);
+/* Calls `each` for every registration with one instance. An fd of another kind has none. */
+bool epolls_read(const char *process, int epfd, void (*each)(void *context, const struct registered *one),
+	void *context);
+/* Calls `each` for every registration of the process. */
 bool epolls_list(
 	const char *process, void (*each)(void *context, const struct registered *one), void *context);
 

@@ -389,6 +389,18 @@ int options_get(
 	return result;
 }
 
+void options_zerocopy(void *value, socklen_t length, int unread)
+{
+	enum {
+		SKIP_HINT = 12,
+		IN_QUEUE = 16
+	}; /* in struct tcp_zerocopy_receive of <linux/tcp.h>, each 4 bytes */
+	if (length >= SKIP_HINT + sizeof unread)
+		memcpy((char *)value + SKIP_HINT, &unread, sizeof unread);
+	if (length >= IN_QUEUE + sizeof unread)
+		memcpy((char *)value + IN_QUEUE, &unread, sizeof unread);
+}
+
 static int of_any_socket(const struct options *options, int name, int *value)
 {
 	if (name == SO_PEERSEC) /* a scratch socket has a label of its own with AppArmor (Linux 6.1) */

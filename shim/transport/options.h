@@ -53,6 +53,11 @@ int options_scratch(
 int options_get(
 	const struct options *options, int family, int level, int name, void *value, socklen_t *length);
 
+/* TCP_ZEROCOPY_RECEIVE, where TCP has accepted the arguments on a socket without data: on ours nothing can be
+ * mapped, and recv() is to read the `unread` bytes. `length` is that of the value. */
+enum { OPTION_ZEROCOPY_RECEIVE = 35 };
+void options_zerocopy(void *value, socklen_t length, int unread);
+
 /* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
 enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,18 @@ static int cycle(int count)
 		int fd = dial("127.0.0.1", 7000);
 		if (fd < 0 || write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
 			return perror("cycle"), 1;
+		close(fd);
+	}
+	return 0;
+}
+
+/* dial N: connections to another machine, which are closed. */
+static int dial_often(int count)
+{
+	for (int i = 0; i < count; i++) {
+		int fd = dial("10.0.0.1", 8080);
+		if (fd < 0)
+			return perror("dial"), 1;
 		close(fd);
 	}
 	return 0;
@@ -233,6 +246,87 @@ static int registered(int number)
 	return 0;
 }
 
+/* Registers a socket with an instance before it connects, and prints whether the instance reports it. */
+static void connect_registered(const char *what, int epoll)
+{
+	struct sockaddr_in here = at("127.0.0.1", 7000);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	add(epoll, fd, EPOLLOUT, (uint64_t)fd);
+	next(epoll, 0); /* that it isn't connected */
+	if (connect(fd, (struct sockaddr *)&here, sizeof here))
+		perror("connect");
+	struct epoll_event event = next(epoll, 2000);
+	printf("%s: %s\n", what,
+		event.data.u64 == (uint64_t)fd && event.events == EPOLLOUT ? "out" : "nothing");
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void *connect_in_thread(void *epoll)
+{
+	connect_registered("in a thread", *(int *)epoll);
+	return NULL;
+}
+
+/* instances: the ways in which a program gets an epoll instance. */
+static int instances(void)
+{
+	serve_in_thread(7000);
+	close(dial("127.0.0.1", 7000)); /* when there is none */
+	int first = epoll_create1(EPOLL_CLOEXEC), flags = fcntl(first, F_GETFD);
+	connect_registered(flags == FD_CLOEXEC ? "the first" : "close-on-exec was lost", first);
+	int second = epoll_create(1);
+	connect_registered(fcntl(second, F_GETFD) == 0 ? "the second" : "close-on-exec was set", second);
+	printf("%s", epoll_create1(7) < 0 ? "" : "7 is no flag\n");
+	printf("%s", epoll_create(0) < 0 ? "" : "0 is no size\n");
+	int copy = dup(first);
+	connect_registered("on two numbers", copy);
+	close(first);
+	connect_registered("on the other number", copy);
+	pthread_t thread;
+	pthread_create(&thread, NULL, connect_in_thread, &copy);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < 20; i++)
+		epoll_create1(0);
+	connect_registered("among many", copy);
+	if (fork() == 0) {
+		connect_registered("in a child", copy);
+		_exit(0);
+	}
+	wait(NULL);
+	return 0;
+}
+
+static void *connect_late(void *socket)
+{
+	struct sockaddr_in late = at("10.0.0.8", 7005);
+	int failed = connect((int)(long)socket, (struct sockaddr *)&late, sizeof late);
+	return (void *)(long)(failed ? errno : 0);
+}
+
+/* together: two threads connect one socket, before anybody listens, and then a third that doesn't wait. */
+static int together(void)
+{
+	pthread_t threads[2];
+	long fd = socket(AF_INET, SOCK_STREAM, 0);
+	void *error;
+	for (int i = 0; i < 2; i++) {
+		pthread_create(&threads[i], NULL, connect_late, (void *)fd);
+		usleep(100000);
+	}
+	fcntl((int)fd, F_SETFL, O_RDWR | O_NONBLOCK);
+	printf("%s\n", (long)connect_late((void *)fd) == EALREADY ? "already" : strerror(errno));
+	fcntl((int)fd, F_SETFL, O_RDWR);
+	serve_in_thread(7005);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], &error);
+		printf("%s\n", error ? strerror((int)(long)error) : "connected");
+	}
+	char byte = 'x';
+	printf("%s\n",
+		write((int)fd, &byte, 1) == 1 && read((int)fd, &byte, 1) == 1 ? "one byte" : strerror(errno));
+	return 0;
+}
+
 /* credentials: the process that a connection names. TCP names none. */
 static int credentials(void)
 {
@@ -255,6 +349,8 @@ int main(int count, char **arguments)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!strcmp(what, "cycle"))
 		return cycle(number);
+	if (!strcmp(what, "dial"))
+		return dial_often(number);
 	if (!strcmp(what, "pingpong"))
 		return pingpong(number);
 	if (!strcmp(what, "refused"))
@@ -265,6 +361,10 @@ int main(int count, char **arguments)
 		return undumpable();
 	if (!strcmp(what, "epoll"))
 		return registered(number);
+	if (!strcmp(what, "instances"))
+		return instances();
+	if (!strcmp(what, "together"))
+		return together();
 	if (!strcmp(what, "head"))
 		return head();
 	if (!strcmp(what, "credentials"))

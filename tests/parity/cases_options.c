@@ -631,6 +631,30 @@ CASE_EACH(option_every_name, "every option that has a number, on a listener and 
 	walk("server", p.server);
 }
 
+CASE(option_zerocopy_receive,
+	"TCP_ZEROCOPY_RECEIVE maps nothing of a few bytes, and says how many recv() is to read")
+{
+	enum { TCP_ZEROCOPY = 35 };
+	struct pair p = pair();
+	struct {
+		uint64_t address;
+		uint32_t length, skip_hint, queued;
+		int32_t error;
+	} zerocopy = {.length = 4096};
+	socklen_t length = sizeof zerocopy;
+	send(p.client, "hello", 5, 0);
+	settle();
+	begin("getsockopt(TCP_ZEROCOPY_RECEIVE)");
+	finish(getsockopt(p.server, IPPROTO_TCP, TCP_ZEROCOPY, &zerocopy, &length));
+	record("length %u, skip %u, queued %u", zerocopy.length, zerocopy.skip_hint, zerocopy.queued);
+	zerocopy.length = 0;
+	begin("getsockopt(listener, TCP_ZEROCOPY_RECEIVE)");
+	finish(getsockopt(p.listener, IPPROTO_TCP, TCP_ZEROCOPY, &zerocopy, &length));
+	zerocopy.address = 1;
+	begin("getsockopt(client, TCP_ZEROCOPY_RECEIVE, an odd address)");
+	finish(getsockopt(p.client, IPPROTO_TCP, TCP_ZEROCOPY, &zerocopy, &length));
+}
+
 CASE_EACH(option_of_connection, "the CPU, the family and the MTU of a connection are a TCP connection's")
 {
 	struct pair p = pair();

@@ -1286,6 +1286,39 @@ static void *connect_slowly(void *address)
 	return NULL;
 }
 
+struct joint {
+	int fd, result;
+	struct addr to;
+};
+
+static void *connect_jointly(void *argument)
+{
+	struct joint *joint = argument;
+	joint->result = connect(joint->fd, sa(&joint->to), joint->to.length) < 0 ? errno : 0;
+	return NULL;
+}
+
+CASE(thread_connect_same_socket,
+	"two threads connect one socket, and a third, which doesn't wait, says EALREADY")
+{
+	struct slow_peer peer = slow_peer();
+	int c = tcp();
+	struct joint joint[2] = {{c, -1, peer.address}, {c, -1, peer.address}};
+	pthread_t threads[2];
+	for (int i = 0; i < 2; i++) {
+		pthread_create(&threads[i], NULL, connect_jointly, &joint[i]);
+		pause_ms(100);
+	}
+	nonblocking(c);
+	CONNECT(c, peer.address);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		VALUE(joint[i].result);
+	}
+	GETPEERNAME(c);
+	CONNECT(c, peer.address);
+}
+
 CASE(thread_fork_during_connect, "a child that was forked while a thread waits in connect connects at once")
 {
 	struct slow_peer peer = slow_peer();
