@@ -20,10 +20,28 @@ static int choose_port(struct attempt *attempt)
 		ports_kind(&attempt->asked), claim->bound ? claim->name.port : 0, &attempt->local.port);
 }
 
+/* At once, since a fork() in a signal handler or another thread is to find it, too. */
+static int hold(struct attempt *attempt, int fd)
+{
+	attempt->held = fd;
+	atomic_store(&attempt->sock->fresh, fd);
+	return fd;
+}
+
+/* The child of a fork() in a signal handler has closed it already, and its number may be another file's. */
+static void discard(struct attempt *attempt)
+{
+	int held = attempt->held;
+	attempt->fresh = -1;
+	hold(attempt, -1);
+	if (held >= 0 && attempt->process == fd_process())
+		close_quietly(held);
+}
+
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
 static void from_its_place(struct attempt *attempt, int flags)
 {
-	attempt->fresh = fd_dup(attempt->fd, attempt->sock);
+	attempt->fresh = hold(attempt, fd_dup(attempt->fd, attempt->sock));
 	if (attempt->fresh >= 0 && flags & SOCK_NONBLOCK)
 		libc.fcntl(attempt->fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
 	attempt->local = attempt->sock->local;
@@ -37,23 +55,13 @@ static bool must_greet(const struct attempt *attempt)
 
 static void from_a_new_one(struct attempt *attempt, int flags)
 {
-	attempt->fresh = attempt->to.transport->open(flags, attempt->rule->buffer);
+	attempt->fresh = hold(attempt, attempt->to.transport->open(flags, attempt->rule->buffer));
 	if (attempt->fresh < 0)
 		return;
 	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
 	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
-	if (choose_port(attempt) < 0) {
-		close_quietly(attempt->fresh);
-		attempt->fresh = -1;
-	}
-}
-
-/* A fork() in a signal handler is to find it, too. */
-static int hold(struct attempt *attempt, int fd)
-{
-	attempt->held = fd;
-	atomic_store(&attempt->sock->fresh, fd);
-	return fd;
+	if (choose_port(attempt) < 0)
+		discard(attempt);
 }
 
 /* One whose port says the right family: a server's socket can't have another port beside it. What the program
@@ -72,17 +80,7 @@ static bool open_client(struct attempt *attempt, int flags)
 		from_its_place(attempt, flags);
 	else
 		from_a_new_one(attempt, flags);
-	return hold(attempt, attempt->fresh) >= 0;
-}
-
-/* The child of a fork() in a signal handler has closed it already, and its number may be another file's. */
-static void discard(struct attempt *attempt)
-{
-	int held = attempt->held;
-	attempt->fresh = -1;
-	hold(attempt, -1);
-	if (held >= 0 && attempt->process == fd_process())
-		close_quietly(held);
+	return attempt->fresh >= 0;
 }
 
 /* The thread is cancelled while it waits, or jumps out. A second jump may come on the way. */

@@ -141,6 +141,41 @@ static int interrupted(int restart)
 	return 0;
 }
 
+static int lowest_free(void)
+{
+	int fd = dup(0);
+	close(fd);
+	return fd;
+}
+
+/* storm N: N connections, while a thousand signals a second come to the client and to the server. */
+static int storm(int count)
+{
+	struct sigaction action = {.sa_handler = count_alarm, .sa_flags = SA_RESTART};
+	struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};
+	int fd = listener(7000), answered = 0;
+	sigaction(SIGALRM, &action, NULL);
+	pid_t server = fork();
+	setitimer(ITIMER_REAL, &often, NULL);
+	if (server == 0)
+		serve((void *)(long)fd);
+	close(fd);
+	int before = lowest_free();
+	for (int i = 0; i < count; i++) {
+		char byte = 'x';
+		int client = dial("127.0.0.1", 7000);
+		if (client < 0)
+			perror("dial");
+		else if (write(client, &byte, 1) == 1 && read(client, &byte, 1) == 1)
+			answered++;
+		close(client);
+	}
+	kill(server, SIGKILL);
+	printf("%d answered, %d leaked%s\n", answered, lowest_free() - before,
+		alarms ? "" : ", no signal came");
+	return 0;
+}
+
 /* undumpable: nobody may read this process's memory. */
 static int undumpable(void)
 {
@@ -357,6 +392,8 @@ int main(int count, char **arguments)
 		return refused("127.0.0.1", 7001, number);
 	if (!strcmp(what, "interrupted"))
 		return interrupted(number);
+	if (!strcmp(what, "storm"))
+		return storm(number);
 	if (!strcmp(what, "undumpable"))
 		return undumpable();
 	if (!strcmp(what, "epoll"))
