@@ -184,7 +184,10 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 				      : -1;
 	if (known >= 0)
 		return known ? fail(known) : give_int(number, value, length);
-	return options_get(&sock->options, sock->family, level, name, value, length);
+	if (options_get(&sock->options, sock->family, level, name, value, length) < 0)
+		return -1;
+	bool of_data = level == IPPROTO_TCP && name == TCP_ZEROCOPY_RECEIVE;
+	return of_data && state == STATE_LISTENING ? fail(ENOTCONN) : 0;
 }
 
 /* For kernels that can't peek: the size of the buffer, if there is any data. A program that gets too large a

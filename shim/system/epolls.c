@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,6 +22,22 @@ static const char *path_of(char path[PATH], const char *process, const char *dir
 	return path;
 }
 
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
+/* strtoull() would look for a locale, which a task (task.h) doesn't have. */
+static uint64_t number_at(const char *text, int base)
+{
+	uint64_t value = 0;
+	while (*text == ' ' || *text == '\t')
+		text++;
+	for (; digit(*text) < base; text++)
+		value = value * (uint64_t)base + (uint64_t)digit(*text);
+	return value;
+}
+
 /* A line "tfd: 5 events: 19 data: 5 pos:0 ino:3c sdev:8", which ends in NUL. */
 static bool read_line(const char *line, struct registered *one)
 {
@@ -30,10 +45,10 @@ static bool read_line(const char *line, struct registered *one)
 		   *data = strstr(line, "data:"), *inode = strstr(line, "ino:");
 	if (!fd || !events || !data)
 		return false;
-	one->fd = (int)strtol(fd + 4, NULL, 10);
-	one->event.events = (uint32_t)strtoul(events + 7, NULL, 16);
-	one->event.data.u64 = strtoull(data + 5, NULL, 16);
-	one->inode = inode ? strtoull(inode + 4, NULL, 16) : 0;
+	one->fd = (int)number_at(fd + 4, 10);
+	one->event.events = (uint32_t)number_at(events + 7, 16);
+	one->event.data.u64 = number_at(data + 5, 16);
+	one->inode = inode ? number_at(inode + 4, 16) : 0;
 	return true;
 }
 
@@ -49,7 +64,7 @@ static bool read_instance(const struct listing *listing, const char *epfd)
 	int info = open(path_of(path, listing->process, "/fdinfo/", epfd), O_RDONLY | O_CLOEXEC);
 	if (info < 0)
 		return errno == ENOENT; /* it was closed meanwhile */
-	struct registered one = {.epfd = atoi(epfd)};
+	struct registered one = {.epfd = (int)number_at(epfd, 10)};
 	size_t have = 0;
 	ssize_t got;
 	while ((got = libc.read(info, text + have, sizeof text - 1 - have)) > 0) {
