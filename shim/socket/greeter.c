@@ -15,23 +15,34 @@ static void make_alike(const struct greeter *greeter)
 	options_apply(&greeter->sock->options, greeter->fresh, greeter->sock->rule->buffer);
 }
 
-static void finish(const struct greeter *greeter, int error)
+/* What the greeting has come to is put on the number. */
+static int put_in_place(const struct greeter *greeter)
 {
 	struct sock *sock = greeter->sock;
-	bool ours = fd_greeting_lock(sock);
-	if (!error && fd_pin(greeter->fd, sock)) {
-		make_alike(greeter);
-		if (swap_in(greeter->fd, sock, greeter->fresh) < 0)
-			error = errno;
-		fd_unpin(sock);
-	} else {
+	if (!fd_pin(greeter->fd, sock)) {
 		libc.close(greeter->fresh);
+		return 0; /* the program has closed it */
 	}
-	if (error)
-		sock->report.error = error;
-	if (ours)
-		fd_greeting_end(sock);
+	make_alike(greeter);
+	int error = swap_in(greeter->fd, sock, greeter->fresh) < 0 ? errno : 0;
+	fd_unpin(sock);
+	return error;
+}
+
+static void finish(void *context)
+{
+	struct greeter *greeter = context;
+	struct sock *sock = greeter->sock;
+	fd_greeting_lock(sock);
+	if (greeter->error)
+		libc.close(greeter->fresh);
+	else
+		greeter->error = put_in_place(greeter);
+	if (greeter->error)
+		sock->report.error = greeter->error;
+	fd_greeting_end(sock);
 	libc.close(greeter->gate);
+	fd_release(sock);
 }
 
 static void greet(void *context)
@@ -39,20 +50,20 @@ static void greet(void *context)
 	struct greeter *greeter = context;
 	int result = dial_greet(
 		greeter->fresh, &greeter->to, &greeter->greeting, greeter->deadline, greeter->gate);
-	int error = result < 0 ? errno : 0;
+	greeter->error = result < 0 ? errno : 0;
 	stream_log("connect", &greeter->sock->asked, greeter->sock->rule, &greeter->to.endpoint,
-		error ? log_errno(error) : "greeted");
-	finish(greeter, error);
-	fd_release(greeter->sock);
+		greeter->error ? log_errno(greeter->error) : "greeted");
 }
 
 bool greeter_start(const struct greeter *greeter)
 {
+	static const struct task_work work = {.run = greet, .end = finish};
 	fd_greeting_begin(greeter->sock);
-	if (task_start(greet, greeter, sizeof *greeter))
+	if (task_start(&work, greeter, sizeof *greeter))
 		return true;
 	struct greeter here = *greeter;
 	greet(&here);
+	finish(&here);
 	return false;
 }
 

@@ -20,6 +20,7 @@ struct greeter {
 	struct destination to;
 	struct greeting greeting;
 	int64_t deadline;
+	int error; /* what the greeting has come to */
 };
 
 /* Takes over all that it names. Where the kernel gives no task the greeting is waited for: false. */

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "greeter.h"
 #include "protocol.h"
+#include "system/task.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -41,7 +42,7 @@ static void in_child(void)
 
 void stream_start(void)
 {
-	pthread_atfork(NULL, NULL, in_child);
+	pthread_atfork(task_before_fork, task_after_fork, in_child);
 }
 
 enum sock_state stream_settle(int fd, struct sock *sock)
@@ -49,7 +50,7 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
 	KEEP_ERRNO;
-	if (state_of(sock) == STATE_CONNECTING && !sock->report.error && !sock->greeting &&
+	if (state_of(sock) == STATE_CONNECTING && !fd_greets(sock) && !sock->report.error &&
 		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
 		sock_change(sock, STATE_CONNECTING, STATE_CONNECTED))
 		sock->report.connected = true;

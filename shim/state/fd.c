@@ -59,23 +59,40 @@ void fd_greeting_end(struct sock *sock)
 }
 
 /* It is held for some system calls; a signal handler of the thread that holds it would wait in vain. */
+enum { PATIENCE_MS = 100 };
+
 bool fd_greeting_lock(struct sock *sock)
 {
-	enum { TURNS = 10000 };
-	for (int i = 0; i < TURNS; i++) {
+	KEEP_ERRNO;
+	int64_t began = now_ms();
+	do {
 		uint8_t free = GREETING;
 		if (atomic_compare_exchange_strong(&sock->greeting, &free, GREETING_LOCKED))
 			return true;
 		if (free == GREETED)
 			return false;
 		sched_yield();
-	}
+	} while (now_ms() - began < PATIENCE_MS);
 	return false;
 }
 
 void fd_greeting_unlock(struct sock *sock)
 {
-	atomic_store(&sock->greeting, GREETING);
+	uint8_t locked = GREETING_LOCKED;
+	atomic_compare_exchange_strong(&sock->greeting, &locked, GREETING);
+}
+
+bool fd_greets(const struct sock *sock)
+{
+	uint8_t greeting = atomic_load(&sock->greeting);
+	if (greeting != GREETING_LOCKED)
+		return greeting != GREETED;
+	KEEP_ERRNO;
+	for (int64_t began = now_ms(); greeting == GREETING_LOCKED && now_ms() - began < PATIENCE_MS;) {
+		sched_yield();
+		greeting = atomic_load(&sock->greeting);
+	}
+	return greeting != GREETED;
 }
 
 static void enter(int fd, uint32_t index)
@@ -188,7 +205,6 @@ void fd_unpin(struct sock *sock)
 /* No lock: a signal handler that closes what the code below it has pinned must not wait for ever. */
 static bool await_none(const _Atomic uint8_t *count)
 {
-	enum { PATIENCE_MS = 100 };
 	if (!atomic_load(count))
 		return true;
 	KEEP_ERRNO;

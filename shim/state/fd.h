@@ -31,6 +31,9 @@ void fd_greeting_end(struct sock *sock);
 /* false: there is no task, and nothing to unlock. */
 bool fd_greeting_lock(struct sock *sock);
 void fd_greeting_unlock(struct sock *sock);
+/* Is a task to put another socket in its place still? Waits for the moment that this takes: what the program
+ * polls may be that other socket already. */
+bool fd_greets(const struct sock *sock);
 
 struct sock *fd_sock(int fd); /* NULL: not tracked */
 

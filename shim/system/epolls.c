@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +24,22 @@ static const char *path_of(char path[PATH], const char *process, const char *dir
 	return path;
 }
 
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
+/* strtoull() would look for a locale, which a task (task.h) doesn't have. */
+static uint64_t number_at(const char *text, int base)
+{
+	uint64_t value = 0;
+	while (*text == ' ' || *text == '\t')
+		text++;
+	for (; digit(*text) < base; text++)
+		value = value * (uint64_t)base + (uint64_t)digit(*text);
+	return value;
+}
+
 /* A line "tfd: 5 events: 19 data: 5 pos:0 ino:3c sdev:8", which ends in NUL. */
 static bool read_line(const char *line, struct registered *one)
 {
@@ -32,10 +47,10 @@ static bool read_line(const char *line, struct registered *one)
 		   *data = strstr(line, "data:"), *inode = strstr(line, "ino:");
 	if (!fd || !events || !data)
 		return false;
-	one->fd = (int)strtol(fd + 4, NULL, 10);
-	one->event.events = (uint32_t)strtoul(events + 7, NULL, 16);
-	one->event.data.u64 = strtoull(data + 5, NULL, 16);
-	one->inode = inode ? strtoull(inode + 4, NULL, 16) : 0;
+	one->fd = (int)number_at(fd + 4, 10);
+	one->event.events = (uint32_t)number_at(events + 7, 16);
+	one->event.data.u64 = number_at(data + 5, 16);
+	one->inode = inode ? number_at(inode + 4, 16) : 0;
 	return true;
 }
 
@@ -94,7 +109,7 @@ bool epolls_find(const char *process, void (*each)(void *context, int epfd), voi
 		for (long at = 0; at < got;) {
 			const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
 			if (is_instance(directory, entry->name))
-				each(context, atoi(entry->name));
+				each(context, (int)number_at(entry->name, 10));
 			at += entry->length;
 		}
 	}

@@ -2,6 +2,7 @@
 #include "task.h"
 
 #include "errno.h"
+#include "libc.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -22,13 +23,17 @@ enum { STACK = 64 << 10, AROUND = 64 << 10 };
 struct task {
 	_Atomic int tid; /* 0: free, by the kernel's hand when the task has ended; -1: taken */
 	struct task *next;
-	void (*run)(void *context);
+	_Atomic uint8_t phase;
+	const struct task_work *work;
 	_Alignas(16) char context[TASK_ROOM];
 	_Alignas(16) char stack[STACK];
 	_Alignas(16) char below[AROUND], above[AROUND]; /* the thread pointer is between the two */
 };
 
+enum phase { NOTHING_HELD, RUNNING, ENDING };
+
 static struct task *_Atomic tasks;
+static _Atomic uint32_t forks; /* under way */
 
 static struct task *take(void)
 {
@@ -67,10 +72,41 @@ static void *thread_pointer(struct task *task)
 	return pointer;
 }
 
+/* One side writes the phase and then looks at `forks`, the other the reverse: at least one of them sees the
+ * other. Neither waits for ever, as a signal handler may fork, too. */
+enum { PATIENCE_MS = 100 };
+
+static void begin_to_end(struct task *task)
+{
+	atomic_store(&task->phase, ENDING);
+	for (int i = 0; i < PATIENCE_MS && atomic_load(&forks); i++) {
+		atomic_store(&task->phase, RUNNING);
+		libc.poll(NULL, 0, 1);
+		atomic_store(&task->phase, ENDING);
+	}
+}
+
+void task_before_fork(void)
+{
+	KEEP_ERRNO;
+	atomic_fetch_add(&forks, 1);
+	for (struct task *task = atomic_load(&tasks); task; task = task->next)
+		for (int i = 0; i < PATIENCE_MS && atomic_load(&task->phase) == ENDING; i++)
+			libc.poll(NULL, 0, 1);
+}
+
+void task_after_fork(void)
+{
+	atomic_fetch_sub(&forks, 1);
+}
+
 static int enter(void *context)
 {
 	struct task *task = context;
-	task->run(task->context);
+	task->work->run(task->context);
+	begin_to_end(task);
+	task->work->end(task->context);
+	atomic_store(&task->phase, NOTHING_HELD);
 	return 0;
 }
 
@@ -93,27 +129,33 @@ static int make(struct task *task)
 	return clone(enter, task->stack + STACK, flags, task, &task->tid, pointer, &task->tid);
 }
 
-bool task_start(void (*run)(void *context), const void *context, size_t size)
+bool task_start(const struct task_work *work, const void *context, size_t size)
 {
 	enum { SET = 8 }; /* bytes of the kernel's set of signals; libc would leave out its own */
 	uint64_t all = UINT64_MAX, before;
 	struct task *task = take();
 	if (!task)
 		return false;
-	task->run = run;
+	task->work = work;
 	memcpy(task->context, context, size);
+	atomic_store(&task->phase, RUNNING);
 	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, SET, 0, 0);
 	int result = make(task), error = errno;
 	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, SET, 0, 0);
-	if (result < 0)
+	if (result < 0) {
+		atomic_store(&task->phase, NOTHING_HELD);
 		atomic_store(&task->tid, 0);
+	}
 	errno = error;
 	return result >= 0;
 }
 
 void task_forget(void (*visit)(void *context))
 {
-	for (struct task *task = atomic_load(&tasks); task; task = task->next)
-		if (atomic_exchange(&task->tid, 0))
+	atomic_store(&forks, 0);
+	for (struct task *task = atomic_load(&tasks); task; task = task->next) {
+		if (atomic_exchange(&task->phase, NOTHING_HELD) != NOTHING_HELD)
 			visit(task->context);
+		atomic_store(&task->tid, 0);
+	}
 }

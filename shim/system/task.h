@@ -11,11 +11,21 @@
 
 enum { TASK_ROOM = 1024 }; /* bytes for what `run` is given */
 
-/* Runs run(copy of size bytes of `context`) in a task. It may call what is async-signal-safe, nothing of
- * pthreads. false with errno: the kernel gives no task, or no memory. */
-bool task_start(void (*run)(void *context), const void *context, size_t size);
+struct task_work {
+	void (*run)(void *context);
+	void (*end)(void *context); /* after it; short. A fork() comes before it or after it, never within */
+};
 
-/* In a child of fork(): calls `visit` with the context of each task that it doesn't have. */
+/* Does `work`, which is static, with a copy of size bytes of `context`, in a task. It may call what is
+ * async-signal-safe and needs no locale, nothing of pthreads. false with errno: the kernel gives no task, or
+ * no memory. */
+bool task_start(const struct task_work *work, const void *context, size_t size);
+
+/* Around fork(), in the parent. */
+void task_before_fork(void);
+void task_after_fork(void);
+/* In a child of fork(): calls `visit` with the context of each task that it doesn't have, and that hadn't
+ * come to its end. */
 void task_forget(void (*visit)(void *context));
 
 #endif

@@ -201,6 +201,30 @@ CASE_EACH(connect_nonblocking_again, "connect after success gives 0 once, then E
 	CONNECT(c, nobody());
 }
 
+/* Doesn't sleep: whoever sleeps wakes up later than it could have known. */
+static bool connects_once_writable(int listener)
+{
+	int c = tcp();
+	struct addr to = address_of(listener);
+	struct pollfd wait = {.fd = c, .events = POLLOUT};
+	nonblocking(c);
+	connect(c, sa(&to), to.length);
+	while (poll(&wait, 1, 0) == 0)
+		;
+	bool connected = connect(c, sa(&to), to.length) == 0;
+	close(accept_from(listener));
+	close(c);
+	return connected;
+}
+
+CASE(connect_nonblocking_again_once_writable, "a socket that is writable is connected, at the very moment")
+{
+	int s = listener(), connected = 0;
+	for (int i = 0; i < 200; i++)
+		connected += connects_once_writable(s);
+	VALUE(connected);
+}
+
 CASE(connect_nonblocking_again_after_so_error, "reading SO_ERROR doesn't take the 0 from the second connect")
 {
 	int s = listener(), c = tcp();

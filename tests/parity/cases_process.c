@@ -2,6 +2,8 @@
 /* Descriptors and processes: flags, dup, close, fork, vfork, exec, passing over Unix sockets, stdio. */
 #include "parity.h"
 
+#include <sched.h>
+
 #ifndef __GLIBC__
 /* musl has neither. */
 static int close_range(unsigned first, unsigned last, int flags)
@@ -522,6 +524,51 @@ CASE(fork_child_closes, "a child's close leaves the parent's connection alone")
 	wait_for(pid);
 	GETPEERNAME(p.client);
 	CARRIES(p.client, p.server);
+}
+
+enum { FILES = 8 };
+static int missing_in_a_child(const int *files)
+{
+	int status, missing = 0;
+	pid_t pid = fork();
+	if (!pid) {
+		for (int i = 0; i < FILES; i++)
+			missing += fcntl(files[i], F_GETFD) < 0;
+		_exit(missing);
+	}
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static int missing_once_connected(int listener)
+{
+	int c = tcp(), files[FILES], missing;
+	struct addr to = address_of(listener);
+	struct pollfd wait = {.fd = c, .events = POLLOUT};
+	nonblocking(c);
+	connect(c, sa(&to), to.length);
+	poll(&wait, 1, 2000);
+	for (int i = 0; i < FILES; i++) /* they get the numbers that were last closed, by whomever */
+		files[i] = open("/dev/null", O_RDONLY);
+	missing = missing_in_a_child(files);
+	for (int i = 0; i < FILES; i++)
+		close(files[i]);
+	close(accept_from(listener));
+	close(c);
+	return missing;
+}
+
+CASE(fork_once_connected,
+	"a child that is forked as soon as a connection is there has all of its parent's files")
+{
+	int s = listener(), missing = 0;
+	cpu_set_t one;
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof one, &one); /* whoever is woken comes first */
+	for (int i = 0; i < 100; i++)
+		missing += missing_once_connected(s);
+	VALUE(missing);
 }
 
 CASE(fork_child_connects_its_own, "a child connects sockets of its own beside its parent's")

@@ -39,6 +39,13 @@ find_library() {
 # shellcheck disable=SC2154
 build_bare() { "${CC:-cc}" -shared -fPIC -O1 -Wall -Wextra -o "$state/bare.so" "$here/bare/bare.c"; }
 
+# What greets, and the kernel of the guest that is reached so: tests/parity/greeting.
+build_greeting() {
+	[ ! -e "$state/guest.so" ] || return 0
+	"${CC:-cc}" -std=gnu11 -O1 -Wall -Wextra -o "$state/multiplexer" "$here/greeting/multiplexer.c" -lpthread
+	"${CC:-cc}" -std=gnu11 -shared -fPIC -O1 -Wall -Wextra -o "$state/guest.so" "$here/greeting/guest.c" -ldl
+}
+
 # Without the loopback transport AF_VSOCK reaches whoever runs this machine.
 # PARITY_OWN_CID: in a bed whose kernel loops its own CID instead, before Linux 5.6.
 needs_loopback() {
@@ -75,11 +82,20 @@ through() { # TRANSPORT COMMAND...
 		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library${PARITY_KERNEL:+:$PARITY_KERNEL}" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
 			PARITY_MAPPED=1 "$@"
 		;;
+	greeting)
+		find_library
+		build_greeting
+		emulated=$(mktemp -d "$state/cids.XXXXXX")
+		chmod 1777 "$emulated"
+		own_network "$state/multiplexer" "$emulated.multiplexer" "$emulated" env \
+			LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library:$state/guest.so" \
+			IP2VSOCK_MAP="${map//local:/firecracker:$emulated.multiplexer:}" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 "$@"
+		;;
 	vsock)
 		needs_loopback
 		find_library
 		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library" IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
 		;;
-	*) fail "unknown transport $transport: emulated, vsock, oracle or bare" ;;
+	*) fail "unknown transport $transport: emulated, greeting, vsock, oracle or bare" ;;
 	esac
 }
