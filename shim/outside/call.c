@@ -73,9 +73,11 @@ static int add_fd(const struct call *call, int fd, uint32_t flags, int number, b
 		.srcfd = (uint32_t)fd,
 		.newfd = (uint32_t)number,
 		.newfd_flags = close_on_exec ? O_CLOEXEC : 0};
-	if (!call->id)
+	int result = call->id ? ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) : -1;
+	if (!call->id ||
+		(result < 0 && errno == ESRCH)) /* a signal came before the thread had installed it */
 		errno = ENOENT;
-	return call->id ? ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) : -1;
+	return result;
 }
 
 int call_put(const struct call *call, int number, int fd, bool close_on_exec)

@@ -499,7 +499,10 @@ static void again_ready(struct watch *watch, uint32_t events)
 {
 	struct again *again = (struct again *)((char *)watch - offsetof(struct again, watch));
 	(void)events;
-	again_done(again, subject_take_error(&again->subject));
+	if (call_is_there(&again->held.call))
+		again_done(again, subject_take_error(&again->subject));
+	else
+		again_done(again, EINPROGRESS); /* the outcome is for its next call */
 }
 
 static void again_late(struct timer *timer)
