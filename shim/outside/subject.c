@@ -18,40 +18,84 @@
 
 /* An answer whose thread went away before it got it; the thread makes the same call again. There are few of
  * these. */
-static struct unheard {
+struct answered {
 	pid_t thread;
 	int system_call;
 	uint64_t inode;
 	uint64_t arguments[6];
 	int64_t value;
 	int error;
-} unheard[64];
+};
+static struct answered unheard[64];
 enum { UNHEARD = sizeof unheard / sizeof *unheard };
 
-static void remember(const struct call *call, uint64_t inode, int64_t value, int error)
+static struct answered *next_unheard(void)
 {
 	static unsigned next;
-	struct unheard *one = &unheard[next++ % UNHEARD];
-	*one = (struct unheard){call->thread, call->system_call, inode, {0}, value, error};
+	return &unheard[next++ % UNHEARD];
+}
+
+static void remember(struct answered *one, const struct call *call, uint64_t inode, int64_t value, int error)
+{
+	*one = (struct answered){call->thread, call->system_call, inode, {0}, value, error};
 	memcpy(one->arguments, call->arguments, sizeof one->arguments);
+}
+
+static bool is_same_call(const struct answered *one, const struct subject *subject)
+{
+	const struct call *call = subject->call;
+	return one->thread == call->thread && one->system_call == call->system_call &&
+	       one->inode == subject->inode &&
+	       !memcmp(one->arguments, call->arguments, sizeof one->arguments);
+}
+
+/* A thread that a signal has already woken doesn't hear the answer, although the kernel has accepted it
+ * (seen with Linux 6.1). It then makes the same call again, and would get the
+ * error of a second connect() or bind(). */
+static struct answered succeeded[256];
+
+static struct answered *succeeded_of(const struct call *call)
+{
+	return &succeeded[(unsigned)call->thread % (sizeof succeeded / sizeof *succeeded)];
+}
+
+static bool fails_twice(const struct call *call)
+{
+	return call->system_call == SYS_connect || call->system_call == SYS_bind;
 }
 
 void answer(struct subject *subject, int64_t value, int error)
 {
 	struct call call = *subject->call;
-	if (!call_answer(subject->call, value, error) && call.id)
-		remember(&call, subject->watched ? subject->watched->inode : subject->inode, value, error);
+	uint64_t inode = subject->watched ? subject->watched->inode : subject->inode;
+	bool accepted = call_answer(subject->call, value, error);
+	if (!accepted && call.id)
+		remember(next_unheard(), &call, inode, value, error);
+	else if (!error && fails_twice(&call))
+		remember(succeeded_of(&call), &call, inode, value, 0);
+}
+
+/* Is this the thread's next call, and again the one that has succeeded? */
+static bool succeed_again(struct subject *subject)
+{
+	struct answered *one = succeeded_of(subject->call);
+	if (one->thread != subject->call->thread)
+		return false;
+	bool again = is_same_call(one, subject) && task_catches_signals(one->thread);
+	one->thread = 0;
+	if (again)
+		answer(subject, 0, 0);
+	return again;
 }
 
 static bool answer_again(struct subject *subject)
 {
 	struct call *call = subject->call;
 	for (int i = 0; i < UNHEARD; i++) {
-		struct unheard *one = &unheard[i];
+		struct answered *one = &unheard[i];
 		if (one->thread != call->thread)
 			continue;
-		bool same = one->system_call == call->system_call && one->inode == subject->inode &&
-			    !memcmp(one->arguments, call->arguments, sizeof one->arguments);
+		bool same = is_same_call(one, subject);
 		one->thread = 0;
 		if (same) {
 			answer(subject, one->value, one->error);
@@ -97,7 +141,7 @@ bool subject_open(struct subject *subject, struct call *call)
 	}
 	subject->inode = status.st_ino;
 	subject->watched = watched_find(subject->inode);
-	return !answer_again(subject);
+	return !answer_again(subject) && !succeed_again(subject);
 }
 
 void subject_close(struct subject *subject)

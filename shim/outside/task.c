@@ -171,6 +171,13 @@ bool task_has_threads(pid_t thread)
 	return stat(path, &tasks) < 0 || tasks.st_nlink > 3;
 }
 
+bool task_catches_signals(pid_t thread)
+{
+	char path[48], text[2048];
+	snprintf(path, sizeof path, "/proc/%d/status", thread);
+	return read_text(path, text, sizeof text) > 0 && line_of(text, "\nSigCgt:\t", 16) != 0;
+}
+
 int task_find(pid_t thread, uint64_t inode, int not_this)
 {
 	char path[48], wanted[32], target[32];

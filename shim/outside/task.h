@@ -29,6 +29,8 @@ int task_end(pid_t thread);
 
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 
+bool task_catches_signals(pid_t thread); /* a handler may interrupt its calls */
+
 /* The number of the process's fd that is this socket, other than `not`; -1: there is none, or it can't be
  * seen. */
 int task_find(pid_t thread, uint64_t inode, int not_this);
