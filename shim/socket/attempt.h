@@ -42,8 +42,9 @@ struct attempt {
 bool attempt_begin(struct attempt *attempt, int fd, struct sock *sock, const struct rule *rule,
 	const struct address *asked);
 
-/* Makes it, with retry=. sock->attempting is this thread. `flags`: of the program's fd, swap_flags(). 0: connected; -1 with EINPROGRESS or
- * EINTR: under way; else -1 with TCP's errno. Cancellation may come in it if the fd blocks. */
+/* Makes it, with retry=. sock->attempting is this thread. `flags`: of the program's fd, swap_flags(). 0:
+ * connected; -1 with EINPROGRESS or EINTR: under way; else -1 with TCP's errno. Cancellation may come in it
+ * if the fd blocks. */
 int attempt_make(struct attempt *attempt, int flags);
 
 /* Is there something to hand over? */
