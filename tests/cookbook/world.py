@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""world.py CERTIFICATE KEY: the servers outside, on 127.0.0.1 and 169.254.169.254.
+"""world.py CERTIFICATE KEY: the servers outside, on 203.0.113.1 and 169.254.169.254.
 
-One speaks HTTPS, and says which name it was asked for; to a POST it answers as AWS KMS, which encrypts nothing. The other is
-the metadata service of an EC2 instance, with credentials of its role.
+On port 443 of both is one that speaks HTTPS, and says which name it was asked for; to a POST it answers as AWS KMS, which
+encrypts nothing. The other is the metadata service of an EC2 instance, with credentials of its role.
 """
 import base64
 import http.server
@@ -52,8 +52,9 @@ class Metadata(Handler):
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1], sys.argv[2])
-site = http.server.ThreadingHTTPServer(("127.0.0.1", 443), Site)
-site.socket = context.wrap_socket(site.socket, server_side=True, do_handshake_on_connect=False)
-metadata = http.server.ThreadingHTTPServer(("169.254.169.254", 80), Metadata)
-threading.Thread(target=metadata.serve_forever, daemon=True).start()
-site.serve_forever()
+servers = [http.server.ThreadingHTTPServer((address, 443), Site) for address in ("203.0.113.1", "169.254.169.254")]
+for site in servers:
+    site.socket = context.wrap_socket(site.socket, server_side=True, do_handshake_on_connect=False)
+servers.append(http.server.ThreadingHTTPServer(("169.254.169.254", 80), Metadata))
+for server in servers:
+    threading.Thread(target=server.serve_forever).start()

@@ -4,8 +4,13 @@
 
 #include <sched.h>
 
-#ifndef __GLIBC__
-/* musl has neither. */
+#ifdef __GLIBC__
+#define HAS_CLOSE_RANGE __GLIBC_PREREQ(2, 34)
+#else
+#define HAS_CLOSE_RANGE 0
+#endif
+
+#if !HAS_CLOSE_RANGE /* nor closefrom */
 static int close_range(unsigned first, unsigned last, int flags)
 {
 	return syscall(SYS_close_range, first, last, flags);

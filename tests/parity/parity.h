@@ -41,6 +41,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SYS_close_range /* glibc before 2.32 doesn't know Linux 5.9's calls, but the kernel's headers do */
+#define SYS_close_range __NR_close_range
+#endif
+
 /* A case, run in a child of its own. CASE runs once with IPv4, CASE_EACH three times: IPv4, IPv6, and an IPv6
  * socket with v4-mapped addresses. The text says what a user would notice. */
 struct parity_case {

@@ -462,6 +462,12 @@ static void check_list(struct addrinfo *list, const char *ip, const char *canoni
 	freeaddrinfo(list);
 }
 
+/* What port 443 is called: without /etc/services, as on a minimal system, no service has a name. */
+static const char *https(void)
+{
+	return getservbyname("https", "tcp") ? "https" : "443";
+}
+
 static void getaddrinfo_has_the_canonical_name(void **state)
 {
 	(void)state;
@@ -484,7 +490,7 @@ static void getaddrinfo_has_the_canonical_name(void **state)
 		assert_null(list->ai_next);
 		check_list(list, glob ? "198.18.0.2" : "198.18.0.1", canonical, AI_CANONNAME);
 		hints.ai_family = AF_INET6;
-		assert_int_equal(getaddrinfo(name, "https", &hints, &list), 0);
+		assert_int_equal(getaddrinfo(name, https(), &hints, &list), 0);
 		assert_int_equal(((struct sockaddr_in6 *)list->ai_addr)->sin6_scope_id, 0);
 		assert_int_equal(((struct sockaddr_in6 *)list->ai_addr)->sin6_port, htons(443));
 		check_list(
@@ -496,7 +502,7 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 {
 	(void)state;
 	struct addrinfo *list;
-	static const struct {
+	const struct {
 		const char *host, *service;
 		int family, flags, error;
 		const char *ip;
@@ -505,7 +511,7 @@ static void getaddrinfo_takes_all_its_flags(void **state)
 		{"api.test", "443", AF_UNSPEC, AI_ADDRCONFIG | AI_PASSIVE, 0, "198.18.0.1"},
 		{"api.test", "0", AF_UNSPEC, 0, 0, "198.18.0.1"}, /* no port is asked */
 		{"api.test", "443", AF_INET6, AI_ADDRCONFIG | AI_V4MAPPED | AI_ALL, 0, "fd76:736f:636b:1::1"},
-		{"api.test", "https", AF_INET, 0, 0, "198.18.0.1"},
+		{"api.test", https(), AF_INET, 0, 0, "198.18.0.1"},
 		{"api.test", "https", AF_INET, AI_NUMERICSERV, EAI_NONAME, NULL},
 		{"api.test", "443", AF_INET, AI_NUMERICSERV, 0, "198.18.0.1"},
 		{"api.test", "443", AF_INET, AI_NUMERICHOST, EAI_NONAME, NULL},
@@ -651,7 +657,7 @@ static void getnameinfo_takes_all_its_flags(void **state)
 	assert_int_equal(name_of("198.18.0.1", NAME, NULL, 0, NI_NAMEREQD), 0);
 	assert_int_equal(name_of("198.18.0.1", NAME - 1, NULL, 0, 0), EAI_OVERFLOW);
 	assert_int_equal(name_of("198.18.0.1", NAME, service, sizeof service, 0), 0);
-	assert_string_equal(service, "https");
+	assert_string_equal(service, https());
 	assert_int_equal(name_of("198.18.0.1", NAME, service, 3, NI_NUMERICSERV), EAI_OVERFLOW);
 	assert_int_equal(name_of("198.18.0.1", NAME, service, 4, NI_NUMERICSERV), 0);
 	assert_string_equal(service, "443");
