@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""stand_in.py KIND PATH [--login USER:PASSWORD] [--delay MS]: what must be asked for a connection, as a Unix socket at PATH.
+"""stand_in.py KIND PATH [--login USER:PASSWORD] [--delay MS] [--relay HOST]: what must be asked for a connection, as a Unix socket at PATH.
 
 The host's end of a virtual machine's vsock: firecracker (1.16: the first read must find at least 10 bytes, and the whole
 line within 32; a bare close refuses; OK has a port of 10 digits; SHUT_WR ends both ways), cloud-hypervisor (as that, but
@@ -9,7 +9,7 @@ and OK has the guest's port). Facts: firecracker src/vmm/src/devices/virtio/vsoc
 virtio-devices/src/vsock/unix/muxer.rs, rust-vmm/vhost-device vhost-device-vsock, August 2026.
 A proxy: socks5 (RFC 1928, 1929) or http (CONNECT).
 
-What lies behind depends on the port: 1 echoes; 2 speaks first, in the same packet as the answer; 3 refuses; 4 never
+With --relay a connection goes on to the port of HOST that was asked for. Else what lies behind depends on the port: 1 echoes; 2 speaks first, in the same packet as the answer; 3 refuses; 4 never
 answers; 5 answers in single bytes; 6 answers too long; 7 with garbage; 8 without an end; 9 replies when the client has
 ended; 10 answers as 1 after the delay; 11 says what a proxy was asked for; 20 to 33: closes after that many bytes less 20
 of its answer; 300 to 599: with that status of HTTP, and from 600 on with that less 600 as SOCKS5's reply."""
@@ -27,6 +27,7 @@ parser.add_argument("kind", choices=["firecracker", "cloud-hypervisor", "vhost-d
 parser.add_argument("path")
 parser.add_argument("--login")
 parser.add_argument("--delay", type=int, default=500)
+parser.add_argument("--relay")
 options = parser.parse_args()
 HELD = []
 
@@ -142,9 +143,32 @@ def echo(client):
         client.shutdown(socket.SHUT_WR)
 
 
+def copy(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        if options.kind == "firecracker":  # the host's end ends both ways
+            source.shutdown(socket.SHUT_RDWR)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def relay(client, port):
+    with socket.create_connection((options.relay, port)) as server:
+        client.sendall(answer_of(port))
+        back = threading.Thread(target=copy, args=(server, client))
+        back.start()
+        copy(client, server)
+        back.join()
+
+
 def serve(client):
     try:
         port, wish = read_wish(client)
+        if options.relay and port is not None:
+            relay(client, port)
+            return
         proxy = options.kind in ("socks5", "http")
         if port is None or (port == 3 and not proxy):
             return

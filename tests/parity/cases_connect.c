@@ -208,7 +208,8 @@ static bool connects_once_writable(int listener)
 	struct addr to = address_of(listener);
 	struct pollfd wait = {.fd = c, .events = POLLOUT};
 	nonblocking(c);
-	connect(c, sa(&to), to.length);
+	if (connect(c, sa(&to), to.length) < 0 && errno != EINPROGRESS)
+		give_up("connect");
 	while (poll(&wait, 1, 0) == 0)
 		;
 	bool connected = connect(c, sa(&to), to.length) == 0;

@@ -114,7 +114,7 @@ int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 	struct stat socket;
 	char link[128];
 	int saved = errno, result = NEXT(getsockname)(fd, address, length);
-	if (result < 0 || NEXT(getsockname)(fd, (struct sockaddr *)&found, &size) < 0 ||
+	if (result < 0 || !length || NEXT(getsockname)(fd, (struct sockaddr *)&found, &size) < 0 ||
 		found.sun_family != AF_UNIX || !strstr(found.sun_path, ".multiplexer"))
 		return result;
 	if (fstat(fd, &socket) < 0)
