@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* syscall(2): programs also make system calls by number (libuv closes in this way). Every call that has a
  * hook by name is treated in the same way by number. */
+#include "core/shim.h"
+#include "core/verdict.h"
 #include "socket/stream.h"
 #include "state/registrations.h"
+#include "system/errno.h"
 #include "system/libc.h"
 #include "system/log.h"
 
@@ -27,6 +30,15 @@ int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, un
 }
 
 ALSO_TIME64(prctl, __prctl_time64);
+
+/* Does the map take an address that no rule names? A ring's connect() would go past it, so under such a map
+ * there is none, and programs do without. */
+static bool nothing_is_left_to_ip(void)
+{
+	const struct address documentation = address_ipv4(0xcb007101, 1); /* RFC 5737 */
+	return shim_active() &&
+	       verdict_of(shim.map, SIDE_CONNECT, SOCKET_STREAM, &documentation).kind != VERDICT_IP;
+}
 
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -123,6 +135,8 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 	}
 #ifdef SYS_io_uring_setup
 	case SYS_io_uring_setup:
+		if (nothing_is_left_to_ip())
+			return fail(ENOSYS);
 		atomic_store(&registrations_unseen, true);
 		return libc.syscall(number, a, b, c, d, e, f);
 #endif
