@@ -3,6 +3,7 @@
 
 #include "stream_internal.h"
 #include "system/task.h"
+#include "transport/transport_unix.h"
 
 _Static_assert(sizeof(struct greeter) <= TASK_ROOM, "a task has room for it");
 
@@ -15,10 +16,15 @@ static void make_alike(const struct greeter *greeter)
 	options_apply(&greeter->sock->options, greeter->fresh, greeter->sock->rule->buffer);
 }
 
-/* What the greeting has come to is put on the number. */
+/* What the greeting has come to is put on the number: the connection, or a socket that shows its failure. The
+ * stand-in whose gate is closed shows that too, but for a moment ERR without OUT (unix_release_sock(),
+ * Linux 6.1).
+ */
 static int put_in_place(const struct greeter *greeter)
 {
 	struct sock *sock = greeter->sock;
+	if (greeter->fresh < 0)
+		return 0; /* no fd is left */
 	if (!fd_pin(greeter->fd, sock)) {
 		libc.close(greeter->fresh);
 		return 0; /* the program has closed it */
@@ -34,12 +40,14 @@ static void finish(void *context)
 	struct greeter *greeter = context;
 	struct sock *sock = greeter->sock;
 	fd_greeting_lock(sock);
-	if (greeter->error)
+	if (greeter->error) {
 		libc.close(greeter->fresh);
-	else
-		greeter->error = put_in_place(greeter);
-	if (greeter->error)
+		greeter->fresh = transport_unix_refused(SOCK_CLOEXEC);
 		sock->report.error = greeter->error;
+	}
+	int error = put_in_place(greeter);
+	if (error && !greeter->error)
+		sock->report.error = error;
 	fd_greeting_end(sock);
 	libc.close(greeter->gate);
 	fd_release(sock);
