@@ -57,7 +57,7 @@ static bool read_line(const char *line, struct registered *one)
 bool epolls_read(const char *process, int epfd, void (*each)(void *context, const struct registered *one),
 	void *context)
 {
-	char path[PATH], text[4096];
+	char path[PATH], text[1024]; /* a thread may have a small stack */
 	int info = open(path_of(path, process, "/fdinfo/", epfd), O_RDONLY | O_CLOEXEC);
 	if (info < 0)
 		return errno == ENOENT; /* it was closed meanwhile */
@@ -103,7 +103,7 @@ bool epolls_find(const char *process, void (*each)(void *context, int epfd), voi
 	int directory = open(path_of(path, process, "/fd", -1), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return false;
-	_Alignas(struct directory_entry) char buffer[2048];
+	_Alignas(struct directory_entry) char buffer[1024];
 	long got;
 	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
 		for (long at = 0; at < got;) {

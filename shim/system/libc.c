@@ -18,8 +18,6 @@ static int missing(void)
 }
 
 #ifdef OLDEST_GLIBC
-#include <gnu/libc-version.h>
-
 /* glibc before 2.34 has these two in a library of its own, which not every program has loaded, and two
  * private functions that can load that library (RTLD_LOADER is its __RTLD_DLOPEN). */
 __asm__(".symver dlsym, dlsym@" OLDEST_GLIBC);
@@ -28,7 +26,7 @@ __asm__(".symver dlopen, dlopen@" OLDEST_GLIBC);
 #pragma weak dlopen
 extern void *__libc_dlopen_mode(const char *file, int mode) __attribute__((weak));
 extern void *__libc_dlsym(void *library, const char *name) __attribute__((weak));
-/* Except for dlsym, these are only called: a function whose address is taken is looked up in each program. */
+/* dlopen and __libc_dlsym are only called: a function whose address is taken is looked up in each program. */
 enum { RTLD_LOADER = INT_MIN };
 
 /* Without these no hook could reach libc, and the program would fail at its first close(). */
@@ -162,20 +160,12 @@ static int look_there(struct dl_phdr_info *object, size_t size, void *data)
 	return next->found != NULL;
 }
 
-/* Asked once, as there are some sixty functions to look up. */
-static bool dlsym_allocates(void)
-{
-	static _Atomic int8_t known; /* 1: yes, -1: no */
-	if (!known)
-		known = strverscmp(gnu_get_libc_version(), "2.34") < 0 ? 1 : -1;
-	return known > 0;
-}
-
 static void *find_next(const char *name)
 {
+	if (!__libc_dlopen_mode) /* glibc 2.34 or newer doesn't need it: it has dlsym() itself */
+		return dlsym(RTLD_NEXT, name);
 	struct next next = {.name = name};
-	if (dlsym_allocates())
-		dl_iterate_phdr(look_there, &next);
+	dl_iterate_phdr(look_there, &next);
 	return next.found ? next.found : libc_find(RTLD_NEXT, name);
 }
 #else
