@@ -216,6 +216,13 @@ static void look_again(struct timer *timer)
 		timer_begin(timer, LOOK_AGAIN_MS, look_again);
 }
 
+static void leave_to_next_call(struct attempt *attempt)
+{
+	held_end(&attempt->held);
+	attempt->held.call.id = 0;
+	timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
+}
+
 static void thread_gone(struct held *held)
 {
 	struct attempt *attempt = attempt_of(held, offsetof(struct attempt, held));
@@ -223,14 +230,7 @@ static void thread_gone(struct held *held)
 		drop(attempt);
 		return;
 	}
-	timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
-}
-
-static void leave_to_next_call(struct attempt *attempt)
-{
-	held_end(&attempt->held);
-	attempt->held.call.id = 0;
-	timer_begin(&attempt->timer, LOOK_AGAIN_MS, look_again);
+	leave_to_next_call(attempt);
 }
 
 /* Ends a connect() that waited, or leaves its outcome to the next call. */

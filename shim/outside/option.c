@@ -7,12 +7,13 @@
 #include "serve.h"
 #include "task.h"
 
+#include "system/unread.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 enum { VALUE = 512 }; /* longer values (filters, keys) have an effect only while the socket is TCP's */
 
@@ -206,21 +207,10 @@ static void get_peer(struct subject *subject, int room)
 		answer(subject, 0, 0);
 }
 
-/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
- * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
 static int unread(int fd)
 {
-	enum { PAGES = 64 };
-	static char scratch[1 << 20]; /* never read */
-	struct iovec pages[PAGES];
-	int count = 0;
-	if (libc.ioctl(fd, FIONREAD, &count) == 0)
-		return count;
-	for (int i = 0; i < PAGES; i++)
-		pages[i] = (struct iovec){scratch, sizeof scratch};
-	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
-	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
-	return got > 0 ? (int)got : 0;
+	int count = unread_bytes(fd);
+	return count > 0 ? count : 0;
 }
 
 static int get_mapped(struct subject *subject, struct option *option, int room)

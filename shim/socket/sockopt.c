@@ -8,6 +8,7 @@
 #include "protocol.h"
 #include "stream_end.h"
 #include "stream_internal.h"
+#include "system/unread.h"
 
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -15,7 +16,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/uio.h>
 
 static int give_int(int number, void *value, socklen_t *length)
 {
@@ -146,26 +146,12 @@ static int most_unread(int fd, const struct sock *sock)
 	return most < INT32_MAX ? (int)most : INT32_MAX;
 }
 
-/* How much can be read. It must be exact: a program that gets 0 at an edge never reads again. Kernels that
- * can't count it for AF_VSOCK (before 6.18) are asked by peeking into one scratch page repeatedly. */
-static int unread(int fd, struct sock *sock, int *count)
+static int unread(int fd, const struct sock *sock)
 {
-	if (state_of(sock) == STATE_LISTENING)
-		return fail(EINVAL);
-	if (libc.ioctl(fd, FIONREAD, count) == 0)
-		return 0;
-	enum { PAGES = 64 };
-	static char scratch[1 << 20]; /* never read */
-	struct iovec pages[PAGES];
-	for (int i = 0; i < PAGES; i++)
-		pages[i] = (struct iovec){scratch, sizeof scratch};
-	struct msghdr peek = {.msg_iov = pages, .msg_iovlen = PAGES};
-	ssize_t got = libc.recvmsg(fd, &peek, MSG_PEEK | MSG_DONTWAIT);
-	if (got < 0 && atomic_load(&stream_cannot_peek))
-		*count = most_unread(fd, sock);
-	else
-		*count = got > 0 ? (int)got : 0;
-	return 0;
+	int count = unread_bytes(fd);
+	if (count < 0 && atomic_load(&stream_cannot_peek))
+		return most_unread(fd, sock);
+	return count > 0 ? count : 0;
 }
 
 static bool answered_here(int level, int name)
@@ -220,12 +206,18 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	if (options_get(&sock->options, sock->family, level, name, value, length) < 0)
 		return -1;
 	if (is_tcp_level(sock, level) && name == OPTION_ZEROCOPY_RECEIVE) {
-		int count;
 		if (state == STATE_LISTENING)
 			return fail(ENOTCONN);
-		unread(fd, sock, &count);
-		options_zerocopy(value, *length, count);
+		options_zerocopy(value, *length, unread(fd, sock));
 	}
+	return 0;
+}
+
+static int report_unread(int fd, struct sock *sock, int *count)
+{
+	if (state_of(sock) == STATE_LISTENING)
+		return fail(EINVAL);
+	*count = unread(fd, sock);
 	return 0;
 }
 
@@ -258,7 +250,7 @@ int stream_ioctl(int fd, struct sock *sock, unsigned long request, void *argumen
 		return fail(EFAULT);
 	switch (request) {
 	case FIONREAD:
-		result = unread(fd, sock, argument);
+		result = report_unread(fd, sock, argument);
 		break;
 	case SIOCOUTQ:
 	case SIOCOUTQNSD:

@@ -3,7 +3,8 @@
  * sockets that stand for it (emulated CIDs). At its worst: the end of a stream is always an error, as if no
  * reader ever slept in the call. It calls itself OLD_KERNEL (4.14.256). */
 #define _GNU_SOURCE
-#include <dlfcn.h>
+#include "../next.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
@@ -22,15 +23,6 @@
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-/* The next function of that name, libc's. */
-#define NEXT(name)                                                                                           \
-	({                                                                                                   \
-		static __typeof__(name) *found;                                                              \
-		if (!found)                                                                                  \
-			found = dlsym(RTLD_NEXT, #name);                                                     \
-		found;                                                                                       \
-	})
 
 static int no(int error)
 {

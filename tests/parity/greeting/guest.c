@@ -2,7 +2,8 @@
 /* Preloaded behind the library, this is the guest's kernel to `multiplexer`: accept() gives what has been
  * handed over, the client's own socket. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
+#include "../../next.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -14,15 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-/* The next function of that name, libc's. */
-#define NEXT(name)                                                                                           \
-	({                                                                                                   \
-		static __typeof__(name) *found;                                                              \
-		if (!found)                                                                                  \
-			found = dlsym(RTLD_NEXT, #name);                                                     \
-		found;                                                                                       \
-	})
 
 static bool is_multiplexer(const struct sockaddr_un *name, socklen_t length)
 {
