@@ -3,6 +3,7 @@
 
 #include "greeter.h"
 #include "system/clock.h"
+#include "system/signals.h"
 #include "transport/transport_unix.h"
 
 #include <fcntl.h>
@@ -96,6 +97,26 @@ static void abandon(void *held)
 	fd_release(sock);
 }
 
+/* A handler that runs between two tries of retry= would interrupt neither. */
+static int hold_signals(struct attempt *attempt, int result)
+{
+	int saved = errno;
+	attempt->holds_signals = attempt->again && signals_hold(&attempt->signals);
+	errno = saved;
+	return result;
+}
+
+static int let_signals_in(struct attempt *attempt)
+{
+	bool holds = attempt->holds_signals;
+	attempt->holds_signals = false;
+	return holds && signals_let_in(attempt->signals) ? fail(EINTR) : 0;
+}
+
+/* A call that waits: signals come in, and the thread may be cancelled, or jump out. */
+#define WAIT(attempt, call)                                                                                  \
+	hold_signals(attempt, CANCEL_HERE(let_signals_in(attempt) < 0 ? -1 : (int)(call), abandon, attempt))
+
 static int clear_nonblocking(int fd)
 {
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
@@ -123,11 +144,8 @@ static bool is_of_a_crash(int signal)
  * handlers must agree; one without SA_RESTART is there to interrupt something. */
 bool attempt_handlers_restart(void)
 {
-	struct sigaction action;
 	for (int number = 1; number < NSIG; number++)
-		if (!is_of_a_crash(number) && sigaction(number, NULL, &action) == 0 &&
-			action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
-			!(action.sa_flags & SA_RESTART))
+		if (!is_of_a_crash(number) && signal_interrupts(number))
 			return false;
 	return true;
 }
@@ -140,8 +158,8 @@ static void begin_greeting(struct attempt *attempt)
 
 static int greet(struct attempt *attempt, int64_t deadline)
 {
-	int result = CANCEL_HERE(
-		dial_greet(attempt->fresh, &attempt->to, &attempt->greeting, deadline, -1), abandon, attempt);
+	int result =
+		WAIT(attempt, dial_greet(attempt->fresh, &attempt->to, &attempt->greeting, deadline, -1));
 	attempt->greeted = result == 0;
 	return result;
 }
@@ -180,7 +198,7 @@ static int await(struct attempt *attempt, int limit_ms)
 {
 	if (!attempt->to.greeting) {
 		struct pollfd wait = {.fd = attempt->fresh, .events = POLLOUT};
-		int ready = CANCEL_HERE(libc.poll(&wait, 1, limit_ms), abandon, attempt);
+		int ready = WAIT(attempt, libc.poll(&wait, 1, limit_ms));
 		return ended(attempt->fresh, attempt->to.transport, ready);
 	}
 	int64_t until = now_ms() + limit_ms;
@@ -243,9 +261,8 @@ static int make_once(struct attempt *attempt, int flags)
 	for (;;) {
 		if (!open_client(attempt, flags))
 			return -1;
-		int result =
-			CANCEL_HERE(attempt->to.transport->connect(attempt->fresh, &attempt->to.place, limit),
-				abandon, attempt);
+		int result = WAIT(
+			attempt, attempt->to.transport->connect(attempt->fresh, &attempt->to.place, limit));
 		if (result == 0 && attempt->to.greeting)
 			result = greet_blocking(attempt);
 		if (result == 0)
@@ -271,9 +288,9 @@ static int pause_for(struct attempt *attempt, int64_t ms)
 	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
 	uint64_t expirations;
 	int timer = hold(attempt, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
-	ssize_t got = -1;
+	int got = -1;
 	if (timer >= 0 && timerfd_settime(timer, 0, &once, NULL) == 0)
-		got = CANCEL_HERE(libc.read(timer, &expirations, sizeof expirations), abandon, attempt);
+		got = WAIT(attempt, libc.read(timer, &expirations, sizeof expirations));
 	discard(attempt);
 	return got < 0 ? -1 : 0;
 }
@@ -283,27 +300,42 @@ static bool nobody_there(int error)
 	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
-/* The blocking connect(), with a rule's `retry`. Leaves a fresh socket to put in place: connected (0), or
- * under way (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
-static int make_blocking(struct attempt *attempt, int flags)
+/* After a first try: until there is somebody, or the time is over. */
+static int try_again(struct attempt *attempt, int flags, int64_t began)
 {
-	struct sock *sock = attempt->sock;
-	uint32_t retry = attempt->rule->retry_ms;
-	uint32_t send_limit = (uint32_t)options_time(&sock->options, SO_SNDTIMEO);
-	int64_t began = retry ? now_ms() : 0, until = began + retry, pause = 10;
-	for (;;) {
-		int result = make_once(attempt, flags);
-		if (result == 0 || attempt_has_come_to(attempt) || !retry || !nobody_there(errno) ||
-			now_ms() + pause > until)
-			return result;
-		if (sock->cancelled)
+	uint32_t send_limit = (uint32_t)options_time(&attempt->sock->options, SO_SNDTIMEO);
+	int64_t until = began + attempt->rule->retry_ms;
+	for (int64_t pause = 10; now_ms() + pause <= until; pause = pause < 500 ? pause * 2 : 1000) {
+		if (attempt->sock->cancelled)
 			return fail(ECONNRESET);
 		if (pause_for(attempt, pause) < 0 && errno == EINTR)
 			return give_up_waiting(attempt, EINTR);
 		if (send_limit && now_ms() - began >= send_limit)
 			return give_up_waiting(attempt, EINPROGRESS);
-		pause = pause < 500 ? pause * 2 : 1000;
+		int result = make_once(attempt, flags);
+		if (result == 0 || attempt_has_come_to(attempt) || !nobody_there(errno))
+			return result;
 	}
+	return -1;
+}
+
+/* The blocking connect(), with a rule's `retry`. Leaves a fresh socket to put in place: connected (0), or
+ * under way (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
+static int make_blocking(struct attempt *attempt, int flags)
+{
+	bool retry = attempt->rule->retry_ms > 0;
+	int64_t began = retry ? now_ms() : 0;
+	int result = make_once(attempt, flags);
+	if (result == 0 || attempt_has_come_to(attempt) || !retry || !nobody_there(errno))
+		return result;
+	attempt->again = true;
+	hold_signals(attempt, 0);
+	result = try_again(attempt, flags, began);
+	int saved = errno;
+	attempt->again = false;
+	WAIT(attempt, 0);
+	errno = saved;
+	return result;
 }
 
 /* The non-blocking one. As with TCP on loopback, every end that comes at once is shown as EINPROGRESS first.

@@ -19,6 +19,7 @@
 #define IP2VSOCK_ATTEMPT_H
 
 #include "stream_internal.h"
+#include "system/signals.h"
 
 struct attempt {
 	int fd; /* the program's */
@@ -36,6 +37,9 @@ struct attempt {
 	struct greeting greeting; /* how far it has got on the fresh socket */
 	bool greeted;		  /* to the end */
 	int64_t deadline;	  /* of the greeting, now_ms() */
+	bool again;		  /* retry= has begun: signals are held back but where it waits */
+	bool holds_signals;
+	signal_set signals; /* that aren't blocked otherwise */
 };
 
 /* Where the rule leads, and nothing begun. false with errno: the rule has no place for this address. */

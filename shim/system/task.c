@@ -3,6 +3,7 @@
 
 #include "errno.h"
 #include "libc.h"
+#include "signals.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -131,17 +132,17 @@ static int make(struct task *task)
 
 bool task_start(const struct task_work *work, const void *context, size_t size)
 {
-	enum { SET = 8 }; /* bytes of the kernel's set of signals; libc would leave out its own */
-	uint64_t all = UINT64_MAX, before;
+	signal_set before;
 	struct task *task = take();
 	if (!task)
 		return false;
 	task->work = work;
 	memcpy(task->context, context, size);
 	atomic_store(&task->phase, RUNNING);
-	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, SET, 0, 0);
+	bool held = signals_hold(&before);
 	int result = make(task), error = errno;
-	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, SET, 0, 0);
+	if (held)
+		signals_let_in(before);
 	if (result < 0) {
 		atomic_store(&task->phase, NOTHING_HELD);
 		atomic_store(&task->tid, 0);

@@ -204,8 +204,8 @@ CASE(accept_restarted, "a signal with SA_RESTART doesn't end accept, save where 
 CASE(accept_waits, "accept sleeps until a client comes")
 {
 	int s = listener();
-	after(150, connect_from_thread, s);
 	clock_start();
+	after(150, connect_from_thread, s);
 	ACCEPT(s);
 	TOOK(150);
 }

@@ -704,8 +704,8 @@ CASE(connect_interrupted, "a signal without SA_RESTART: EINTR, and the attempt g
 {
 	struct slow_peer peer = slow_peer();
 	int c = tcp();
-	after_signal(200, SIGUSR1);
 	clock_start();
+	after_signal(200, SIGUSR1);
 	CONNECT(c, peer.address);
 	TOOK(200);
 	do_poll("c", c, POLLOUT, 4000);
@@ -731,8 +731,8 @@ CASE(connect_restarted, "a signal with SA_RESTART isn't noticed")
 	int c = tcp();
 	/* As all handlers of this program: see the difference retry_interrupted. */
 	on_signal(SIGUSR1, SA_RESTART);
-	after_signal(200, SIGUSR2);
 	clock_start();
+	after_signal(200, SIGUSR2);
 	CONNECT(c, peer.address);
 	TOOK(1000);
 	VALUE(signals_seen(SIGUSR2));

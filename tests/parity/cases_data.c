@@ -200,8 +200,8 @@ CASE(data_waitall, "MSG_WAITALL waits for all that was asked")
 {
 	struct pair p = pair();
 	SEND(p.client, "1234", 0);
-	after(100, send_two_later, p.client);
 	clock_start();
+	after(100, send_two_later, p.client);
 	RECV(p.server, 6, MSG_WAITALL);
 	TOOK(100);
 }

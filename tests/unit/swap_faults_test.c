@@ -84,7 +84,7 @@ WRAP(int, flock, (int fd, int operation), (fd, operation))
 
 /* ---- the program ---- */
 
-enum { CLIENT_PORT = 29471, RETRY_PORT = 29472, SERVER_PORT = 18471 };
+enum { CLIENT_PORT = 29471, RETRY_PORT = 29472, NOBODY_PORT = 29473, SERVER_PORT = 18471 };
 
 static int far_server; /* the far side of CLIENT_PORT, which isn't under the library */
 
@@ -828,10 +828,11 @@ static int clean_up(void **state)
 /* Before the library's own constructor, which reads the environment. */
 __attribute__((constructor(101))) static void choose_map(void)
 {
-	char map[160], transport[128];
+	char map[192], transport[128];
 	make_directory(NULL);
-	snprintf(map, sizeof map, "*:1=direct, *:53=names, *:%d=1:%d retry=5s, *:*=1:*, listen *:*=any:*",
-		RETRY_PORT, CLIENT_PORT);
+	snprintf(map, sizeof map,
+		"*:1=direct, *:53=names, *:%d=1:%d retry=5s, *:%d=1:* retry=200ms, *:*=1:*, listen *:*=any:*",
+		RETRY_PORT, CLIENT_PORT, NOBODY_PORT);
 	snprintf(transport, sizeof transport, "unix:%s", folder);
 	setenv("IP2VSOCK_MAP", map, 1);
 	setenv("IP2VSOCK_TRANSPORT", transport, 1);
@@ -954,6 +955,46 @@ static void an_error_that_another_thread_has_taken_is_not_reported_as_0(void **s
 	assert_int_equal(send(program.fd, "x", 1, MSG_NOSIGNAL), -1);
 	libc.getsockopt = faulty.getsockopt;
 	assert_int_equal(errno, EPIPE);
+}
+
+static int handled, tries;
+
+static void note_signal(int number)
+{
+	(void)number;
+	handled++;
+}
+
+static int socket_that_a_signal_meets(int domain, int type, int protocol)
+{
+	if (++tries == 2)
+		raise(SIGUSR1);
+	return real.socket(domain, type, protocol);
+}
+
+static int connect_to_nobody(int handler_flags)
+{
+	struct sigaction action = {.sa_handler = note_signal, .sa_flags = handler_flags};
+	handled = tries = 0;
+	prepare_socket();
+	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+	libc.socket = socket_that_a_signal_meets;
+	int result = connect_to(program.fd, NOBODY_PORT), error = errno;
+	libc.socket = faulty.socket;
+	signal(SIGUSR1, SIG_DFL);
+	assert_int_equal(result, -1);
+	assert_int_equal(handled, 1);
+	return error;
+}
+
+/* It comes between two calls of ours, where the program has only one. */
+static void a_signal_between_two_tries_interrupts_connect(void **state)
+{
+	(void)state;
+	assert_int_equal(connect_to_nobody(0), EINTR);
+	close_program();
+	assert_int_equal(connect_to_nobody(SA_RESTART), ECONNREFUSED);
+	assert_true(tries > 3);
 }
 
 static pthread_t closer;
@@ -1295,6 +1336,7 @@ int main(void)
 		cmocka_unit_test_teardown(bad_pointers_are_faults, clean_up),
 		cmocka_unit_test_teardown(
 			an_error_that_another_thread_has_taken_is_not_reported_as_0, clean_up),
+		cmocka_unit_test_teardown(a_signal_between_two_tries_interrupts_connect, clean_up),
 		cmocka_unit_test_teardown(a_file_that_another_thread_opens_is_not_replaced, clean_up),
 		cmocka_unit_test_teardown(a_file_that_another_thread_opens_is_not_shared, clean_up),
 		cmocka_unit_test_teardown(a_record_without_a_carrier_is_no_fault, clean_up),

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#include "signals.h"
+
+#include "libc.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+bool signals_hold(signal_set *before)
+{
+	const signal_set all = UINT64_MAX;
+	return libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)before, sizeof all, 0, 0) == 0;
+}
+
+bool signals_let_in(signal_set before)
+{
+	signal_set came = 0;
+	bool interrupts = false;
+	libc.syscall(SYS_rt_sigpending, (long)&came, sizeof came, 0, 0, 0, 0);
+	for (came &= ~before; came && !interrupts; came &= came - 1)
+		interrupts = signal_interrupts(__builtin_ctzll(came) + 1);
+	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before, 0, 0);
+	return interrupts;
+}
+
+bool signal_interrupts(int number)
+{
+	struct sigaction action;
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+	       action.sa_handler != SIG_IGN && !(action.sa_flags & SA_RESTART);
+}
