@@ -223,18 +223,15 @@ static int get_mapped(struct subject *subject, struct option *option, int room)
 		return known;
 	bool info = option->level == IPPROTO_TCP && option->name == TCP_INFO;
 	option->length = room < VALUE && !info ? (socklen_t)room : VALUE;
-	if (options_get(&watched->options, watched->family, option->level, option->name, option->value,
-		    &option->length) < 0)
-		return errno;
-	if (info)
+	int result = options_get(&watched->options, watched->family, option->level, option->name,
+		option->value, &option->length);
+	if (result == 0 && info)
 		get_tcp_info(subject, option);
 	if (option->level == IPPROTO_TCP && !watched->options.datagram &&
-		option->name == OPTION_ZEROCOPY_RECEIVE) {
-		if (watched->stage == STAGE_LISTENING)
-			return ENOTCONN;
-		options_zerocopy(option->value, option->length, unread(subject->fd));
-	}
-	return 0;
+		option->name == OPTION_ZEROCOPY_RECEIVE)
+		result = options_zerocopy(result, watched->stage == STAGE_LISTENING, option->value,
+			option->length, result == 0 ? unread(subject->fd) : 0);
+	return result < 0 ? errno : 0;
 }
 
 void serve_getsockopt(struct subject *subject)

@@ -203,14 +203,11 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 				      : -1;
 	if (known >= 0)
 		return known ? fail(known) : give_int(number, value, length);
-	if (options_get(&sock->options, sock->family, level, name, value, length) < 0)
-		return -1;
-	if (is_tcp_level(sock, level) && name == OPTION_ZEROCOPY_RECEIVE) {
-		if (state == STATE_LISTENING)
-			return fail(ENOTCONN);
-		options_zerocopy(value, *length, unread(fd, sock));
-	}
-	return 0;
+	int result = options_get(&sock->options, sock->family, level, name, value, length);
+	if (!is_tcp_level(sock, level) || name != OPTION_ZEROCOPY_RECEIVE)
+		return result;
+	return options_zerocopy(result, state == STATE_LISTENING, value,
+		result < 0 && errno == EFAULT ? 0 : *length, result == 0 ? unread(fd, sock) : 0);
 }
 
 static int report_unread(int fd, struct sock *sock, int *count)

@@ -389,16 +389,23 @@ int options_get(
 	return result;
 }
 
-void options_zerocopy(void *value, socklen_t length, int unread)
+int options_zerocopy(int result, bool listening, void *value, socklen_t length, int unread)
 {
 	enum {
 		SKIP_HINT = 12,
-		IN_QUEUE = 16
-	}; /* in struct tcp_zerocopy_receive of <linux/tcp.h>, each 4 bytes */
-	if (length >= SKIP_HINT + sizeof unread)
+		IN_QUEUE = 16,
+		PAGE = 4096
+	}; /* in struct tcp_zerocopy_receive of <linux/tcp.h>, each 4 bytes, behind an address */
+	uint64_t address = 1;
+	if (listening && (result == 0 || errno == EINVAL) && length >= SKIP_HINT)
+		memcpy(&address, value, sizeof address);
+	if (address % PAGE == 0)
+		return fail(ENOTCONN);
+	if (result == 0 && length >= SKIP_HINT + sizeof unread)
 		memcpy((char *)value + SKIP_HINT, &unread, sizeof unread);
-	if (length >= IN_QUEUE + sizeof unread)
+	if (result == 0 && length >= IN_QUEUE + sizeof unread)
 		memcpy((char *)value + IN_QUEUE, &unread, sizeof unread);
+	return result;
 }
 
 static int of_any_socket(const struct options *options, int name, int *value)

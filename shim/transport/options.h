@@ -53,10 +53,11 @@ int options_scratch(
 int options_get(
 	const struct options *options, int family, int level, int name, void *value, socklen_t *length);
 
-/* TCP_ZEROCOPY_RECEIVE, where TCP has accepted the arguments on a socket without data: on ours nothing can be
- * mapped, and recv() is to read the `unread` bytes. `length` is that of the value. */
+/* TCP_ZEROCOPY_RECEIVE after options_get(), with its result, errno and value: on ours nothing can be mapped,
+ * and recv() is to read the `unread` bytes. A listener has none: TCP looks at that once the address is a
+ * page's, and before it looks for a mapping there, which it did first without data until Linux 5.10. */
 enum { OPTION_ZEROCOPY_RECEIVE = 35 };
-void options_zerocopy(void *value, socklen_t length, int unread);
+int options_zerocopy(int result, bool listening, void *value, socklen_t length, int unread);
 
 /* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
 enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };

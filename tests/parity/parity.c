@@ -554,8 +554,8 @@ static long now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Moves a clock that stands still while the machine does: a busy one can leave a virtual machine alone for longer than what
- * TOOK allows. */
+/* Moves a clock that stands still while the machine does: a busy one can leave a virtual machine alone for
+ * longer than what TOOK allows. */
 static void keep_time(void)
 {
 	for (long before = now_ms(), now;; before = now) {

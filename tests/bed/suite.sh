@@ -1,0 +1,38 @@
+# shellcheck shell=bash disable=SC2154 # $work: of who sources this
+# SPDX-License-Identifier: MIT
+# Sourced by what takes single packages from another suite of Debian: they are downloaded once, from where apt gets Debian on this
+# machine, and unpacked below $cache, never installed. Uses $work, a directory of the caller's own, and fail.
+# shellcheck source=../../scripts/lib/archive.sh source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/archive.sh"
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ip2vsock
+mkdir -p "$cache"
+exec 9>"$cache/lock" # two beds may start at once
+flock 9
+
+apt=()
+# use_suite SUITE: lists of its own, so that apt's on this machine know nothing of that suite.
+use_suite() {
+	local site
+	site=$(debian_archive) || fail "so $1 can't be looked for"
+	mkdir -p "$cache/lists-$1/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" >"$work/sources.list"
+	apt=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
+		-o Dir::State::status=/dev/null -o "Dir::State::Lists=$cache/lists-$1" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
+	[ -e "$cache/lists-$1/updated" ] || read_list "$1"
+}
+
+read_list() { # SUITE
+	apt-get "${apt[@]}" -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -qq update >&2 ||
+		fail "apt-get couldn't read the list of packages of $1"
+	touch "$cache/lists-$1/updated"
+}
+
+download() { # PACKAGE
+	(cd "$work" && apt-get "${apt[@]}" -o APT::Sandbox::User=root -qq download "$1" >&2)
+}
+
+# unpack DIRECTORY PACKAGE [SUITE]: a suite's list may name one that is no longer there.
+unpack() {
+	download "$2" || { [ ${#apt[@]} -gt 0 ] && read_list "$3" && download "$2"; } || fail "apt-get couldn't download $2"
+	dpkg -x "$work/$2"_*.deb "$1"
+}
