@@ -291,7 +291,7 @@ def figures(benches):
         'AF_VSOCK with its default buffer.',
         f'- Redis, 50 connections between parent and enclave: {times("redis", "enclave", "requests a second, 50", "relay")} times '
         'the requests a second of a socat at each end.',
-        f'- On a file or socket that isn\'t ours, close, send and fcntl take {number(added)} instructions more.',
+        f'- On a file or socket that ip2vsock doesn\'t carry, close, send and fcntl take {number(added)} instructions more.',
     ])
 
 
