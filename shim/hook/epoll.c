@@ -4,13 +4,16 @@
 
 __attribute__((noinline)) static int register_ours(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = fd_sock(fd);
-	bool locked = sock && sock->greeting && fd_greeting_lock(sock);
+	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd); /* which notes nothing */
+	if (!sock || !fd_hold(fd, sock))
+		return libc.epoll_ctl(epfd, operation, fd, event);
+	bool locked = sock->greeting && fd_greeting_lock(sock);
 	int result = libc.epoll_ctl(epfd, operation, fd, event);
-	if (result == 0 && sock && fd_sock(fd) == sock)
+	if (result == 0 && fd_sock(fd) == sock)
 		registrations_note(sock, epfd, operation, fd, event);
 	if (locked)
 		fd_greeting_unlock(sock);
+	fd_release(sock);
 	return result;
 }
 

@@ -152,9 +152,11 @@ int hook_dup3(int fd, int number, int flags)
 
 static void note_owner(int fd)
 {
-	struct sock *sock = fd_sock(fd);
-	if (sock)
-		sock->owner = true;
+	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd);
+	if (!sock || !fd_hold(fd, sock))
+		return;
+	sock->owner = true;
+	fd_release(sock);
 }
 
 OURS int fcntl_ours(int fd, int command, void *argument)

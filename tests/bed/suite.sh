@@ -36,3 +36,14 @@ unpack() {
 	download "$2" || { [ ${#apt[@]} -gt 0 ] && read_list "$3" && download "$2"; } || fail "apt-get couldn't download $2"
 	dpkg -x "$work/$2"_*.deb "$1"
 }
+
+# make_run DIRECTORY PROGRAM SUITE: one that asks for a newer libc than this machine's runs with its suite's.
+make_run() {
+	local interpreter
+	! "$1/$2" --version >/dev/null 2>&1 || return 0
+	command -v patchelf >/dev/null || fail 'patchelf is missing: apt-get install patchelf'
+	unpack "$1" libc6 "$3"
+	interpreter=$(find "$1" -name 'ld-*.so*' -type f)
+	patchelf --set-interpreter "$interpreter" --add-rpath "${interpreter%/*}" "$1/$2"
+	"$1/$2" --version >/dev/null || fail "$1/$2 doesn't run on this machine"
+}
