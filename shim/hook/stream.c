@@ -11,6 +11,7 @@
 #include "system/errno.h"
 #include "system/option.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 
 static struct sock *held(int fd, struct sock *(*find)(int fd))
@@ -103,9 +104,26 @@ static int connect_other(
 	return other ? result : stream_unreachable(wanted);
 }
 
+/* Nothing of a program is below the least address that it may map, or in the kernel's half. To find out of
+ * any other page would take a system call. */
+static bool is_nowhere(const void *pointer)
+{
+	const uintptr_t least = 65536, most = sizeof(void *) == 8 ? INTPTR_MAX : UINTPTR_MAX - 4096;
+	return (uintptr_t)pointer < least || (uintptr_t)pointer > most;
+}
+
+static bool is_bad(const struct sockaddr *address, socklen_t length)
+{
+	return shim_active() && is_nowhere(address) && length > 0 &&
+	       length <= sizeof(struct sockaddr_storage);
+}
+
 int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct address wanted;
+	if (is_bad(address, length))
+		return libc.fcntl(fd, F_GETFD, NULL) < 0 ? -1
+							 : fail(EFAULT); /* whatever it is, since Linux 5.5 */
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_CONNECT, address, length, &wanted))) {
 		struct sock *sock = held(fd, stream_of);
 		if (!sock)
@@ -121,6 +139,8 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct address wanted;
+	if (is_bad(address, length))
+		return is_socket(fd) ? fail(EFAULT) : -1;
 	if (shim_active() && (fd_tracked(fd) || concerns_us(SIDE_LISTEN, address, length, &wanted))) {
 		struct sock *sock = held(fd, stream_of);
 		if (sock)

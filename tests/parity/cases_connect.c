@@ -357,13 +357,34 @@ CASE(connect_null_address, "a NULL address is EFAULT, and the socket remains usa
 	CONNECT(c, address_of(s));
 }
 
-CASE(connect_bad_pointer, "an address that can't be read is EFAULT, not a crash")
+CASE(connect_bad_pointer, "an address where no program has memory is EFAULT, not a crash")
+{
+	void *const nowhere[] = {NULL, (void *)4096, (void *)-1};
+	int c = tcp(), file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		begin("connect(c, %d)", i);
+		finish(connect(c, nowhere[i], 16));
+		begin("bind(c, %d)", i);
+		finish(bind(c, nowhere[i], 16));
+		begin("connect(700, %d)", i);
+		finish(connect(700, nowhere[i], 16));
+		begin("connect(file, %d)", i);
+		finish(connect(file, nowhere[i], 16));
+		begin("connect(c, %d, 0)", i);
+		finish(connect(c, nowhere[i], 0));
+		begin("bind(c, %d, 1000)", i);
+		finish(bind(c, nowhere[i], 1000));
+	}
+}
+
+CASE(connect_unreadable_page, "an address in a page that can't be read is EFAULT, not a crash")
 {
 	int c = tcp();
+	char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	begin("connect(c, an unmapped page)");
-	finish(connect(c, (void *)4096, 16));
+	finish(connect(c, (void *)page, 16));
 	begin("bind(c, an unmapped page)");
-	finish(bind(c, (void *)4096, 16));
+	finish(bind(c, (void *)page, 16));
 }
 
 CASE(connect_address_at_page_end, "an address is read no further than its length")
