@@ -4,7 +4,7 @@
 
 The host's end of a virtual machine's vsock: firecracker (1.16: the first read must find at least 10 bytes, and the whole
 line within 32; a bare close refuses; OK has a port of 10 digits; SHUT_WR ends both ways), cloud-hypervisor (as that, but
-the line may come in pieces and SHUT_WR is passed on), vhost-device (the line is read with a buffer that is thrown away,
+the line may come in pieces and SHUT_WR is passed on; both have 1,023 connections and drop the next), vhost-device (the line is read with a buffer that is thrown away,
 and OK has the guest's port). Facts: firecracker src/vmm/src/devices/virtio/vsock/unix/muxer.rs, cloud-hypervisor
 virtio-devices/src/vsock/unix/muxer.rs, rust-vmm/vhost-device vhost-device-vsock, August 2026.
 A proxy: socks5 (RFC 1928, 1929) or http (CONNECT).
@@ -18,6 +18,7 @@ import base64
 import ipaddress
 import os
 import random
+import resource
 import socket
 import threading
 import time
@@ -30,6 +31,7 @@ parser.add_argument("--delay", type=int, default=500)
 parser.add_argument("--relay")
 options = parser.parse_args()
 HELD = []
+MOST = 1023  # connections of a virtual machine: more are accepted and dropped
 
 
 def exactly(client, size):
@@ -224,5 +226,12 @@ listener = socket.socket(socket.AF_UNIX)
 listener.bind(options.path)
 listener.listen(1023)
 print("ready", flush=True)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+threading.stack_size(256 * 1024)
 while True:
-    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+    one = listener.accept()[0]
+    if options.kind in ("firecracker", "cloud-hypervisor") and threading.active_count() > MOST:
+        one.close()
+    else:
+        threading.Thread(target=serve, args=(one,), daemon=True).start()
