@@ -4,16 +4,26 @@
 #   second    says nothing until it has heard the end
 #   exchange  says 100 MB while it hears as much, and compares each byte
 #   crossed   the same, but nobody ends before both have heard all: many a proxy ends both ways at the first end
-import socket, sys, threading
+#   late      as exchange, but neither hears anything before both are full; less is said
+#   small     says 5,000 messages of 1 to 700 bytes, each a packet of its own, and hears nothing for three seconds
+# peer.py client CID|server - TASK: the same by a program that speaks AF_VSOCK itself, on port 9002.
+import socket, sys, threading, time
 
-role, task = sys.argv[1:]
-BLOCKS = 1000
+role, *native, task = sys.argv[1:]
+BLOCKS = 100 if task == "late" else 1000
 if role == "server":
-    with socket.create_server(("", 9000)) as listener:
+    with socket.socket(socket.AF_VSOCK) if native else socket.create_server(("", 9000)) as listener:
+        if native:
+            listener.bind((socket.VMADDR_CID_ANY, 9002))
+            listener.listen()
         print("listening", flush=True)
         stream, _ = listener.accept()
+elif native:
+    stream = socket.socket(socket.AF_VSOCK)
+    stream.connect((int(native[0]), 9002))
 else:
     stream = socket.create_connection(("server", 9000), 200)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 incoming = stream.makefile("rb")
 
 
@@ -34,9 +44,16 @@ if task == "first":
 elif task == "second":
     print(len(incoming.read()))
     say(lambda number: bytes(1000), 200)
+elif task == "small":
+    saying = threading.Thread(target=say, args=(lambda number: bytes(1 + number * 7919 % 700), 5000))
+    saying.start()
+    time.sleep(3)
+    print(len(incoming.read()))
+    saying.join()
 else:
     saying = threading.Thread(target=say, args=(blocks_of(role), BLOCKS))
     saying.start()
+    time.sleep(3 if task == "late" else 0)
     expected = blocks_of("server" if role == "client" else "client")
     same = sum(incoming.read(100000) == expected(number) for number in range(BLOCKS))
     saying.join()

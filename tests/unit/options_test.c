@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 static struct options history;
 
@@ -346,15 +347,37 @@ static bool same_set(int real, int family, int level, int name, const void *valu
 	return false;
 }
 
+/* Every how-many-th combination is tried, so that the two million calls for all of them take two minutes at
+ * most: in User-Mode Linux one may cost 0.3 ms. */
+static unsigned stride(void)
+{
+	enum { CALLS = 1000, MOST_NS = 60000 };
+	static unsigned found;
+	struct timespec began, ended;
+	if (found)
+		return found;
+	int fd = tcp(AF_INET);
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	for (int i = 0; i < CALLS; i++)
+		int_of(fd, SOL_SOCKET, SO_TYPE);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	libc.close(fd);
+	long ns = (ended.tv_sec - began.tv_sec) * 1000000000L + ended.tv_nsec - began.tv_nsec;
+	found = 1 + (unsigned)(ns / CALLS / MOST_NS);
+	if (found > 1)
+		print_message("on this slow machine, one in %u of the combinations\n", found);
+	return found;
+}
+
 static void each_option_is_set_and_read_as_on_tcp(int family)
 {
-	unsigned wrong = 0, good = 0;
+	unsigned wrong = 0, good = 0, turn = 0;
 	int fds = count_fds();
 	for (int level = 0; level < LEVELS; level++)
 		for (int name = 0; name < NAMES; name++)
 			for (int value = 0; value < VALUES; value++)
 				for (int length = 0; length < LENGTHS; length++) {
-					if (left_out(levels[level], name, values[value]))
+					if (turn++ % stride() || left_out(levels[level], name, values[value]))
 						continue;
 					int real = tcp(family);
 					wrong += !same_set(real, family, levels[level], name, values[value],
@@ -365,7 +388,7 @@ static void each_option_is_set_and_read_as_on_tcp(int family)
 					libc.close(real);
 				}
 	assert_int_equal(wrong, 0);
-	assert_true(good > 1000);
+	assert_true(good > 1000 / stride());
 	assert_int_equal(count_fds(), fds);
 }
 
@@ -417,7 +440,7 @@ static void compare_histories(int before)
 {
 	need_lengths_kept();
 	int wrong = 0;
-	for (unsigned seed = 1; seed <= 150; seed++) {
+	for (unsigned seed = 1; seed <= 150; seed += stride()) {
 		int family = seed % 2 ? AF_INET : AF_INET6, real = tcp(family);
 		bool same = true;
 		srand(seed);
