@@ -158,7 +158,7 @@ def copy(source, sink):
 
 def relay(client, port):
     with socket.create_connection((options.relay, port)) as server:
-        client.sendall(answer_of(port))
+        client.sendall(answer_of(1 if options.kind in ("socks5", "http") else port))
         back = threading.Thread(target=copy, args=(server, client))
         back.start()
         copy(client, server)
