@@ -54,7 +54,7 @@ void watched_move(struct watched *one, uint64_t inode)
 	enter(one, inode);
 }
 
-struct watched *watched_first(
+static struct watched *first(
 	bool (*matches)(const struct watched *watched, const void *context), const void *context)
 {
 	for (int i = 0; i < BUCKETS; i++)
@@ -133,6 +133,15 @@ static void sweep(void)
 		}
 	sweep_at = count < FIRST_SWEEP / 2 ? FIRST_SWEEP : 2 * count;
 	errno = saved;
+}
+
+struct watched *watched_first(
+	bool (*matches)(const struct watched *watched, const void *context), const void *context)
+{
+	if (!first(matches, context))
+		return NULL;
+	sweep();
+	return first(matches, context);
 }
 
 struct watched *watched_open(uint64_t inode, int family)

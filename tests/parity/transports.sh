@@ -91,6 +91,13 @@ through() { # TRANSPORT COMMAND...
 			LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library:$state/guest.so" \
 			IP2VSOCK_MAP="${map//local:/firecracker:$emulated.multiplexer:}" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 "$@"
 		;;
+	supervised)
+		find_library
+		emulated=$(mktemp -d "$state/cids.XXXXXX")
+		chmod 1777 "$emulated"
+		own_network env IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 \
+			"${library%/.libs/*}/ip2vsock" --outside -- "$@"
+		;;
 	vsock)
 		needs_loopback
 		find_library
