@@ -76,11 +76,18 @@ static int set_mapped(struct subject *subject, const struct option *option)
 	return 0;
 }
 
-/* On a socket that is still IP's, the kernel sets the option, with the program's rights. The value is
- * recorded for the socket that may replace it. */
+/* On a socket that is still IP's, the kernel sets the option, with the program's rights; where those don't
+ * matter, it is set here, since its error must be known. The value is recorded for the socket that may
+ * replace it. */
 static void set_by_ip(struct subject *subject, const struct option *option)
 {
 	int error;
+	if (options_universal(option->level, option->name) &&
+		libc.setsockopt(subject->fd, option->level, option->name, option->value, option->length) <
+			0) {
+		fail(subject, errno);
+		return;
+	}
 	if (subject_know(subject, &error))
 		options_remember(&subject->watched->options, option->level, option->name, option->value,
 			option->length);
@@ -251,6 +258,8 @@ void serve_getsockopt(struct subject *subject)
 		return;
 	}
 	int error = room < 0 ? EINVAL : get_mapped(subject, &option, room);
+	if (!error && option.length > (socklen_t)room)
+		option.length = (socklen_t)room;
 	if (!error)
 		error = subject_return_value(
 			subject, option.value, option.length, argument(subject, 3), argument(subject, 4));

@@ -65,8 +65,8 @@ struct watched *watched_find(uint64_t inode);
 struct watched *watched_open(uint64_t inode, int family);
 /* The socket has been replaced by another one. */
 void watched_move(struct watched *watched, uint64_t inode);
-/* The first entry of a socket that is still open that `matches`; NULL: none does. If one seems to, closed ones are
- * swept out before the answer, which takes a walk through /proc. */
+/* The first entry of a socket that is still open that `matches`; NULL: none does. If one seems to, closed
+ * ones are swept out before the answer, which takes a walk through /proc. */
 struct watched *watched_first(
 	bool (*matches)(const struct watched *watched, const void *context), const void *context);
 

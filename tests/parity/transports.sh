@@ -21,7 +21,7 @@ chmod 755 "$state"
 find_binary() {
 	[ -z "$binary" ] || return 0
 	binary=$state/parity
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -o "$binary" "$here"/*.c -lpthread
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra ${link:+"$link"} -o "$binary" "$here"/*.c -lpthread
 }
 
 find_library() {
