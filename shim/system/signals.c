@@ -25,7 +25,8 @@ bool signals_let_in(signal_set before)
 
 bool signal_interrupts(int number)
 {
-	struct sigaction action;
-	return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-	       action.sa_handler != SIG_IGN && !(action.sa_flags & SA_RESTART);
+	struct sigaction action = {.sa_handler = SIG_DFL}; /* libc's own signals have none */
+	sigaction(number, NULL, &action);
+	return action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN &&
+	       !(action.sa_flags & SA_RESTART);
 }

@@ -12,7 +12,7 @@
 #include "random_walk.h"
 
 enum { RECORD_SIZE = 1 << 20 };
-static int case_seconds = 30; /* what hangs hangs for longer than a busy machine */
+enum { CASE_SECONDS = 60 }; /* what hangs hangs for longer than a busy machine */
 
 /* Shared by everything that a case forks; what it execs maps it again by path. */
 static struct {
@@ -938,7 +938,7 @@ static void run_family(const struct parity_case *what, int run_family, bool mapp
 static void run_here(const struct parity_case *what)
 {
 	prepare();
-	alarm(case_seconds);
+	alarm(CASE_SECONDS);
 	if (!what->each_family)
 		return run_family(what, AF_INET, false);
 	static const struct {
@@ -950,7 +950,7 @@ static void run_here(const struct parity_case *what)
 		record("-- %s", families[i].name);
 		pid_t pid = child();
 		if (!pid) {
-			alarm(case_seconds);
+			alarm(CASE_SECONDS);
 			run_family(what, families[i].family, families[i].mapped);
 			done();
 		}
@@ -1117,8 +1117,6 @@ int main(int count, char **arguments)
 	setrlimit(RLIMIT_NOFILE, &limit);
 	records_open();
 	start_clock();
-	if (settle_ms() >= 50) /* a machine that slow */
-		case_seconds = 60;
 	if (count == 4 && !strcmp(arguments[0], "--walk"))
 		return walk_many(strtoull(arguments[1], NULL, 10), atoi(arguments[2]), atoi(arguments[3]));
 	if ((count == 3 || count == 4) && !strcmp(arguments[0], "--walk-one"))
