@@ -117,8 +117,13 @@ static int accept_now(const struct subject *subject, bool *nonblocking, struct e
 {
 	struct sockaddr_storage from;
 	socklen_t size = sizeof from;
+	const struct transport *transport = subject->watched->transport;
 	int flags = libc.fcntl(subject->fd, F_GETFL, NULL);
 	*nonblocking = flags & O_NONBLOCK;
+	if (transport->has_client && !transport->has_client(subject->fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
 	if (!*nonblocking)
 		libc.fcntl(subject->fd, F_SETFL, (void *)(long)(flags | O_NONBLOCK));
 	int fd = libc.accept4(subject->fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
@@ -127,7 +132,7 @@ static int accept_now(const struct subject *subject, bool *nonblocking, struct e
 		libc.fcntl(subject->fd, F_SETFL, (void *)(long)flags);
 	errno = error;
 	if (fd >= 0)
-		subject->watched->transport->endpoint((struct sockaddr *)&from, size, peer);
+		transport->endpoint((struct sockaddr *)&from, size, peer);
 	return fd;
 }
 

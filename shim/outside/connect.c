@@ -4,7 +4,8 @@
  * doesn't wait. So a blocking connect() that fails leaves no trace. The attempt holds the call of the thread
  * that waits, and events and timers move it on: the socket becomes writable, a pause of `retry=` ends, a time
  * limit expires. If the thread goes away for a signal, the attempt continues, and the next connect() on the
- * same socket finds it again, because this looks like a restarted call. */
+ * same socket waits for it again; any other call puts its socket in place, unless that must be greeted first.
+ */
 #include "serve.h"
 #include "task.h"
 
@@ -413,13 +414,14 @@ void attempt_settle(struct subject *subject)
 {
 	struct watched *watched = subject->watched;
 	struct attempt *attempt = watched ? watched->attempt : NULL;
-	if (!attempt || call_is_there(&attempt->held.call))
+	if (!attempt || call_is_there(&attempt->held.call) || (!attempt->done && attempt->to.greeting))
 		return;
 	int outcome = attempt->done ? attempt->outcome : EINPROGRESS;
 	if (attempt->fresh >= 0 && (!outcome || outcome == EINPROGRESS)) {
 		if (take_place(subject, attempt, outcome, 0))
 			return;
 		watched->report_once = !outcome;
+		libc.dup3(attempt->fresh, subject->fd, O_CLOEXEC);
 	} else {
 		watched->refused = outcome;
 	}
@@ -434,24 +436,6 @@ bool attempt_cancel(struct watched *watched)
 	close_fresh(attempt);
 	timer_end(&attempt->timer);
 	conclude(attempt, ECONNRESET);
-	return true;
-}
-
-/* The same connect() comes again, because the thread was away in a signal handler. true: it waits again, or
- * is answered. */
-static bool resume(struct subject *subject, const struct address *asked)
-{
-	struct attempt *attempt = subject->watched->attempt;
-	if (!attempt || attempt->done || call_is_there(&attempt->held.call) ||
-		memcmp(&attempt->asked, asked, sizeof *asked) != 0)
-		return false;
-	held_end(&attempt->held);
-	timer_end(&attempt->timer);
-	held_begin(&attempt->held, subject->call, thread_gone);
-	if (attempt->greet_until && attempt->fresh >= 0)
-		wait_for_answer(attempt);
-	else if (attempt->send_limit)
-		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
 	return true;
 }
 
@@ -473,6 +457,9 @@ struct again {
 	struct subject subject; /* without its call */
 };
 
+/* error: what the call is answered with; ASK: what the socket says, of which nothing is taken unless somebody
+ * waits, since it is for the next call otherwise. */
+enum { ASK = -1 };
 static void again_done(struct again *again, int error)
 {
 	struct subject subject = again->subject;
@@ -484,25 +471,22 @@ static void again_done(struct again *again, int error)
 	subject.call = &call;
 	/* The table may have dropped it meanwhile. */
 	subject.watched = watched_find(subject.inode);
-	if (!subject.watched || !call_is_there(&call))
-		; /* nobody waits */
-	else if (error && error != EINPROGRESS)
-		start_over(&subject, error);
-	else
-		answer(&subject, 0, error);
-	if (!error && subject.watched)
-		subject.watched->stage = STAGE_CONNECTED;
+	if (subject.watched && call_is_there(&call)) {
+		error = error == ASK ? subject_take_error(&subject) : error;
+		if (!error)
+			subject.watched->stage = STAGE_CONNECTED;
+		if (error && error != EINPROGRESS)
+			start_over(&subject, error);
+		else
+			answer(&subject, 0, error);
+	}
 	close(subject.fd);
 }
 
 static void again_ready(struct watch *watch, uint32_t events)
 {
-	struct again *again = (struct again *)((char *)watch - offsetof(struct again, watch));
 	(void)events;
-	if (call_is_there(&again->held.call))
-		again_done(again, subject_take_error(&again->subject));
-	else
-		again_done(again, EINPROGRESS); /* the outcome is for its next call */
+	again_done((struct again *)((char *)watch - offsetof(struct again, watch)), ASK);
 }
 
 static void again_late(struct timer *timer)
@@ -545,6 +529,45 @@ static void connect_again(struct subject *subject)
 		fail(subject, EALREADY);
 	} else {
 		wait_again(subject);
+	}
+}
+
+static void hold_again(struct subject *subject, struct attempt *attempt)
+{
+	held_end(&attempt->held);
+	timer_end(&attempt->timer);
+	attempt->number = subject->number;
+	held_begin(&attempt->held, subject->call, thread_gone);
+	if (attempt->fresh < 0)
+		proceed(attempt);
+	else if (attempt->greet_until)
+		wait_for_answer(attempt);
+	else if (attempt->send_limit)
+		timer_begin(&attempt->timer, attempt->send_limit - now_ms(), send_limit_over);
+}
+
+/* connect() comes again, because its thread was away in a signal handler: it waits again, or gets what has
+ * come of it. As in the kernel, the address isn't looked at. */
+static void resume(struct subject *subject)
+{
+	struct watched *watched = subject->watched;
+	struct attempt *attempt = watched->attempt;
+	int flags, outcome = attempt->outcome;
+	if (attempt->done && outcome) {
+		drop(attempt);
+		fail(subject, outcome);
+	} else if (attempt->done) {
+		attempt_settle(subject);
+		if (watched->stage == STAGE_CONNECTED)
+			connect_again(subject);
+		else
+			subject->call->id = 0; /* the thread has gone away again */
+	} else if ((flags = subject_flags(subject)) < 0) {
+		return;
+	} else if (flags & O_NONBLOCK && !attempt->nonblocking) {
+		fail(subject, EALREADY);
+	} else {
+		hold_again(subject, attempt);
 	}
 }
 
@@ -686,8 +709,6 @@ static void connect_mapped(
 		attempt->own = libc.fcntl(subject->fd, F_DUPFD_CLOEXEC, NULL);
 	attempt->asked = *asked;
 	attempt->scope = scope;
-	if (subject->watched->attempt)
-		drop(subject->watched->attempt);
 	subject->watched->attempt = attempt;
 	if (error) {
 		drop(attempt);
@@ -722,8 +743,6 @@ static void connect_stream(struct subject *subject, const struct sockaddr_storag
 	if (address_is_wildcard(&asked) && watched->bound && address_is_ipv4(&watched->name))
 		asked = address_ipv4(INADDR_ANY, asked.port); /* as tcp_v6_connect() does */
 	address_wildcard_to_loopback(&asked);
-	if (resume(subject, &asked))
-		return;
 	const struct verdict verdict = verdict_of(shim.map, SIDE_CONNECT, SOCKET_STREAM, &asked);
 	if (watched->stage == STAGE_IP && verdict.kind != VERDICT_IP && is_open_in_tcp(subject)) {
 		fail(subject, EISCONN);
@@ -781,6 +800,8 @@ static bool connect_by_stage(struct subject *subject)
 		return false;
 	if (watched->attempt && call_is_there(&watched->attempt->held.call)) {
 		connect_beside(subject);
+	} else if (watched->attempt) {
+		resume(subject);
 	} else if (watched->stage == STAGE_CONNECTING) {
 		connect_again(subject);
 	} else if (watched->abort_once) { /* what the kernel returns if the attempt had failed and the program
@@ -803,7 +824,10 @@ static bool connect_by_stage(struct subject *subject)
 
 static void disconnect(struct subject *subject)
 {
+	struct attempt *attempt = subject->watched->attempt;
 	int error = 0;
+	if (attempt && !call_is_there(&attempt->held.call))
+		drop(attempt);
 	if (subject->watched->stage == STAGE_IP)
 		call_pass(subject->call);
 	else if (!(error = subject_to_ip(subject)))

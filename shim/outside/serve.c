@@ -118,7 +118,8 @@ static void serve_one(struct call *call)
 		return;
 	}
 	if (subject_open(&subject, call)) {
-		attempt_settle(&subject);
+		if (server != serve_connect)
+			attempt_settle(&subject);
 		server(&subject);
 	}
 	subject_close(&subject);

@@ -91,7 +91,8 @@ void report(const char *what, const struct address *address, const struct rule *
 	const struct endpoint *endpoint, const char *outcome);
 void report_unreachable(const struct address *address, bool datagram);
 
-/* For a connect() that no thread waits for any more: its outcome now replaces the program's socket. */
+/* For a connect() that no thread waits for any more: its outcome, or its socket if that needn't be greeted,
+ * now replaces the program's. */
 void attempt_settle(struct subject *subject);
 bool attempt_cancel(struct watched *watched); /* by shutdown(); false: there is none */
 void accept_cancel(const struct watched *watched);

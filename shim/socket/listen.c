@@ -376,6 +376,18 @@ static int accept_of_libc(int fd, struct sockaddr *address, socklen_t *length, i
 				      : libc.accept4(fd, address, length, flags);
 }
 
+/* Would accept() say EAGAIN, after a sleep that a program that doesn't block never has on TCP? A listener
+ * that blocks isn't asked again, until the kernel says EAGAIN. */
+static bool would_sleep(int fd, struct sock *sock)
+{
+	const struct transport *transport = sock->transport;
+	if (sock->blocks || !transport->has_client || transport->has_client(fd))
+		return false;
+	int flags = libc.fcntl(fd, F_GETFL, NULL);
+	sock->blocks = flags < 0 || !(flags & O_NONBLOCK);
+	return !sock->blocks;
+}
+
 /* The kernel writes to the program's own buffer, directly if that is large enough for the carrier's address,
  * so it rejects the pointers that TCP would reject. */
 static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
@@ -387,11 +399,16 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 		      sock->transport->address_size <= sizeof(struct sockaddr_in);
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
+	if (would_sleep(fd, sock))
+		return fail(EAGAIN);
 	if (address && !length)
 		return accept_of_libc(fd, address, length, flags);
 	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
-	if (accepted < 0)
+	if (accepted < 0) {
+		if (errno == EAGAIN)
+			sock->blocks = false;
 		return accepted;
+	}
 	sock->transport->endpoint(from, *size, peer);
 	peer->cid = transport_peer_cid(sock->transport, peer->cid);
 	if (from == address || !address || (int)*length < 0)

@@ -48,6 +48,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	atomic_store(&sock->cancelled, false);
 	atomic_store(&sock->fresh, -1);
 	atomic_store(&sock->accepting, 0);
+	atomic_store(&sock->blocks, false);
 	claim_reset(&sock->claim);
 	report_reset(&sock->report, 0);
 	shut_reset(&sock->shut);

@@ -100,8 +100,9 @@ struct sock {
 	uint32_t twin_seen;  /* the other's connections that its accept() has heard of: twin.h's; held */
 	bool used; /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
 		      is; made, and held */
-	bool overflowed; /* it has more epoll registrations than are kept here; any, and only ever set */
-	bool owner;	 /* F_SETOWN or its kin was used; any, and only ever set */
+	_Atomic bool blocks; /* its accept() was last seen to wait for clients. It may be out of date; any */
+	bool overflowed;     /* it has more epoll registrations than are kept here; any, and only ever set */
+	bool owner;	     /* F_SETOWN or its kin was used; any, and only ever set */
 
 	/* Threads that wait in a call. A child of fork() has none of them, and begins anew. Any. */
 	_Atomic uintptr_t attempting; /* in connect(): pthread_self() of the one that makes it; 0: none */

@@ -44,6 +44,10 @@ struct transport {
 	int (*connect)(int fd, const struct place *place, uint32_t timeout_ms);
 	/* What an errno of this carrier means in TCP, for a connection under way. */
 	int (*connect_error)(int error);
+	/* Is there anything for accept() to return at once? For a listener that doesn't block, where accept()
+	 * would sleep before it says EAGAIN. No cancellation point; errno is untouched. NULL: it never
+	 * sleeps. */
+	bool (*has_client)(int fd);
 	/* The endpoint in a sockaddr of this carrier. A peer that doesn't say its own is local, with a
 	 * made-up port. */
 	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);

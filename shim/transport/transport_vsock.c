@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -150,6 +152,20 @@ static uint32_t vsock_own_cid(uint32_t peer_cid)
 	return cid;
 }
 
+/* vsock_accept() sleeps until the next tick of the kernel's clock, 4 or 10 ms, even where nothing is to be
+ * waited for: Linux 5.10.46 and 6.1.176 do, 6.12.113 and 7.2 don't. */
+static bool vsock_has_client(int fd)
+{
+	struct pollfd listener = {.fd = fd, .events = POLLIN};
+	KEEP_ERRNO;
+#ifdef SYS_poll
+	return libc.syscall(SYS_poll, (long)&listener, 1, 0, 0, 0, 0) != 0;
+#else
+	struct timespec now = {.tv_sec = 0};
+	return libc.syscall(SYS_ppoll, (long)&listener, 1, (long)&now, 0, 0, 0) != 0;
+#endif
+}
+
 const struct transport transport_vsock = {
 	.name = "vsock",
 	.family = AF_VSOCK,
@@ -162,6 +178,7 @@ const struct transport transport_vsock = {
 	.counter = vsock_counter,
 	.connect = vsock_connect,
 	.connect_error = vsock_connect_error,
+	.has_client = vsock_has_client,
 	.endpoint = vsock_endpoint,
 	.is_local = vsock_is_local,
 	.own_cid = vsock_own_cid,

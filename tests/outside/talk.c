@@ -141,6 +141,36 @@ static int interrupted(int restart)
 	return 0;
 }
 
+/* slow PORT: a blocking connect() that takes its time, and signals: restarted, then interrupted and called
+ * again. */
+static int slow(int port)
+{
+	struct itimerval often = {.it_interval = {.tv_usec = 50000}, .it_value = {.tv_usec = 50000}};
+	struct sockaddr_in address = at("10.0.0.7", port);
+	for (int flags = SA_RESTART; flags >= 0; flags -= SA_RESTART) {
+		struct sigaction action = {.sa_handler = count_alarm, .sa_flags = flags};
+		int fd = socket(AF_INET, SOCK_STREAM, 0), result, interrupted = 0;
+		char byte = 'x';
+		alarms = 0;
+		sigaction(SIGALRM, &action, NULL);
+		setitimer(ITIMER_REAL, &often, NULL);
+		while ((result = connect(fd, (struct sockaddr *)&address, sizeof address)) && errno == EINTR)
+			interrupted++;
+		int error = result ? errno : 0;
+		setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_sec = 0}, NULL);
+		printf("%s, %s, %s", error ? strerror(error) : "connected",
+			alarms > 2 ? "signals" : "no signals",
+			interrupted > 2 ? "interrupted"
+			: interrupted	? "?"
+					: "never interrupted");
+		if (!error && write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1)
+			printf(", echo %c", byte);
+		printf("\n");
+		close(fd);
+	}
+	return 0;
+}
+
 static int lowest_free(void)
 {
 	int fd = dup(0);
@@ -148,11 +178,12 @@ static int lowest_free(void)
 	return fd;
 }
 
-/* storm N: N connections, while a thousand signals a second come to the client and to the server. */
-static int storm(int count)
+/* storm N MS: N connections, while the client and the server get a signal every so many milliseconds. */
+static int storm(int count, int ms)
 {
 	struct sigaction action = {.sa_handler = count_alarm, .sa_flags = SA_RESTART};
-	struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};
+	struct timeval interval = {.tv_usec = ms * 1000};
+	struct itimerval often = {.it_interval = interval, .it_value = interval};
 	int fd = listener(7000), answered = 0;
 	sigaction(SIGALRM, &action, NULL);
 	pid_t server = fork();
@@ -392,8 +423,10 @@ int main(int count, char **arguments)
 		return refused("127.0.0.1", 7001, number);
 	if (!strcmp(what, "interrupted"))
 		return interrupted(number);
+	if (!strcmp(what, "slow"))
+		return slow(number);
 	if (!strcmp(what, "storm"))
-		return storm(number);
+		return storm(number, count > 3 ? atoi(arguments[3]) : 1);
 	if (!strcmp(what, "undumpable"))
 		return undumpable();
 	if (!strcmp(what, "epoll"))
