@@ -4,8 +4,8 @@
 
 __attribute__((noinline)) static int register_ours(int epfd, int operation, int fd, struct epoll_event *event)
 {
-	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd); /* which notes nothing */
-	if (!sock || !fd_hold(fd, sock))
+	struct sock *sock = fd_hold_any(fd);
+	if (!sock)
 		return libc.epoll_ctl(epfd, operation, fd, event);
 	bool locked = sock->greeting && fd_greeting_lock(sock);
 	int result = libc.epoll_ctl(epfd, operation, fd, event);

@@ -152,8 +152,8 @@ int hook_dup3(int fd, int number, int flags)
 
 static void note_owner(int fd)
 {
-	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd);
-	if (!sock || !fd_hold(fd, sock))
+	struct sock *sock = fd_hold_any(fd);
+	if (!sock)
 		return;
 	sock->owner = true;
 	fd_release(sock);

@@ -82,16 +82,16 @@ static int set_mapped(struct subject *subject, const struct option *option)
 static void set_by_ip(struct subject *subject, const struct option *option)
 {
 	int error;
-	if (options_universal(option->level, option->name) &&
-		libc.setsockopt(subject->fd, option->level, option->name, option->value, option->length) <
-			0) {
+	bool here = options_universal(option->level, option->name);
+	if (here && libc.setsockopt(subject->fd, option->level, option->name, option->value, option->length) <
+			    0) {
 		fail(subject, errno);
 		return;
 	}
 	if (subject_know(subject, &error))
 		options_remember(&subject->watched->options, option->level, option->name, option->value,
 			option->length);
-	if (error)
+	if (error || here)
 		fail(subject, error);
 	else
 		call_pass(subject->call);
@@ -237,7 +237,7 @@ static int get_mapped(struct subject *subject, struct option *option, int room)
 	if (option->level == IPPROTO_TCP && !watched->options.datagram &&
 		option->name == OPTION_ZEROCOPY_RECEIVE)
 		result = options_zerocopy(result, watched->stage == STAGE_LISTENING, option->value,
-			option->length, result == 0 ? unread(subject->fd) : 0);
+			&option->length, result == 0 ? unread(subject->fd) : 0);
 	return result < 0 ? errno : 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is known of the supervised programs' sockets, by inode. All fds and processes that share a socket have
  * the same inode, and no other socket has it while that one lives. Nothing reports when a socket is closed,
- * so closed ones are swept out when the table has doubled. One thread; not for signal handlers; errno is
- * untouched unless stated otherwise. */
+ * so closed ones are swept out when the table has doubled, or one would be in the way. One thread; not for
+ * signal handlers; errno is untouched unless stated otherwise. */
 #ifndef IP2VSOCK_WATCHED_H
 #define IP2VSOCK_WATCHED_H
 

@@ -108,9 +108,12 @@ static int hold_signals(struct attempt *attempt, int result)
 
 static int let_signals_in(struct attempt *attempt)
 {
-	bool holds = attempt->holds_signals;
+	if (!attempt->holds_signals)
+		return 0;
+	bool interrupt = signals_interrupt(attempt->signals);
 	attempt->holds_signals = false;
-	return holds && signals_let_in(attempt->signals) ? fail(EINTR) : 0;
+	signals_let_in(attempt->signals);
+	return interrupt ? fail(EINTR) : 0;
 }
 
 /* A call that waits: signals come in, and the thread may be cancelled, or jump out. */
@@ -300,6 +303,12 @@ static bool nobody_there(int error)
 	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
+/* Is that what is tried again with retry=? */
+static bool found_nobody(const struct attempt *attempt, int result)
+{
+	return result < 0 && !attempt_has_come_to(attempt) && nobody_there(errno);
+}
+
 /* After a first try: until there is somebody, or the time is over. */
 static int try_again(struct attempt *attempt, int flags, int64_t began)
 {
@@ -313,7 +322,7 @@ static int try_again(struct attempt *attempt, int flags, int64_t began)
 		if (send_limit && now_ms() - began >= send_limit)
 			return give_up_waiting(attempt, EINPROGRESS);
 		int result = make_once(attempt, flags);
-		if (result == 0 || attempt_has_come_to(attempt) || !nobody_there(errno))
+		if (!found_nobody(attempt, result))
 			return result;
 	}
 	return -1;
@@ -326,7 +335,7 @@ static int make_blocking(struct attempt *attempt, int flags)
 	bool retry = attempt->rule->retry_ms > 0;
 	int64_t began = retry ? now_ms() : 0;
 	int result = make_once(attempt, flags);
-	if (result == 0 || attempt_has_come_to(attempt) || !retry || !nobody_there(errno))
+	if (!retry || !found_nobody(attempt, result))
 		return result;
 	attempt->again = true;
 	hold_signals(attempt, 0);

@@ -206,8 +206,8 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 	int result = options_get(&sock->options, sock->family, level, name, value, length);
 	if (!is_tcp_level(sock, level) || name != OPTION_ZEROCOPY_RECEIVE)
 		return result;
-	return options_zerocopy(result, state == STATE_LISTENING, value,
-		result < 0 && errno == EFAULT ? 0 : *length, result == 0 ? unread(fd, sock) : 0);
+	return options_zerocopy(
+		result, state == STATE_LISTENING, value, length, result == 0 ? unread(fd, sock) : 0);
 }
 
 static int report_unread(int fd, struct sock *sock, int *count)

@@ -48,6 +48,12 @@ void fd_release(struct sock *sock)
 	release(sock->number);
 }
 
+struct sock *fd_hold_any(int fd)
+{
+	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd);
+	return sock && fd_hold(fd, sock) ? sock : NULL;
+}
+
 void fd_greeting_begin(struct sock *sock)
 {
 	atomic_store(&sock->greeting, GREETING);
@@ -228,8 +234,8 @@ static void await_turn(struct sock *sock)
 
 struct sock *fd_keep(int fd)
 {
-	struct sock *sock = in_vfork_child ? NULL : fd_sock(fd);
-	if (!sock || !fd_hold(fd, sock))
+	struct sock *sock = fd_hold_any(fd);
+	if (!sock)
 		return NULL;
 	await_turn(sock);
 	if (fd_pin(fd, sock))

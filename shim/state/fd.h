@@ -52,6 +52,9 @@ bool fd_is_beyond_us(int fd); /* it may have no entry though it is a socket of o
  */
 bool fd_hold(int fd, struct sock *sock);
 void fd_release(struct sock *sock);
+/* The sock of fd, held. NULL: not tracked, or closed at this moment, or this is a vfork child, which changes
+ * nothing. */
+struct sock *fd_hold_any(int fd);
 
 /* The caller holds the sock. Until fd_unpin() no thread that closes one of its numbers, or puts another file
  * there, gets further than to say so (fd_leave(), fd_take()): what is done to the number in between is done

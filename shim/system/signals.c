@@ -12,14 +12,18 @@ bool signals_hold(signal_set *before)
 	return libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)before, sizeof all, 0, 0) == 0;
 }
 
-bool signals_let_in(signal_set before)
+void signals_let_in(signal_set before)
+{
+	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before, 0, 0);
+}
+
+bool signals_interrupt(signal_set before)
 {
 	signal_set came = 0;
 	bool interrupts = false;
 	libc.syscall(SYS_rt_sigpending, (long)&came, sizeof came, 0, 0, 0, 0);
 	for (came &= ~before; came && !interrupts; came &= came - 1)
 		interrupts = signal_interrupts(__builtin_ctzll(came) + 1);
-	libc.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before, 0, 0);
 	return interrupts;
 }
 

@@ -13,9 +13,11 @@ typedef uint64_t signal_set;
 /* Holds all back. *before: what is to be let in later. false: the kernel refused, and nothing is held. */
 bool signals_hold(signal_set *before);
 
-/* Lets them in again. true: one of those that came meanwhile has been handled that would have interrupted a
- * call that sleeps. */
-bool signals_let_in(signal_set before);
+/* Lets them in again; those that came meanwhile are handled now. */
+void signals_let_in(signal_set before);
+
+/* Would one of those that have come meanwhile, and are about to be let in, interrupt a call that sleeps? */
+bool signals_interrupt(signal_set before);
 
 /* Does its handler interrupt calls that sleep? Without a handler, it ends the program, or does nothing. */
 bool signal_interrupts(int number);

@@ -389,7 +389,7 @@ int options_get(
 	return result;
 }
 
-int options_zerocopy(int result, bool listening, void *value, socklen_t length, int unread)
+int options_zerocopy(int result, bool listening, void *value, const socklen_t *length, int unread)
 {
 	enum {
 		SKIP_HINT = 12,
@@ -397,13 +397,13 @@ int options_zerocopy(int result, bool listening, void *value, socklen_t length, 
 		PAGE = 4096
 	}; /* in struct tcp_zerocopy_receive of <linux/tcp.h>, each 4 bytes, behind an address */
 	uint64_t address = 1;
-	if (listening && (result == 0 || errno == EINVAL) && length >= SKIP_HINT)
+	if (listening && (result == 0 || errno == EINVAL) && *length >= SKIP_HINT)
 		memcpy(&address, value, sizeof address);
 	if (address % PAGE == 0)
 		return fail(ENOTCONN);
-	if (result == 0 && length >= SKIP_HINT + sizeof unread)
+	if (result == 0 && *length >= SKIP_HINT + sizeof unread)
 		memcpy((char *)value + SKIP_HINT, &unread, sizeof unread);
-	if (result == 0 && length >= IN_QUEUE + sizeof unread)
+	if (result == 0 && *length >= IN_QUEUE + sizeof unread)
 		memcpy((char *)value + IN_QUEUE, &unread, sizeof unread);
 	return result;
 }

@@ -57,7 +57,7 @@ int options_get(
  * and recv() is to read the `unread` bytes. A listener has none: TCP looks at that once the address is a
  * page's, and before it looks for a mapping there, which it did first without data until Linux 5.10. */
 enum { OPTION_ZEROCOPY_RECEIVE = 35 };
-int options_zerocopy(int result, bool listening, void *value, socklen_t length, int unread);
+int options_zerocopy(int result, bool listening, void *value, const socklen_t *length, int unread);
 
 /* The values of a loopback TCP connection on Linux 6.1; the MSS is 64 KiB less the IP and TCP headers. */
 enum { LOOPBACK_MTU = 65535, LOOPBACK_MTU6 = 65536, LOOPBACK_MSS = 65483 };

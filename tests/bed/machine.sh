@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # $state: of who sources this
 # SPDX-License-Identifier: MIT
-# Sourced by the beds that boot a Debian kernel under QEMU: which kernel, its initramfs, and the file systems that it shares
-# with this machine. Uses $state, a directory of the bed's own, and fail.
+# Sourced by the beds: what their init finds; and for those that boot a Debian kernel under QEMU: which kernel, its
+# initramfs, and the file systems that it shares with this machine. Uses $state, a directory of the bed's own, and fail.
 
 # QEMU, and what else these beds need
 need_machine() {
@@ -25,6 +25,27 @@ choose_kernel() {
 use_image() {
 	[ -r "$1" ] || fail "$1: a kernel's image (bzImage) is expected there"
 	kernel_image=$(realpath "$1") kernel_modules=''
+}
+
+build_init() {
+	gcc -O2 -o "$state/init" "$(dirname "${BASH_SOURCE[0]}")/init.c" || fail 'gcc failed, see above: is libc6-dev installed?'
+}
+
+# prepare DIRECTORY WORD...: what init finds there, to run these words; the strings are those that env(1) takes.
+prepare() {
+	{ env -0 && printf '%s\0' TMPDIR=/run/tmp "${@:2}"; } >"$1/command"
+	ln -s "$PWD" "$1/directory"
+}
+
+# prepare_end END up|down COMMAND: the same in a directory of its own for one of several machines, which ${init[END]} starts.
+declare -A init=()
+prepare_end() {
+	mkdir "$state/$1"
+	: >"$state/$1/out"
+	: >"$state/$1/err"
+	prepare "$state/$1" bash -c "$3"
+	# shellcheck disable=SC2034 # for who sources this
+	init[$1]="$state/init $state/$1 $1 $2"
 }
 
 # initramfs NAME COMMAND MODULE...: $state/NAME.initramfs, which loads the modules, takes this machine's file system for its

@@ -9,40 +9,41 @@ mkdir -p "$cache"
 exec 9>"$cache/lock" # two beds may start at once
 flock 9
 
-apt=()
+apt=() suite=''
 # use_suite SUITE: lists of its own, so that apt's on this machine know nothing of that suite.
 use_suite() {
 	local site
+	suite=$1
 	site=$(debian_archive) || fail "so $1 can't be looked for"
 	mkdir -p "$cache/lists-$1/partial"
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" >"$work/sources.list"
 	apt=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
 		-o Dir::State::status=/dev/null -o "Dir::State::Lists=$cache/lists-$1" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
-	[ -e "$cache/lists-$1/updated" ] || read_list "$1"
+	[ -e "$cache/lists-$1/updated" ] || read_list
 }
 
-read_list() { # SUITE
+read_list() {
 	apt-get "${apt[@]}" -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -qq update >&2 ||
-		fail "apt-get couldn't read the list of packages of $1"
-	touch "$cache/lists-$1/updated"
+		fail "apt-get couldn't read the list of packages of $suite"
+	touch "$cache/lists-$suite/updated"
 }
 
 download() { # PACKAGE
 	(cd "$work" && apt-get "${apt[@]}" -o APT::Sandbox::User=root -qq download "$1" >&2)
 }
 
-# unpack DIRECTORY PACKAGE [SUITE]: a suite's list may name one that is no longer there.
+# unpack DIRECTORY PACKAGE: a suite's list may name one that is no longer there.
 unpack() {
-	download "$2" || { [ ${#apt[@]} -gt 0 ] && read_list "$3" && download "$2"; } || fail "apt-get couldn't download $2"
+	download "$2" || { [ ${#apt[@]} -gt 0 ] && read_list && download "$2"; } || fail "apt-get couldn't download $2"
 	dpkg -x "$work/$2"_*.deb "$1"
 }
 
-# make_run DIRECTORY PROGRAM SUITE: one that asks for a newer libc than this machine's runs with its suite's.
+# make_run DIRECTORY PROGRAM: one that asks for a newer libc than this machine's runs with its suite's.
 make_run() {
 	local interpreter
 	! "$1/$2" --version >/dev/null 2>&1 || return 0
 	command -v patchelf >/dev/null || fail 'patchelf is missing: apt-get install patchelf'
-	unpack "$1" libc6 "$3"
+	unpack "$1" libc6
 	interpreter=$(find "$1" -name 'ld-*.so*' -type f)
 	patchelf --set-interpreter "$interpreter" --add-rpath "${interpreter%/*}" "$1/$2"
 	"$1/$2" --version >/dev/null || fail "$1/$2 doesn't run on this machine"

@@ -64,6 +64,13 @@ listen *:20000-20001 = any:30000-30001
 connect *:* = local:*
 listen *:* = any:*'
 
+# own_cids: emulated ones, for this command alone, in the directory $emulated.
+own_cids() {
+	find_library
+	emulated=$(mktemp -d "$state/cids.XXXXXX")
+	chmod 1777 "$emulated"
+}
+
 # PARITY_RUNTIME: a sanitizer's, which must stand before the library.
 # PARITY_KERNEL: what answers for the kernel, behind the library.
 through() { # TRANSPORT COMMAND...
@@ -76,25 +83,19 @@ through() { # TRANSPORT COMMAND...
 		own_network env LD_PRELOAD="$state/bare.so" "$@"
 		;;
 	emulated)
-		find_library
-		emulated=$(mktemp -d "$state/cids.XXXXXX")
-		chmod 1777 "$emulated"
+		own_cids
 		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library${PARITY_KERNEL:+:$PARITY_KERNEL}" IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" \
 			PARITY_MAPPED=1 "$@"
 		;;
 	greeting)
-		find_library
+		own_cids
 		build_greeting
-		emulated=$(mktemp -d "$state/cids.XXXXXX")
-		chmod 1777 "$emulated"
 		own_network "$state/multiplexer" "$emulated.multiplexer" "$emulated" env \
 			LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library:$state/guest.so" \
 			IP2VSOCK_MAP="${map//local:/firecracker:$emulated.multiplexer:}" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 "$@"
 		;;
 	supervised)
-		find_library
-		emulated=$(mktemp -d "$state/cids.XXXXXX")
-		chmod 1777 "$emulated"
+		own_cids
 		own_network env IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 \
 			"${library%/.libs/*}/ip2vsock" --outside -- "$@"
 		;;
