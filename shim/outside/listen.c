@@ -59,13 +59,11 @@ static bool shares(const struct watched *first, const void *context)
 
 /* The port is taken, because CID any takes the whole port. If TCP would allow a second socket beside ours, it
  * gets a place that nobody knows, and the first one gets the clients of both. */
-static int bind_beside(const struct watched *watched, const struct rule *rule, const struct address *wanted,
-	const struct endpoint *local, int fresh)
+static int bind_beside(const struct rule *rule, const struct endpoint *local, int fresh)
 {
-	struct sharing sharing = {.second = watched, .wanted = wanted, .local = *local, .rule = rule};
 	struct place place;
 	struct endpoint hidden = *local;
-	if (!watched_first(shares, &sharing) || !target_has_cid(rule))
+	if (!target_has_cid(rule))
 		return EADDRINUSE;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		hidden.port = 65536 + ports_next(PORT_OF_IPV4);
@@ -77,8 +75,7 @@ static int bind_beside(const struct watched *watched, const struct rule *rule, c
 }
 
 /* Binds a fresh socket. 0 or an errno; *wanted has the port that the program sees. */
-static int bind_fresh(const struct watched *watched, const struct rule *rule, struct address *wanted,
-	struct endpoint *local, int fresh)
+static int bind_fresh(const struct rule *rule, struct address *wanted, struct endpoint *local, int fresh)
 {
 	bool any = wanted->port == 0;
 	int error = EADDRINUSE;
@@ -94,7 +91,27 @@ static int bind_fresh(const struct watched *watched, const struct rule *rule, st
 		if (!any)
 			break;
 	}
-	return error == EADDRINUSE && !any ? bind_beside(watched, rule, wanted, local, fresh) : error;
+	return error;
+}
+
+/* With SO_REUSEPORT on both, and the same address, the second socket becomes the first one, which all that
+ * have it accept from, and which listens until the last of them is closed. ENOTSUP: it can't. */
+static int become(struct subject *subject, struct watched *first, const struct address *wanted, int flags)
+{
+	struct watched *second = subject->watched;
+	if (!both_set(first, second, SO_REUSEPORT) || first->family != second->family ||
+		memcmp(&first->name, wanted, sizeof *wanted) != 0)
+		return ENOTSUP;
+	int number = task_find(first->holder, first->inode, -1);
+	int fd = number < 0 ? -1 : task_duplicate(first->holder, number), error = ENOTSUP;
+	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK)) {
+		subject->watched = NULL; /* it goes with the socket that it is of */
+		error = subject_replace(subject, fd, flags & O_CLOEXEC);
+		subject->watched = error ? second : first;
+	}
+	if (fd >= 0)
+		close(fd);
+	return error;
 }
 
 static int put_bound(
@@ -103,7 +120,17 @@ static int put_bound(
 	struct watched *watched = subject->watched;
 	struct endpoint local = {CID_ANY, PORT_ANY};
 	bool any_port = wanted->port == 0;
-	int error = bind_fresh(watched, rule, wanted, &local, fresh);
+	int error = bind_fresh(rule, wanted, &local, fresh);
+	struct sharing sharing = {.second = watched, .wanted = wanted, .local = local, .rule = rule};
+	struct watched *first = error == EADDRINUSE && !any_port ? watched_first(shares, &sharing) : NULL;
+	if (first) {
+		error = become(subject, first, wanted, flags);
+		if (error != ENOTSUP) {
+			report("bind", wanted, rule, &local, error ? log_errno(error) : "bound, and shared");
+			return error;
+		}
+		error = bind_beside(rule, &local, fresh);
+	}
 	report("bind", wanted, rule, &local, error ? log_errno(error) : "bound");
 	if (error) {
 		if (error == EADDRINUSE && !watched->bound) /* TCP has released the address that it had */

@@ -95,8 +95,10 @@ static void mark_process(int proc, const char *process)
 	for (struct dirent *entry; directory && (entry = readdir(directory));) {
 		uint64_t inode = inode_of(dirfd(directory), entry->d_name);
 		struct watched *one = inode ? watched_find(inode) : NULL;
-		if (one)
+		if (one) {
 			one->mark = true;
+			one->holder = (pid_t)atoi(process);
+		}
 	}
 	if (directory)
 		closedir(directory);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum stage {
 	STAGE_IP,    /* still the INET socket that the program opened */
@@ -35,6 +36,7 @@ struct watched {
 	uint64_t inode;	      /* of the socket that the program has now */
 	uint8_t family;	      /* the one that the program sees: AF_INET or AF_INET6 */
 	uint8_t stage;	      /* enum stage */
+	pid_t holder;	      /* a process that had it when the table was last swept; 0: not known */
 	bool mark;	      /* seen while the table is swept */
 	bool used;	      /* it may have been connected as an INET socket: ask the kernel what it is */
 	bool bound;	      /* the program gave it a local address */
@@ -66,7 +68,7 @@ struct watched *watched_open(uint64_t inode, int family);
 /* The socket has been replaced by another one. */
 void watched_move(struct watched *watched, uint64_t inode);
 /* The first entry of a socket that is still open that `matches`; NULL: none does. If one seems to, closed
- * ones are swept out before the answer, which takes a walk through /proc. */
+ * ones are swept out before the answer, which takes a walk through /proc; its holder is known then. */
 struct watched *watched_first(
 	bool (*matches)(const struct watched *watched, const void *context), const void *context);
 

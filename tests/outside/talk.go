@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -57,6 +59,34 @@ func cancel(address string) {
 	fmt.Println(err)
 }
 
+// A server that reads its configuration again: the new listener has SO_REUSEPORT, as the old one, which then ends. In Go
+// neither is bound without listening.
+func reload(address string) {
+	reuse := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, 15, 1) })
+		return
+	}}
+	for old := (net.Listener)(nil); ; {
+		listener, err := reuse.Listen(context.Background(), "tcp", address)
+		fail(err)
+		go http.Serve(listener, http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintln(answer, "served")
+		}))
+		get("http://" + address + "/")
+		if old != nil {
+			fail(old.Close())
+			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			get("http://" + address + "/")
+			fail(listener.Close())
+			http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			_, err := net.Dial("tcp", address)
+			fmt.Println(errors.Is(err, syscall.ECONNREFUSED))
+			return
+		}
+		old = listener
+	}
+}
+
 func main() {
 	switch os.Args[1] {
 	case "serve":
@@ -65,6 +95,8 @@ func main() {
 		get(os.Args[2])
 	case "half":
 		halfClose(os.Args[2])
+	case "reload":
+		reload(os.Args[2])
 	case "cancel":
 		cancel(os.Args[2])
 	}
