@@ -234,6 +234,20 @@ static void thread_gone(struct held *held)
 	leave_to_next_call(attempt);
 }
 
+static bool nobody_there(int error)
+{
+	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
+/* A connect() that reports how an attempt failed leaves the socket as new, except for a port of the program's
+ * choice. */
+static void start_over(struct subject *subject, int error)
+{
+	subject->watched->stage = STAGE_FAILED;
+	subject_to_ip(subject);
+	fail(subject, error);
+}
+
 /* Ends a connect() that waited, or leaves its outcome to the next call. */
 static void conclude(struct attempt *attempt, int outcome)
 {
@@ -260,12 +274,13 @@ static void conclude(struct attempt *attempt, int outcome)
 		return;
 	}
 	drop(attempt);
-	answer(&subject, 0, error);
-}
-
-static bool nobody_there(int error)
-{
-	return error == ECONNREFUSED || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+	if (watched->bound && watched->any_port && nobody_there(error)) { /* TCP has released that port */
+		subject.fd = task_duplicate(call.thread, subject.number);
+		start_over(&subject, error);
+		subject_close(&subject);
+	} else {
+		answer(&subject, 0, error);
+	}
 }
 
 static void try_again(struct timer *timer)
@@ -437,15 +452,6 @@ bool attempt_cancel(struct watched *watched)
 	timer_end(&attempt->timer);
 	conclude(attempt, ECONNRESET);
 	return true;
-}
-
-/* A connect() that reports how an attempt failed leaves the socket as new, except for a port of the program's
- * choice. */
-static void start_over(struct subject *subject, int error)
-{
-	subject->watched->stage = STAGE_FAILED;
-	subject_to_ip(subject);
-	fail(subject, error);
 }
 
 /* ---- connect() on a socket that isn't new ---- */
@@ -679,8 +685,7 @@ static void learn(struct subject *subject)
 	struct address name;
 	if (watched->stage != STAGE_IP)
 		return;
-	if (int_option(subject->fd, SO_KEEPALIVE) == 1)
-		options_remember(&watched->options, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	subject_learn_options(subject);
 	/* Bound to port 0: the kernel chose one. */
 	if (watched->bound && !watched->name.port && bound_address(subject->fd, watched, &name))
 		watched->name = name;

@@ -137,8 +137,7 @@ static int put_bound(
 			memset(&watched->name, 0, sizeof watched->name);
 		return error;
 	}
-	if (int_option(subject->fd, SO_KEEPALIVE) == 1)
-		options_remember(&watched->options, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	subject_learn_options(subject);
 	options_apply(&watched->options, fresh, rule->buffer);
 	error = subject_replace(subject, fresh, flags & O_CLOEXEC);
 	if (error)

@@ -65,6 +65,8 @@ int subject_replace(struct subject *subject, int fresh, bool close_on_exec);
 /* O_NONBLOCK and O_CLOEXEC as the program's fd has them now. -1: the fd is another socket's by now, or is
  * gone (the call is answered). */
 int subject_flags(struct subject *subject);
+/* Remembers what the program set on its socket without our being shown that: SO_KEEPALIVE. */
+void subject_learn_options(struct subject *subject);
 /* Replaces the transport's socket by a fresh INET socket. 0 or an errno. */
 int subject_to_ip(struct subject *subject);
 

@@ -75,13 +75,32 @@ void answer(struct subject *subject, int64_t value, int error)
 		remember(succeeded_of(&call), &call, inode, value, 0);
 }
 
+/* The address is compared too, since the program may have written another one to the same place. */
+static bool asks_the_same(const struct subject *subject)
+{
+	const struct call *call = subject->call;
+	const struct watched *watched = subject->watched;
+	struct sockaddr_storage given = {.ss_family = AF_UNSPEC};
+	struct address asked;
+	size_t length = call->arguments[2] < sizeof given ? call->arguments[2] : sizeof given;
+	if (!watched || call_read(call, call->arguments[1], &given, length) != 0 ||
+		!address_from_sockaddr(&asked, (struct sockaddr *)&given, (socklen_t)length))
+		return false;
+	if (call->system_call == SYS_bind)
+		return !memcmp(asked.ip, watched->name.ip, sizeof asked.ip) &&
+		       (asked.port ? asked.port == watched->name.port : watched->any_port);
+	address_wildcard_to_loopback(&asked);
+	return !memcmp(&asked, &watched->asked, sizeof asked);
+}
+
 /* Is this the thread's next call, and again the one that has succeeded? */
 static bool succeed_again(struct subject *subject)
 {
 	struct answered *one = succeeded_of(subject->call);
 	if (one->thread != subject->call->thread)
 		return false;
-	bool again = is_same_call(one, subject) && task_catches_signals(one->thread);
+	bool again =
+		is_same_call(one, subject) && asks_the_same(subject) && task_catches_signals(one->thread);
 	one->thread = 0;
 	if (again)
 		answer(subject, 0, 0);
@@ -209,6 +228,13 @@ int subject_replace(struct subject *subject, int fresh, bool close_on_exec)
 	return 0;
 }
 
+void subject_learn_options(struct subject *subject)
+{
+	if (int_option(subject->fd, SO_KEEPALIVE) == 1)
+		options_remember(
+			&subject->watched->options, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+}
+
 int subject_to_ip(struct subject *subject)
 {
 	struct watched *watched = subject->watched;
@@ -220,6 +246,7 @@ int subject_to_ip(struct subject *subject)
 	int fresh = libc.socket(watched->family, type, 0);
 	if (fresh < 0)
 		return errno;
+	subject_learn_options(subject);
 	if (watched->stage == STAGE_CONNECTING) /* the outcome is still to be reported */
 		watched->refused = subject_take_error(subject);
 	options_replay(&watched->options, watched->family, fresh);
