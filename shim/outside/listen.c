@@ -95,13 +95,16 @@ static int bind_fresh(const struct rule *rule, struct address *wanted, struct en
 }
 
 /* With SO_REUSEPORT on both, and the same address, the second socket becomes the first one, which all that
- * have it accept from, and which listens until the last of them is closed. ENOTSUP: it can't. */
+ * have it accept from, and which listens until the last of them is closed. As on TCP, both are the same
+ * user's. ENOTSUP: it can't. */
 static int become(struct subject *subject, struct watched *first, const struct address *wanted, int flags)
 {
 	struct watched *second = subject->watched;
 	if (!both_set(first, second, SO_REUSEPORT) || first->family != second->family ||
 		memcmp(&first->name, wanted, sizeof *wanted) != 0)
 		return ENOTSUP;
+	if (task_user(first->holder) != task_user(subject->call->thread))
+		return EADDRINUSE;
 	int number = task_find(first->holder, first->inode, -1);
 	int fd = number < 0 ? -1 : task_duplicate(first->holder, number), error = ENOTSUP;
 	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK)) {

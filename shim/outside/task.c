@@ -163,6 +163,17 @@ int task_look(pid_t thread, int number, struct task_fd *fd)
 	return flags < 0 ? EIO : 0;
 }
 
+uid_t task_user(pid_t thread)
+{
+	char path[48], text[2048], *effective;
+	snprintf(path, sizeof path, "/proc/%d/status", thread);
+	const char *line = read_text(path, text, sizeof text) > 0 ? strstr(text, "\nUid:\t") : NULL;
+	if (!line)
+		return (uid_t)-1;
+	strtoul(line + strlen("\nUid:\t"), &effective, 10);
+	return (uid_t)strtoul(effective, NULL, 10);
+}
+
 bool task_has_threads(pid_t thread)
 {
 	char path[48];

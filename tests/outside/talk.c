@@ -207,6 +207,30 @@ static int storm(int count, int ms)
 	return 0;
 }
 
+/* reuse: a second listener with SO_REUSEPORT, of the same user, and of another one. */
+static int reuse(void)
+{
+	struct sockaddr_in address = at("0.0.0.0", 7000);
+	for (int user = 0; user < 2; user++) {
+		int first = socket(AF_INET, SOCK_STREAM, 0), second = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+		setsockopt(first, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+		setsockopt(second, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+		if (bind(first, (struct sockaddr *)&address, sizeof address) || listen(first, 5))
+			perror("bind");
+		if (fork() == 0) {
+			if (user && setuid(65534))
+				perror("setuid");
+			close(first);
+			int result = bind(second, (struct sockaddr *)&address, sizeof address);
+			printf("%s\n", result ? strerror(errno) : "bound");
+			_exit(0);
+		}
+		wait(NULL);
+		close(first);
+	}
+	return 0;
+}
+
 /* undumpable: nobody may read this process's memory. */
 static int undumpable(void)
 {
@@ -427,6 +451,8 @@ int main(int count, char **arguments)
 		return slow(number);
 	if (!strcmp(what, "storm"))
 		return storm(number, count > 3 ? atoi(arguments[3]) : 1);
+	if (!strcmp(what, "reuse"))
+		return reuse();
 	if (!strcmp(what, "undumpable"))
 		return undumpable();
 	if (!strcmp(what, "epoll"))
