@@ -381,7 +381,8 @@ static int accept_of_libc(int fd, struct sockaddr *address, socklen_t *length, i
 static bool would_sleep(int fd, struct sock *sock)
 {
 	const struct transport *transport = sock->transport;
-	if (sock->blocks || !transport->has_client || transport->has_client(fd))
+	if (sock->blocks || !transport->has_client || state_of(sock) != STATE_LISTENING ||
+		transport->has_client(fd))
 		return false;
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
 	sock->blocks = flags < 0 || !(flags & O_NONBLOCK);

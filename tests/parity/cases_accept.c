@@ -117,6 +117,10 @@ CASE(accept_not_listening, "accept on a fresh, a bound and a connected socket is
 	ACCEPT(bound);
 	ACCEPT(p.client);
 	ACCEPT(p.server);
+	nonblocking(p.client);
+	nonblocking(bound);
+	ACCEPT(p.client);
+	ACCEPT4(bound, SOCK_CLOEXEC);
 }
 
 CASE(accept_order, "clients are accepted in the order in which they came")
