@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum { KERNEL_TIMEOUT_MS = 2000 }; /* VSOCK_DEFAULT_CONNECT_TIMEOUT, Linux 4.8 to 6.18 */
@@ -284,18 +283,23 @@ static int make_once(struct attempt *attempt, int flags)
 	}
 }
 
-/* Sleeps so that a signal does to it what it would do to connect(): a read() goes on after a handler with
- * SA_RESTART, and ends with EINTR after one without. */
+/* Sleeps so that a signal does to it what it would do to connect(): a handler with SA_RESTART is run, and the
+ * sleep goes on; one without ends it with EINTR. Signals stay held back, so none comes unnoticed between the
+ * end of the sleep and the next try. */
 static int pause_for(struct attempt *attempt, int64_t ms)
 {
-	struct itimerspec once = {.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}};
-	uint64_t expirations;
-	int timer = hold(attempt, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
-	int got = -1;
-	if (timer >= 0 && timerfd_settime(timer, 0, &once, NULL) == 0)
-		got = WAIT(attempt, libc.read(timer, &expirations, sizeof expirations));
-	discard(attempt);
-	return got < 0 ? -1 : 0;
+	int64_t until = now_ms() + ms, left = ms;
+	int result = 0;
+	while (result == 0 && left > 0) {
+		struct pollfd signals = {
+			.fd = hold(attempt, signals_fd(~attempt->signals)), .events = POLLIN};
+		bool came = libc.poll(&signals, 1, (int)left) != 0;
+		discard(attempt);
+		if (came)
+			result = WAIT(attempt, libc.poll(NULL, 0, 0));
+		left = until - now_ms();
+	}
+	return result;
 }
 
 static bool nobody_there(int error)
@@ -332,14 +336,14 @@ static int try_again(struct attempt *attempt, int flags, int64_t began)
  * under way (-1 with EINTR or EINPROGRESS); else -1 and no socket. */
 static int make_blocking(struct attempt *attempt, int flags)
 {
-	bool retry = attempt->rule->retry_ms > 0;
-	int64_t began = retry ? now_ms() : 0;
-	int result = make_once(attempt, flags);
-	if (!retry || !found_nobody(attempt, result))
-		return result;
+	if (!attempt->rule->retry_ms)
+		return make_once(attempt, flags);
+	int64_t began = now_ms();
 	attempt->again = true;
 	hold_signals(attempt, 0);
-	result = try_again(attempt, flags, began);
+	int result = make_once(attempt, flags);
+	if (found_nobody(attempt, result))
+		result = try_again(attempt, flags, began);
 	int saved = errno;
 	attempt->again = false;
 	WAIT(attempt, 0);

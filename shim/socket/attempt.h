@@ -30,14 +30,14 @@ struct attempt {
 	struct endpoint local; /* PORT_ANY: it had no place yet */
 	pid_t process;	       /* that makes it */
 	int fresh;	       /* the socket that connects; -1: none */
-	int held;	       /* closed if the call is left: the fresh socket, or a timer; -1: nothing */
-	bool in_place;	       /* the fresh socket is a dup of the program's, which bind() gave its place */
-	int stand_in;	       /* a socket that shows how it ended at once (refused); -1: none */
-	int refused;	       /* the errno that it shows */
+	int held;      /* closed if the call is left: the fresh socket, or signals_fd(); -1: nothing */
+	bool in_place; /* the fresh socket is a dup of the program's, which bind() gave its place */
+	int stand_in;  /* a socket that shows how it ended at once (refused); -1: none */
+	int refused;   /* the errno that it shows */
 	struct greeting greeting; /* how far it has got on the fresh socket */
 	bool greeted;		  /* to the end */
 	int64_t deadline;	  /* of the greeting, now_ms() */
-	bool again;		  /* retry= has begun: signals are held back but where it waits */
+	bool again;		  /* with retry=: signals are held back but where it waits */
 	bool holds_signals;
 	signal_set signals; /* that aren't blocked otherwise */
 };

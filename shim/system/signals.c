@@ -4,6 +4,7 @@
 #include "libc.h"
 
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 
 bool signals_hold(signal_set *before)
@@ -25,6 +26,11 @@ bool signals_interrupt(signal_set before)
 	for (came &= ~before; came && !interrupts; came &= came - 1)
 		interrupts = signal_interrupts(__builtin_ctzll(came) + 1);
 	return interrupts;
+}
+
+int signals_fd(signal_set signals)
+{
+	return (int)libc.syscall(SYS_signalfd4, -1, (long)&signals, sizeof signals, SFD_CLOEXEC, 0, 0);
 }
 
 bool signal_interrupts(int number)

@@ -19,6 +19,9 @@ void signals_let_in(signal_set before);
 /* Would one of those that have come meanwhile, and are about to be let in, interrupt a call that sleeps? */
 bool signals_interrupt(signal_set before);
 
+/* An fd that is readable while one of these waits to be let in, close-on-exec; -1 with errno. */
+int signals_fd(signal_set signals);
+
 /* Does its handler interrupt calls that sleep? Without a handler, it ends the program, or does nothing. */
 bool signal_interrupts(int number);
 

@@ -857,6 +857,7 @@ CASE(ioctl_fionread, "FIONREAD counts what can be read, exactly")
 	struct pair p = pair();
 	IOCTL_INT(p.server, FIONREAD, -1);
 	SEND(p.client, "hello", 0);
+	POLL_WAIT(p.server, POLLIN);
 	IOCTL_INT(p.server, FIONREAD, -1);
 	RECV(p.server, 2, 0);
 	IOCTL_INT(p.server, FIONREAD, -1);

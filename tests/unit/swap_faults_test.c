@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -64,6 +65,13 @@ static int faulty_close_that_closes(int fd)
 	if (result == 0)
 		errno = saved;
 	return result;
+}
+
+/* A mask of signals that was taken before can be set again. */
+static long faulty_syscall_that_sets_masks(long number, long a, long b, long c, long d, long e, long f)
+{
+	bool sets = number == SYS_rt_sigprocmask && !c;
+	return (sets ? real : faulty).syscall(number, a, b, c, d, e, f);
 }
 
 /* What the library calls without being in front of it: the linker puts these in the way (-Wl,--wrap). */
@@ -847,6 +855,7 @@ static int start(void **state)
 #include "system/symbols.h"
 	libc = faulty;
 	libc.close = faulty_close_that_closes;
+	libc.syscall = faulty_syscall_that_sets_masks;
 	struct sockaddr_un address = emulated(CLIENT_PORT);
 	far_server = real.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	program = (struct program){-1, -1, -1, -1, 0};
@@ -972,15 +981,23 @@ static int socket_that_a_signal_meets(int domain, int type, int protocol)
 	return real.socket(domain, type, protocol);
 }
 
+static int poll_that_a_signal_follows(struct pollfd *fds, nfds_t count, int timeout)
+{
+	int result = real.poll(fds, count, timeout);
+	if (timeout > 0 && !tries++)
+		raise(SIGUSR1);
+	return result;
+}
+
 static int connect_to_nobody(int handler_flags)
 {
 	struct sigaction action = {.sa_handler = note_signal, .sa_flags = handler_flags};
 	handled = tries = 0;
 	prepare_socket();
 	assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
-	libc.socket = socket_that_a_signal_meets;
 	int result = connect_to(program.fd, NOBODY_PORT), error = errno;
 	libc.socket = faulty.socket;
+	libc.poll = faulty.poll;
 	signal(SIGUSR1, SIG_DFL);
 	assert_int_equal(result, -1);
 	assert_int_equal(handled, 1);
@@ -991,10 +1008,23 @@ static int connect_to_nobody(int handler_flags)
 static void a_signal_between_two_tries_interrupts_connect(void **state)
 {
 	(void)state;
+	libc.socket = socket_that_a_signal_meets;
 	assert_int_equal(connect_to_nobody(0), EINTR);
 	close_program();
+	libc.socket = socket_that_a_signal_meets;
 	assert_int_equal(connect_to_nobody(SA_RESTART), ECONNREFUSED);
 	assert_true(tries > 3);
+	close_program();
+}
+
+static void a_signal_as_a_pause_ends_interrupts_connect(void **state)
+{
+	(void)state;
+	libc.poll = poll_that_a_signal_follows;
+	assert_int_equal(connect_to_nobody(0), EINTR);
+	close_program();
+	libc.poll = poll_that_a_signal_follows;
+	assert_int_equal(connect_to_nobody(SA_RESTART), ECONNREFUSED);
 }
 
 static pthread_t closer;
@@ -1337,6 +1367,7 @@ int main(void)
 		cmocka_unit_test_teardown(
 			an_error_that_another_thread_has_taken_is_not_reported_as_0, clean_up),
 		cmocka_unit_test_teardown(a_signal_between_two_tries_interrupts_connect, clean_up),
+		cmocka_unit_test_teardown(a_signal_as_a_pause_ends_interrupts_connect, clean_up),
 		cmocka_unit_test_teardown(a_file_that_another_thread_opens_is_not_replaced, clean_up),
 		cmocka_unit_test_teardown(a_file_that_another_thread_opens_is_not_shared, clean_up),
 		cmocka_unit_test_teardown(a_record_without_a_carrier_is_no_fault, clean_up),
