@@ -140,6 +140,14 @@ static int fake_poll(struct pollfd *fds, nfds_t count, int timeout)
 	return 0;
 }
 
+/* poll(), for the listener: does a peer wait? */
+static long fake_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	(void)number;
+	(void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+	return kernel.at < kernel.end;
+}
+
 static int fake_ioctl(int fd, unsigned long request, void *argument)
 {
 	(void)fd;
@@ -179,6 +187,7 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
 		.setsockopt = fake_setsockopt,
 		.fcntl = fake_fcntl,
 		.poll = fake_poll,
+		.syscall = fake_syscall,
 		.ioctl = fake_ioctl};
 	transport_unix_start(&shim);
 	return 0;
