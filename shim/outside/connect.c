@@ -248,6 +248,18 @@ static void start_over(struct subject *subject, int error)
 	fail(subject, error);
 }
 
+/* The answer to a connect() that waited. One that failed leaves no trace, except that TCP has released a port
+ * of the kernel's choice. */
+static void answer_waiting(struct subject *subject, int error)
+{
+	if (!subject->watched->bound || !subject->watched->any_port || !nobody_there(error)) {
+		answer(subject, 0, error);
+		return;
+	}
+	subject_reopen(subject);
+	start_over(subject, error);
+}
+
 /* Ends a connect() that waited, or leaves its outcome to the next call. */
 static void conclude(struct attempt *attempt, int outcome)
 {
@@ -274,13 +286,8 @@ static void conclude(struct attempt *attempt, int outcome)
 		return;
 	}
 	drop(attempt);
-	if (watched->bound && watched->any_port && nobody_there(error)) { /* TCP has released that port */
-		subject.fd = task_duplicate(call.thread, subject.number);
-		start_over(&subject, error);
-		subject_close(&subject);
-	} else {
-		answer(&subject, 0, error);
-	}
+	answer_waiting(&subject, error);
+	subject_close(&subject);
 }
 
 static void try_again(struct timer *timer)
@@ -436,7 +443,7 @@ void attempt_settle(struct subject *subject)
 		if (take_place(subject, attempt, outcome, 0))
 			return;
 		watched->report_once = !outcome;
-		libc.dup3(attempt->fresh, subject->fd, O_CLOEXEC);
+		subject_reopen(subject);
 	} else {
 		watched->refused = outcome;
 	}
@@ -561,7 +568,7 @@ static void resume(struct subject *subject)
 	int flags, outcome = attempt->outcome;
 	if (attempt->done && outcome) {
 		drop(attempt);
-		fail(subject, outcome);
+		answer_waiting(subject, outcome);
 	} else if (attempt->done) {
 		attempt_settle(subject);
 		if (watched->stage == STAGE_CONNECTED)

@@ -303,11 +303,9 @@ static int bind_by_map(struct subject *subject)
 		return verdict.error;
 	bool any_port = watched->bound && watched->any_port;
 	int error = bind_mapped(subject, verdict.rule, &wanted);
-	watched->any_port |= any_port;
-	if (!error) { /* the socket that is there now */
-		close(subject->fd);
-		subject->fd = task_duplicate(subject->call->thread, subject->number);
-	}
+	subject->watched->any_port |= any_port;
+	if (!error)
+		subject_reopen(subject);
 	return error;
 }
 
@@ -359,6 +357,7 @@ void serve_listen(struct subject *subject)
 		error = subject_to_ip(subject);
 	if (!error && watched->stage == STAGE_IP)
 		error = bind_by_map(subject);
+	watched = subject->watched; /* another's, if they share a socket now */
 	if (error == ENOENT)
 		subject->call->id = 0;
 	else if (error)

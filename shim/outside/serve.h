@@ -62,6 +62,8 @@ struct watched *subject_know(struct subject *subject, int *error);
 /* Replaces the subject's socket by `fresh`, on the program's fd. 0 or an errno; ENOENT: nobody waits for the
  * call any more, and nothing was changed. `close_on_exec`: that flag of the program's fd. */
 int subject_replace(struct subject *subject, int fresh, bool close_on_exec);
+/* subject->fd becomes a duplicate of what stands on the program's fd now; -1: it can't be had. */
+void subject_reopen(struct subject *subject);
 /* O_NONBLOCK and O_CLOEXEC as the program's fd has them now. -1: the fd is another socket's by now, or is
  * gone (the call is answered). */
 int subject_flags(struct subject *subject);

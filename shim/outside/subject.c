@@ -169,6 +169,12 @@ void subject_close(struct subject *subject)
 		close(subject->fd);
 }
 
+void subject_reopen(struct subject *subject)
+{
+	subject_close(subject);
+	subject->fd = task_duplicate(subject->call->thread, subject->number);
+}
+
 struct watched *subject_know(struct subject *subject, int *error)
 {
 	struct sockaddr_storage name;

@@ -171,6 +171,22 @@ static int slow(int port)
 	return 0;
 }
 
+/* left PORT: a connect() that a signal ended is over when the next call comes, which isn't connect(). */
+static int left(int port)
+{
+	struct itimerval once = {.it_value = {.tv_usec = 100000}};
+	struct sigaction action = {.sa_handler = count_alarm};
+	struct sockaddr_in address = at("10.0.0.7", port);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &once, NULL);
+	int result = connect(fd, (struct sockaddr *)&address, sizeof address);
+	printf("%s, ", result ? strerror(errno) : "connected");
+	usleep(700000);
+	printf("%s\n", shutdown(fd, SHUT_RDWR) ? strerror(errno) : "shut down");
+	return 0;
+}
+
 static int lowest_free(void)
 {
 	int fd = dup(0);
@@ -447,6 +463,8 @@ int main(int count, char **arguments)
 		return refused("127.0.0.1", 7001, number);
 	if (!strcmp(what, "interrupted"))
 		return interrupted(number);
+	if (!strcmp(what, "left"))
+		return left(number);
 	if (!strcmp(what, "slow"))
 		return slow(number);
 	if (!strcmp(what, "storm"))
