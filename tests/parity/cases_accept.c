@@ -117,10 +117,11 @@ CASE(accept_not_listening, "accept on a fresh, a bound and a connected socket is
 	ACCEPT(bound);
 	ACCEPT(p.client);
 	ACCEPT(p.server);
-	nonblocking(p.client);
-	nonblocking(bound);
-	ACCEPT(p.client);
-	ACCEPT4(bound, SOCK_CLOEXEC);
+	struct pair q = pair();
+	nonblocking(q.client);
+	nonblocking(q.server);
+	ACCEPT(q.client);
+	ACCEPT4(q.server, SOCK_CLOEXEC);
 }
 
 CASE(accept_order, "clients are accepted in the order in which they came")
