@@ -2,6 +2,7 @@
 #include "attempt.h"
 
 #include "greeter.h"
+#include "state/registrations.h"
 #include "system/clock.h"
 #include "system/signals.h"
 #include "transport/transport_unix.h"
@@ -69,9 +70,10 @@ static void from_a_new_one(struct attempt *attempt, int flags)
 static bool has_a_place(const struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
-	return state_of(sock) == STATE_BOUND && sock->transport == attempt->to.transport &&
-	       !attempt->to.greeting &&
-	       ports_marked((uint16_t)sock->local.port, ports_kind(&attempt->asked)) == sock->local.port;
+	return attempt->placed || (state_of(sock) == STATE_BOUND &&
+					  sock->transport == attempt->to.transport && !attempt->to.greeting &&
+					  ports_marked((uint16_t)sock->local.port,
+						  ports_kind(&attempt->asked)) == sock->local.port);
 }
 
 static bool open_client(struct attempt *attempt, int flags)
@@ -83,6 +85,59 @@ static bool open_client(struct attempt *attempt, int flags)
 	return attempt->fresh >= 0;
 }
 
+static void record(struct attempt *attempt, enum sock_state state)
+{
+	struct sock *sock = attempt->sock;
+	sock_lead(sock, attempt->rule, attempt->to.transport);
+	sock->local = attempt->local;
+	sock->peer = attempt->to.endpoint;
+	sock->asked = attempt->asked;
+	sock->scope = attempt->scope;
+	report_reset(&sock->report, attempt->refused);
+	set_state(sock, state);
+}
+
+/* Not if the program, or IP, could lose something by it: a port of IP's; an edge that Unix sockets don't
+ * report to epoll when they are connected; the tries of retry=, which another thread that sets O_NONBLOCK
+ * would end.
+ */
+static bool may_go_first(const struct attempt *attempt)
+{
+	const struct sock *sock = attempt->sock;
+	return !attempt->in_place && !attempt->to.greeting && !attempt->again && !sock->claim.bound &&
+	       !registrations_any(sock);
+}
+
+/* Those who see the peer accept the connection may use the program's fd before connect() has returned:
+ * another thread, a child. So the number has the fresh socket before that connects. */
+static bool go_first(struct attempt *attempt)
+{
+	struct sock *sock = attempt->sock;
+	enum sock_state before = state_of(sock);
+	if (!may_go_first(attempt))
+		return true;
+	record(attempt, STATE_CONNECTING);
+	attempt->placed = attempt->in_place = swap_beside(attempt->fd, sock, attempt->fresh) == 0;
+	if (!attempt->placed) {
+		set_state(sock, before);
+		discard(attempt);
+	}
+	return attempt->placed;
+}
+
+void attempt_take_back(struct attempt *attempt)
+{
+	struct sock *sock = attempt->sock;
+	KEEP_ERRNO;
+	if (!attempt->placed)
+		return;
+	attempt->placed = false;
+	if (state_of(sock) != STATE_CONNECTING && state_of(sock) != STATE_FAILED)
+		return; /* another thread has done so, by connect(AF_UNSPEC) */
+	set_state(sock, STATE_FAILED);
+	stream_to_ip(attempt->fd, sock);
+}
+
 /* The thread is cancelled while it waits, or jumps out. A second jump may come on the way. */
 static void abandon(void *held)
 {
@@ -91,6 +146,7 @@ static void abandon(void *held)
 	if (!sock)
 		return;
 	discard(attempt);
+	attempt_take_back(attempt);
 	attempt->sock = NULL;
 	sock->attempting = 0;
 	fd_release(sock);
@@ -251,6 +307,13 @@ static int give_up_waiting(struct attempt *attempt, int error)
 	return fail(error);
 }
 
+/* AF_VSOCK keeps it (Linux 5.10 to 6.1), and the next connect() or accept() would report it again. */
+static void forget_error(int fd)
+{
+	KEEP_ERRNO;
+	int_option(fd, SO_ERROR);
+}
+
 /* AF_VSOCK gives an attempt up at a signal: it is made again, within the time of one attempt, or left to
  * itself. */
 static int make_once(struct attempt *attempt, int flags)
@@ -261,7 +324,7 @@ static int make_once(struct attempt *attempt, int flags)
 	if (send_limit)
 		return start_and_wait(attempt, send_limit);
 	for (;;) {
-		if (!open_client(attempt, flags))
+		if (!open_client(attempt, flags) || !go_first(attempt))
 			return -1;
 		int result = WAIT(
 			attempt, attempt->to.transport->connect(attempt->fresh, &attempt->to.place, limit));
@@ -269,6 +332,8 @@ static int make_once(struct attempt *attempt, int flags)
 			result = greet_blocking(attempt);
 		if (result == 0)
 			return 0;
+		if (attempt->in_place)
+			forget_error(attempt->fresh);
 		discard(attempt);
 		if (errno != EINTR)
 			return -1;
@@ -393,8 +458,7 @@ static int greet_beside(struct attempt *attempt, int flags)
 	return 0;
 }
 
-/* What the attempt has come to takes the place of the program's socket. */
-int attempt_hand_over(struct attempt *attempt, int flags)
+static int put_in_place(struct attempt *attempt, int flags)
 {
 	if (attempt->stand_in >= 0)
 		return swap_in(attempt->fd, attempt->sock, attempt->stand_in);
@@ -407,13 +471,37 @@ int attempt_hand_over(struct attempt *attempt, int flags)
 	return swap_in(attempt->fd, attempt->sock, attempt->fresh);
 }
 
+/* Others have used the socket meanwhile, and may have seen what has come of it. */
+static int hand_over_placed(struct attempt *attempt, int outcome)
+{
+	struct sock *sock = attempt->sock;
+	discard(attempt);
+	if (outcome || sock_change(sock, STATE_CONNECTING, STATE_CONNECTED) ||
+		state_of(sock) == STATE_CONNECTED)
+		return 0;
+	return fail(ECONNABORTED);
+}
+
+int attempt_hand_over(struct attempt *attempt, int flags, int outcome)
+{
+	enum sock_state before = state_of(attempt->sock);
+	if (attempt->placed && attempt->stand_in < 0)
+		return hand_over_placed(attempt, outcome);
+	record(attempt, outcome ? STATE_CONNECTING : STATE_CONNECTED);
+	if (put_in_place(attempt, flags) == 0)
+		return 0;
+	set_state(attempt->sock, before);
+	return -1;
+}
+
 bool attempt_begin(struct attempt *attempt, int fd, struct sock *sock, const struct rule *rule,
-	const struct address *asked)
+	const struct address *asked, uint32_t scope)
 {
 	*attempt = (struct attempt){.fd = fd,
 		.sock = sock,
 		.rule = rule,
 		.asked = *asked,
+		.scope = scope,
 		.process = fd_process(),
 		.fresh = -1,
 		.held = -1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* connect(): an attempt is made on a fresh socket, which takes the program's socket's place when it has come
- * far enough: connected, if the program waits, under way, if it doesn't. A blocking connect() that fails
- * leaves no trace. */
+ * far enough: about to connect or connected, if the program waits, under way, if it doesn't. A blocking
+ * connect() that fails leaves no trace, or a socket that is as new as the old one. */
 #include "attempt.h"
 #include "core/verdict.h"
 #include "system/clock.h"
@@ -33,7 +33,7 @@ static int attempt_alone(
 {
 	struct attempt attempt;
 	int flags = swap_flags(fd);
-	if (flags < 0 || !attempt_begin(&attempt, fd, sock, rule, asked))
+	if (flags < 0 || !attempt_begin(&attempt, fd, sock, rule, asked, scope))
 		return -1;
 	if (sock->claim.bound && state_of(sock) == STATE_IP &&
 		!sock->claim.name.port) { /* bound to port 0: the kernel chose one */
@@ -48,9 +48,10 @@ static int attempt_alone(
 		: outcome	       ? log_errno(outcome)
 				       : "connected");
 	if (!attempt_has_come_to(&attempt)) {
-		if (attempt.in_place)
-			int_option(
-				fd, SO_ERROR); /* AF_VSOCK keeps it (Linux 6.1), accept() would report it */
+		if (attempt.placed) {
+			attempt_take_back(&attempt);
+			return fail(outcome);
+		}
 		if (!sock->claim.any_port)
 			return fail(outcome);
 		sock->peer = attempt.to.endpoint;
@@ -58,18 +59,8 @@ static int attempt_alone(
 		return start_over(fd, sock, outcome);
 	}
 
-	enum sock_state before = state_of(sock);
-	sock_lead(sock, rule, attempt.to.transport);
-	sock->local = attempt.local;
-	sock->peer = attempt.to.endpoint;
-	sock->asked = *asked;
-	sock->scope = scope;
-	report_reset(&sock->report, attempt.refused);
-	set_state(sock, outcome ? STATE_CONNECTING : STATE_CONNECTED);
-	if (attempt_hand_over(&attempt, flags) < 0) {
-		set_state(sock, before);
+	if (attempt_hand_over(&attempt, flags, outcome) < 0)
 		return -1;
-	}
 	return outcome ? fail(outcome) : 0;
 }
 
@@ -231,7 +222,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	if (address && address->sa_family == AF_UNSPEC)
 		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
 	if (state == STATE_CONNECTING)
-		return connect_again(fd, sock);
+		return sock->attempting ? connect_beside(fd, sock) : connect_again(fd, sock);
 	if (sock->report.aborted) { /* the kernel's word for "it had failed, and you know" */
 		sock->report.aborted = false;
 		return state == STATE_BOUND ? fail(ECONNABORTED) : start_over(fd, sock, ECONNABORTED);

@@ -50,9 +50,10 @@ enum sock_state stream_settle(int fd, struct sock *sock)
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof peer;
 	KEEP_ERRNO;
+	bool waited_for = sock->attempting;
 	if (state_of(sock) == STATE_CONNECTING && !fd_greets(sock) && !sock->report.error &&
 		libc.getpeername(fd, (struct sockaddr *)&peer, &length) == 0 &&
-		sock_change(sock, STATE_CONNECTING, STATE_CONNECTED))
+		sock_change(sock, STATE_CONNECTING, STATE_CONNECTED) && !waited_for)
 		sock->report.connected = true;
 	return state_of(sock);
 }

@@ -94,6 +94,14 @@ static bool take_out(struct suspended *suspended, int first)
 	return kept == count;
 }
 
+bool registrations_any(const struct sock *sock)
+{
+	bool any = sock->overflowed || atomic_load(&registrations_unseen);
+	for (int i = 0; i < REGISTRATIONS; i++)
+		any |= sock->registrations[i].epfd >= 0;
+	return any;
+}
+
 bool registrations_suspend(struct sock *sock, struct suspended *suspended)
 {
 	int saved = errno;

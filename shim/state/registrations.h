@@ -13,6 +13,9 @@ extern _Atomic bool registrations_unseen;
 /* Records what epoll_ctl() has done. */
 void registrations_note(struct sock *sock, int epfd, int operation, int fd, const struct epoll_event *event);
 
+/* May an fd of it be registered? */
+bool registrations_any(const struct sock *sock);
+
 /* The first deletes the sock's fds from every epoll instance of this process, and the second puts them back
  * with the same events and data; between the two calls, the caller replaces the description. false with
  * errno: the kernel can't be asked, and nothing was deleted. */

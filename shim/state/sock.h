@@ -22,7 +22,8 @@
  *   BOUND       LISTENING   listen()
  *   LISTENING   IP          shutdown()
  *   IP, BOUND, FAILED   CONNECTED   connect() that waits, and succeeds
- *   IP, BOUND, FAILED   CONNECTING  connect() that doesn't wait, or waits no longer
+ *   IP, BOUND, FAILED   CONNECTING  connect() that doesn't wait, or waits no longer, or waits with its socket
+ *                               in place; that one leads on to CONNECTED, or back to IP if it fails
  *   CONNECTING  CONNECTED   whatever asks the kernel and finds the connection made (stream_settle())
  *   CONNECTING  FAILED      whatever takes the error (stream_take_error())
  *   any of ours IP          connect(AF_UNSPEC); connect() or bind() to an address of IP's; connect() that

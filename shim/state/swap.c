@@ -62,7 +62,7 @@ static void put_dup(int dup, void *context)
 		fd_forget(dup);
 }
 
-int swap_in(int fd, struct sock *sock, int fresh)
+int swap_beside(int fd, struct sock *sock, int fresh)
 {
 	struct dups dups = {.fd = fd, .fresh = fresh};
 	struct suspended suspended = {.count = 0};
@@ -84,9 +84,17 @@ int swap_in(int fd, struct sock *sock, int fresh)
 	if (pinned)
 		fd_unpin(sock);
 	fd_swap_end(sock);
+	errno = error;
+	return done ? 0 : -1;
+}
+
+int swap_in(int fd, struct sock *sock, int fresh)
+{
+	int result = swap_beside(fd, sock, fresh);
+	int error = errno;
 	atomic_store(&sock->fresh, -1);
 	libc.close(fresh);
-	if (!done)
+	if (result < 0)
 		errno = error;
-	return done ? 0 : -1;
+	return result;
 }

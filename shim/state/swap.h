@@ -15,4 +15,7 @@ int swap_flags(int fd);
  * fails. */
 int swap_in(int fd, struct sock *sock, int fresh);
 
+/* The same, and `fresh` stays open beside them. */
+int swap_beside(int fd, struct sock *sock, int fresh);
+
 #endif

@@ -243,7 +243,7 @@ static void assert_serves(int fd, uint16_t port)
 
 /* ---- what a call that failed must leave as it was ---- */
 
-static void describe_fd(char **at, const char *end, int fd)
+static void describe_fd(char **at, const char *end, int fd, bool inodes)
 {
 	struct stat file;
 	struct sockaddr_in name = {0};
@@ -257,17 +257,17 @@ static void describe_fd(char **at, const char *end, int fd)
 	/* Of a socket that isn't bound an attempt may leave a port, as on TCP. */
 	int named = program.port ? getsockname(fd, (struct sockaddr *)&name, &length) : 0;
 	*at += snprintf(*at, (size_t)(end - *at), "fd %d: inode %lu, flags %x %x, family %d, port %d\n", fd,
-		(unsigned long)file.st_ino, real.fcntl(fd, F_GETFL, NULL), real.fcntl(fd, F_GETFD, NULL),
-		family_of(fd), named < 0 ? -1 : ntohs(name.sin_port));
+		inodes ? (unsigned long)file.st_ino : 0, real.fcntl(fd, F_GETFL, NULL),
+		real.fcntl(fd, F_GETFD, NULL), family_of(fd), named < 0 ? -1 : ntohs(name.sin_port));
 }
 
-static void describe(char *text, size_t size)
+static void describe(char *text, size_t size, bool inodes)
 {
 	char path[40], *at = text;
 	const char *end = text + size;
-	describe_fd(&at, end, program.fd);
-	describe_fd(&at, end, program.alias);
-	describe_fd(&at, end, program.other);
+	describe_fd(&at, end, program.fd, inodes);
+	describe_fd(&at, end, program.alias, inodes);
+	describe_fd(&at, end, program.other, inodes);
 	if (program.epfd < 0)
 		return;
 	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", program.epfd);
@@ -280,13 +280,17 @@ static void describe(char *text, size_t size)
 
 /* ---- scenarios ---- */
 
+/* What a failure leaves on the program's number: the socket that was there, one that is as new as that was,
+ * or another (EINTR, or a server's place given up). */
+enum leaves { SAME, ALIKE, ANOTHER };
+
 struct scenario {
 	const char *name;
 	void (*prepare)(void);
 	int (*act)(void);
 	void (*works)(void); /* what must hold once act() has succeeded */
-	bool may_replace;    /* a failure may leave another socket: EINTR, or a server's place given up */
-	int most_calls;	     /* without a fault; 0: any number */
+	enum leaves leaves;
+	int most_calls; /* without a fault; 0: any number */
 };
 
 static void prepare_socket(void)
@@ -705,39 +709,39 @@ static void query_works(void)
 }
 
 static const struct scenario scenarios[] = {
-	{"connect", prepare_socket, act_connect, connect_works, false, 8},
-	{"connect with a dup, options and epoll", prepare_rich_socket, act_connect, rich_connect_works, false,
+	{"connect", prepare_socket, act_connect, connect_works, ALIKE, 8},
+	{"connect with a dup, options and epoll", prepare_rich_socket, act_connect, rich_connect_works, SAME,
 		0},
 	{"connect with many registrations", prepare_much_watched_socket, act_connect, rich_connect_works,
-		false, 0},
-	{"connect with an owner of signals", prepare_owned_socket, act_connect, connect_works, false, 0},
-	{"connect of a bound socket", prepare_bound, act_connect, connect_works, true, 0},
-	{"connect with retry", prepare_socket, act_connect_with_retry, retry_works, false, 0},
-	{"connect, non-blocking", prepare_nonblocking, act_start, start_works, false, 0},
-	{"connect, the end of a non-blocking one", prepare_started, act_finish, finish_works, false, 0},
-	{"connect, again", prepare_started, act_connect_again, start_works, true, 0},
-	{"connect to nowhere", prepare_connected, act_dissolve, dissolve_works, false, 0},
-	{"bind", prepare_socket, act_bind, bind_works, false, 0},
-	{"bind with a dup, options and epoll", prepare_rich_socket, act_bind, bind_works, false, 0},
-	{"bind over a stale file", prepare_stale, act_bind, bind_works, false, 0},
-	{"bind to port 0", prepare_socket, act_bind_any, bind_any_works, false, 0},
-	{"bind to a shared port", prepare_sharing, act_bind, bind_works, false, 0},
-	{"listen", prepare_bound, act_listen, bind_works, false, 0},
-	{"listen without bind", prepare_socket, act_listen, bind_any_works, true, 0},
-	{"accept", prepare_waiting, act_accept, accept_works, false, 0},
-	{"setsockopt", prepare_connected, act_set, set_works, false, 0},
-	{"setsockopt of a universal option", prepare_connected, act_set_universal, set_universal_works, false,
+		SAME, 0},
+	{"connect with an owner of signals", prepare_owned_socket, act_connect, connect_works, ALIKE, 0},
+	{"connect of a bound socket", prepare_bound, act_connect, connect_works, ANOTHER, 0},
+	{"connect with retry", prepare_socket, act_connect_with_retry, retry_works, SAME, 0},
+	{"connect, non-blocking", prepare_nonblocking, act_start, start_works, SAME, 0},
+	{"connect, the end of a non-blocking one", prepare_started, act_finish, finish_works, SAME, 0},
+	{"connect, again", prepare_started, act_connect_again, start_works, ANOTHER, 0},
+	{"connect to nowhere", prepare_connected, act_dissolve, dissolve_works, SAME, 0},
+	{"bind", prepare_socket, act_bind, bind_works, SAME, 0},
+	{"bind with a dup, options and epoll", prepare_rich_socket, act_bind, bind_works, SAME, 0},
+	{"bind over a stale file", prepare_stale, act_bind, bind_works, SAME, 0},
+	{"bind to port 0", prepare_socket, act_bind_any, bind_any_works, SAME, 0},
+	{"bind to a shared port", prepare_sharing, act_bind, bind_works, SAME, 0},
+	{"listen", prepare_bound, act_listen, bind_works, SAME, 0},
+	{"listen without bind", prepare_socket, act_listen, bind_any_works, ANOTHER, 0},
+	{"accept", prepare_waiting, act_accept, accept_works, SAME, 0},
+	{"setsockopt", prepare_connected, act_set, set_works, SAME, 0},
+	{"setsockopt of a universal option", prepare_connected, act_set_universal, set_universal_works, SAME,
 		0},
-	{"getsockopt", prepare_connected, act_get, connect_works, false, 0},
-	{"getsockname and getpeername", prepare_connected, act_ask_names, connect_works, false, 0},
-	{"ioctl", prepare_connected, act_ioctl, connect_works, false, 0},
-	{"shutdown", prepare_connected, act_shutdown, shutdown_works, false, 0},
-	{"shutdown of a listener", prepare_listening, act_shutdown_listener, shutdown_listener_works, false,
+	{"getsockopt", prepare_connected, act_get, connect_works, SAME, 0},
+	{"getsockname and getpeername", prepare_connected, act_ask_names, connect_works, SAME, 0},
+	{"ioctl", prepare_connected, act_ioctl, connect_works, SAME, 0},
+	{"shutdown", prepare_connected, act_shutdown, shutdown_works, SAME, 0},
+	{"shutdown of a listener", prepare_listening, act_shutdown_listener, shutdown_listener_works, SAME,
 		0},
-	{"connect to a name server", prepare_udp, act_connect_to_name_server, query_works, false, 0},
-	{"a query to a name server", prepare_udp, act_query, query_works, true, 0},
-	{"dup2 over a mapped socket", prepare_dup2, act_dup2_over, dup2_over_works, false, 0},
-	{"dup2 of a mapped socket", prepare_dup2, act_dup2_onto, dup2_onto_works, false, 0},
+	{"connect to a name server", prepare_udp, act_connect_to_name_server, query_works, SAME, 0},
+	{"a query to a name server", prepare_udp, act_query, query_works, ANOTHER, 0},
+	{"dup2 over a mapped socket", prepare_dup2, act_dup2_over, dup2_over_works, SAME, 0},
+	{"dup2 of a mapped socket", prepare_dup2, act_dup2_onto, dup2_onto_works, SAME, 0},
 };
 
 /* ---- the run ---- */
@@ -774,7 +778,7 @@ static bool inject(const struct scenario *scenario, int which, int error)
 	static char before[4096], after[4096];
 	int fds = count_fds();
 	scenario->prepare();
-	describe(before, sizeof before);
+	describe(before, sizeof before, scenario->leaves == SAME);
 	int open_before = count_fds(), result = act(scenario, which, error), last = errno;
 	if (result < 0) {
 		if (last <= 0 || last > 133)
@@ -782,8 +786,8 @@ static bool inject(const struct scenario *scenario, int which, int error)
 		if (!failed)
 			fail_msg("without a fault: %s", strerror(last));
 		bool interrupted = last == EINTR;
-		describe(after, sizeof after);
-		if (!scenario->may_replace && !interrupted)
+		describe(after, sizeof after, scenario->leaves == SAME);
+		if (scenario->leaves != ANOTHER && !interrupted)
 			assert_string_equal(after, before);
 		assert_int_equal(count_fds(), open_before);
 		act_without_fault(scenario, interrupted);
