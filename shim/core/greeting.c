@@ -177,7 +177,7 @@ static enum greeting_outcome take_socks(
 
 /* ---- HTTP: CONNECT, and a status line and headers in return ---- */
 
-enum { HTTP_STATUS, HTTP_HEADERS };
+enum { HTTP_STATUS, HTTP_HEADERS, HTTP_INTERIM };
 
 static void add_base64(struct text *text, const char *bytes, size_t length)
 {
@@ -246,11 +246,12 @@ static int http_status(const struct greeting *greeting)
 static enum greeting_outcome take_status(struct greeting *greeting)
 {
 	int status = http_status(greeting);
-	if (status < 200 || status > 599)
+	bool interim = status >= 100 && status < 200 && status != 101; /* RFC 9110, 15.2: another follows */
+	if ((status < 200 && !interim) || status > 599)
 		return wrong(greeting);
 	if (status > 299)
 		return ends(greeting, GREETING_REFUSED, http_error(status));
-	greeting->step = HTTP_HEADERS;
+	greeting->step = interim ? HTTP_INTERIM : HTTP_HEADERS;
 	greeting->line = 0;
 	return GREETING_MORE;
 }
@@ -266,7 +267,13 @@ static enum greeting_outcome take_http(struct greeting *greeting, const struct g
 			return take_status(greeting);
 		bool blank = greeting->line == 0;
 		greeting->line = 0;
-		return blank ? GREETING_DONE : GREETING_MORE;
+		if (blank && greeting->step == HTTP_HEADERS)
+			return GREETING_DONE;
+		if (blank) {
+			greeting->step = HTTP_STATUS;
+			greeting->length = 0;
+		}
+		return GREETING_MORE;
 	}
 	if (byte != '\r' && greeting->line < UINT8_MAX)
 		greeting->line++;

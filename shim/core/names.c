@@ -50,6 +50,23 @@ bool name_is_numeric(const char *name, size_t length)
 	return true;
 }
 
+static bool is_digit_of(char byte, bool hexadecimal)
+{
+	return (byte >= '0' && byte <= '9') || (hexadecimal && byte >= 'a' && byte <= 'f');
+}
+
+/* As inet_aton() reads an address: parts in decimal, octal, or hexadecimal with 0x. In lower case. */
+static bool is_address(const char *name, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		bool hexadecimal = i + 2 < length && name[i] == '0' && name[i + 1] == 'x';
+		for (i += hexadecimal ? 2 : 0; i < length && name[i] != '.'; i++)
+			if (!is_digit_of(name[i], hexadecimal))
+				return false;
+	}
+	return true;
+}
+
 /* Names under a glob that needs the host. A slot is claimed by its mark, filled in, and then published; it is
  * never released. A thread that finds a slot being filled in continues with the next one, so nothing waits (a
  * fork may have lost the thread that was filling it in). At worst, a name gets two addresses, which both
@@ -170,7 +187,7 @@ enum names_answer names_address(
 {
 	char lower[NAME_TEXT];
 	size_t length = name_normalize(lower, name, strlen(name));
-	if (length == 0 || name_is_numeric(lower, length) || strcmp(lower, "localhost") == 0)
+	if (length == 0 || is_address(lower, length) || strcmp(lower, "localhost") == 0)
 		return NAMES_NOT_TAKEN;
 
 	const struct entry *deepest = NULL;

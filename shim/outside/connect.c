@@ -105,7 +105,8 @@ static int open_fresh(struct attempt *attempt)
 		attempt->local = attempt->watched->local;
 		return 0;
 	}
-	options_apply(&attempt->watched->options, attempt->fresh, attempt->rule->buffer);
+	if (!attempt->to.greeting) /* they would act on the greeting: SO_RCVLOWAT, SO_PEEK_OFF */
+		options_apply(&attempt->watched->options, attempt->fresh, attempt->rule->buffer);
 	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
 	return choose_port(attempt);
 }
@@ -350,13 +351,16 @@ static void ready(struct watch *watch, uint32_t events)
 
 /* ---- what is said first: the call is held until that is over, also of a program that doesn't wait ---- */
 
-/* SO_SNDTIMEO has expired, or the answer hasn't come in time: what isn't greeted can't be the program's. */
+/* SO_SNDTIMEO has expired, or the answer hasn't come in time: what isn't greeted can't be the program's yet.
+ */
 static void greeting_late(struct timer *timer)
 {
 	struct attempt *attempt = attempt_of(timer, offsetof(struct attempt, timer));
 	if (attempt->send_limit && attempt->send_limit < attempt->greet_until) {
-		close_fresh(attempt);
-		conclude(attempt, EINPROGRESS);
+		attempt->send_limit = 0;
+		tell_log(attempt, EINPROGRESS);
+		call_answer(&attempt->held.call, 0, EINPROGRESS);
+		leave_to_next_call(attempt);
 	} else {
 		failed(attempt, ETIMEDOUT);
 	}
@@ -378,6 +382,7 @@ static void greeting_ready(struct watch *watch, uint32_t events)
 	watch_end(watch);
 	if (dial_greet_on(attempt->fresh, &attempt->to, &attempt->greeting, &next) == 0) {
 		timer_end(&attempt->timer);
+		options_apply(&attempt->watched->options, attempt->fresh, attempt->rule->buffer);
 		conclude(attempt, 0);
 	} else if (errno != EAGAIN) {
 		int error = errno;

@@ -59,7 +59,8 @@ static void from_a_new_one(struct attempt *attempt, int flags)
 	attempt->fresh = hold(attempt, attempt->to.transport->open(flags, attempt->rule->buffer));
 	if (attempt->fresh < 0)
 		return;
-	options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
+	if (!attempt->to.greeting) /* they would act on the greeting: SO_RCVLOWAT, SO_PEEK_OFF */
+		options_apply(&attempt->sock->options, attempt->fresh, attempt->rule->buffer);
 	attempt->local = (struct endpoint){CID_ANY, PORT_ANY};
 	if (choose_port(attempt) < 0)
 		discard(attempt);
@@ -214,11 +215,24 @@ static void begin_greeting(struct attempt *attempt)
 	attempt->deadline = dial_deadline(&attempt->to);
 }
 
+/* In slices, since another thread's shutdown() ends it. */
 static int greet(struct attempt *attempt, int64_t deadline)
 {
-	int result =
-		WAIT(attempt, dial_greet(attempt->fresh, &attempt->to, &attempt->greeting, deadline, -1));
+	enum { GLANCE_MS = 100 };
+	struct sock *sock = attempt->sock;
+	int64_t until;
+	int result;
+	do {
+		until = now_ms() + GLANCE_MS;
+		until = until < deadline ? until : deadline;
+		result = WAIT(
+			attempt, dial_greet(attempt->fresh, &attempt->to, &attempt->greeting, until, -1));
+	} while (result < 0 && errno == ETIMEDOUT && until < deadline && !sock->cancelled);
+	if (result < 0 && errno == ETIMEDOUT && sock->cancelled)
+		errno = ECONNRESET;
 	attempt->greeted = result == 0;
+	if (attempt->greeted)
+		options_apply(&sock->options, attempt->fresh, attempt->rule->buffer);
 	return result;
 }
 
@@ -328,8 +342,11 @@ static int make_once(struct attempt *attempt, int flags)
 			return -1;
 		int result = WAIT(
 			attempt, attempt->to.transport->connect(attempt->fresh, &attempt->to.place, limit));
-		if (result == 0 && attempt->to.greeting)
+		if (result == 0 && attempt->to.greeting) {
 			result = greet_blocking(attempt);
+			if (result < 0 && errno == EINTR)
+				return -1; /* it goes on beside the program */
+		}
 		if (result == 0)
 			return 0;
 		if (attempt->in_place)
@@ -453,7 +470,7 @@ static int greet_beside(struct attempt *attempt, int flags)
 		discard(attempt);
 		return -1;
 	}
-	attempt->sock->stood_in = true;
+	attempt->sock->stood_in = attempt->sock->may_reset = true;
 	greeter_start(&greeter);
 	return 0;
 }

@@ -5,8 +5,8 @@
  *
  * It is made on a fresh socket, so that the program's own stays as it was until something has come of it: a
  * blocking connect() hands over a connection, a non-blocking one an attempt that is under way, or one that
- * has failed (a refused socket, which shows the failure as TCP's own would). Where the call waits for a single
- * try, the fresh socket takes the number before it connects, since the peer may accept before the call
+ * has failed (a refused socket, which shows the failure as TCP's own would). Where the call waits for a
+ * single try, the fresh socket takes the number before it connects, since the peer may accept before the call
  * returns; after a failure the number gets an INET socket again (attempt_take_back()). What the attempt holds
  * meanwhile is in `held` and, for the child of a fork() in a signal handler, in sock->fresh:
  *

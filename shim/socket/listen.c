@@ -560,6 +560,8 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	}
 	if (state == STATE_IP)
 		return libc.shutdown(fd, how);
+	if (state == STATE_CONNECTING && fd_greets(sock)) /* TCP gives the attempt up */
+		return stream_to_ip(fd, sock);
 	if (state == STATE_LISTENING)
 		return shutdown_listener(fd, sock, how);
 	if (state != STATE_CONNECTED || stream_closed_both_ways(fd, sock))

@@ -78,7 +78,8 @@ HOT static ssize_t send_whole(int fd, struct sock *sock, const struct msghdr *me
 		return sent;
 	while (sent < 0 && errno == ENOTCONN && without_connection(fd, sock, flags) == 0)
 		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL);
-	if (sent < 0 && errno == EPIPE && atomic_exchange(&sock->stood_in, false) && !sock->report.error)
+	if (sent < 0 && sock->stood_in && !sock->report.error &&
+		(errno == EPIPE || (errno == ECONNRESET && atomic_exchange(&sock->may_reset, false))))
 		sent = libc.sendmsg(fd, message, flags | MSG_NOSIGNAL); /* the stand-in was hung up */
 	if (sent < 0 && errno == EPIPE)
 		sent = closed_by_peer(fd, sock, size_of(message), flags);
@@ -159,7 +160,8 @@ HOT ssize_t stream_send(int fd, struct sock *sock, const void *data, size_t size
 	int *error = libc_errno(), saved = *error;
 	if (!sock->sends_apart) {
 		ssize_t sent = libc.send(fd, data, size, flags | MSG_NOSIGNAL);
-		if (sent >= 0 || (*error != EPIPE && *error != ENOTCONN))
+		if (sent >= 0 ||
+			(*error != EPIPE && *error != ENOTCONN && !(*error == ECONNRESET && sock->stood_in)))
 			return sent;
 		*error = saved;
 	}

@@ -78,8 +78,12 @@ int stream_to_ip(int fd, struct sock *sock)
 	int fresh = libc.socket(sock->family, protocol_of(sock)->type | flags, 0);
 	if (fresh < 0)
 		return -1;
-	if (state_of(sock) == STATE_CONNECTING) /* the outcome is still to be reported */
+	bool locked = sock->greeting && fd_greeting_lock(sock);
+	if (state_of(sock) == STATE_CONNECTING) { /* the outcome is still to be reported */
 		sock->report.error = stream_take_error(fd, sock);
+		if (locked && !sock->report.error)
+			sock->report.error = ECONNRESET;
+	}
 	log_debug("a mapped socket is IP's again");
 	options_replay(&sock->options, sock->family, fresh);
 	bool keeps_port = sock->claim.bound && !(sock->claim.any_port && state_of(sock) != STATE_BOUND);
@@ -92,7 +96,12 @@ int stream_to_ip(int fd, struct sock *sock)
 	bool attempted = state_of(sock) != STATE_BOUND && state_of(sock) != STATE_LISTENING;
 	struct address source =
 		attempted && sock->claim.had_address ? stream_own_address(fd, sock) : sock->claim.name;
-	if (swap_in(fd, sock, fresh) < 0)
+	int result = swap_in(fd, sock, fresh);
+	if (locked && result == 0)
+		fd_greeting_end(sock);
+	else if (locked)
+		fd_greeting_unlock(sock);
+	if (result < 0)
 		return -1;
 	memcpy(sock->claim.name.ip, source.ip, sizeof source.ip);
 	if (sock->claim.bound && !keeps_port)

@@ -361,6 +361,16 @@ int fd_find(bool (*matches)(const struct sock *sock, const void *context), const
 	return -1;
 }
 
+static bool is_it(const struct sock *sock, const void *context)
+{
+	return sock == context;
+}
+
+int fd_of(int fd, const struct sock *sock)
+{
+	return fd_sock(fd) == sock ? fd : fd_find(is_it, sock);
+}
+
 struct sock *fd_find_held(
 	bool (*matches)(const struct sock *sock, const void *context), const void *context, int *fd)
 {

@@ -87,6 +87,8 @@ void fd_give_back(int fd, struct sock *sock, uint8_t swapped);
 
 /* Calls visit for each fd of this process that has this sock (NULL: any). */
 void fd_each(const struct sock *sock, void (*visit)(int fd, void *context), void *context);
+/* fd, or another number of sock if that has become another's; -1: it has none. */
+int fd_of(int fd, const struct sock *sock);
 /* The first fd whose sock `matches`, -1: none. */
 int fd_find(bool (*matches)(const struct sock *sock, const void *context), const void *context);
 /* The same, held, and its number in *fd; NULL: none. */

@@ -59,6 +59,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	memset(&sock->asked, 0, sizeof sock->asked);
 	sock->scope = 0;
 	atomic_store(&sock->stood_in, false);
+	atomic_store(&sock->may_reset, false);
 	atomic_store(&sock->greeting, 0);
 	atomic_store(&sock->partial, 0);
 	atomic_store(&sock->options.first, 0);

@@ -124,7 +124,8 @@ struct sock {
 	struct address asked; /* the remote address: what connect() asked for */
 	uint32_t scope;	      /* sin6_scope_id of it */
 
-	_Atomic bool stood_in;	  /* a stand-in was on its number, in whose send() a thread may sleep; any */
+	_Atomic bool stood_in;	  /* a stand-in was on its number, in whose send() threads may sleep; any */
+	_Atomic bool may_reset;	  /* one of them may get the stand-in's ECONNRESET; any */
 	_Atomic uint8_t greeting; /* a task greets for it: enum greeting_state (fd.h); any */
 	_Atomic uint32_t partial; /* a query to a name server that came in part: partial.h's; any */
 	struct options options;	  /* any; options.h sees to it */

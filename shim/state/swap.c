@@ -64,11 +64,12 @@ static void put_dup(int dup, void *context)
 
 int swap_beside(int fd, struct sock *sock, int fresh)
 {
-	struct dups dups = {.fd = fd, .fresh = fresh};
 	struct suspended suspended = {.count = 0};
 	fd_swap_begin(sock);
+	fd = fd_of(fd, sock); /* the program may have closed that, and go on with a dup */
+	struct dups dups = {.fd = fd, .fresh = fresh};
 	bool shared = atomic_load(&sock->references) > 2; /* this fd, and the call that is under way */
-	bool pinned = fd_pin(fd, sock);
+	bool pinned = fd >= 0 && fd_pin(fd, sock);
 	if (!pinned)
 		errno = EBADF; /* it was closed meanwhile, and the number may be another file's by now */
 	int asynchronous = pinned && sock->owner ? copy_owner(fd, fresh) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "task.h"
 
+#include "cancel.h"
 #include "errno.h"
 #include "libc.h"
 #include "signals.h"
@@ -18,8 +19,9 @@
 #endif
 
 /* The memory of a task is never unmapped, and serves the next one: a task can't take its own stack away.
- * Around the thread pointer there is room for what libc keeps there, errno above all: all zero, as of a
- * thread that was never cancelled. */
+ * Around the thread pointer there is room for what libc and this library keep there, errno above all: all
+ * zero, as of a thread that was never cancelled. The program's own thread-local variables, of any size, lie
+ * between the two. */
 enum { STACK = 64 << 10, AROUND = 64 << 10 };
 struct task {
 	_Atomic int tid; /* 0: free, by the kernel's hand when the task has ended; -1: taken */
@@ -28,23 +30,54 @@ struct task {
 	const struct task_work *work;
 	_Alignas(16) char context[TASK_ROOM];
 	_Alignas(16) char stack[STACK];
-	_Alignas(16) char below[AROUND], above[AROUND]; /* the thread pointer is between the two */
+	_Alignas(64) char around[]; /* the thread pointer is in it, `below` bytes from its beginning */
 };
 
-enum phase { NOTHING_HELD, RUNNING, ENDING };
+enum phase { NOTHING_HELD, RUNNING, ENDING, LINGERING };
 
 static struct task *_Atomic tasks;
 static _Atomic uint32_t forks; /* under way */
 
+static char *own_pointer(void)
+{
+#ifdef __x86_64__
+	char *own;
+	__asm__("mov %%fs:0, %0" : "=r"(own));
+	return own;
+#elif defined __i386__
+	char *own;
+	__asm__("mov %%gs:0, %0" : "=r"(own));
+	return own;
+#else
+	return __builtin_thread_pointer();
+#endif
+}
+
+/* How far from the thread pointer a task finds what it uses: the furthest of errno and of our own variables,
+ * and what lies beside them. In each thread the same. */
+static size_t reach(bool below)
+{
+	const char *own = own_pointer();
+	const void *used[] = {libc_errno(), &in_vfork_child, &cancel_state};
+	ptrdiff_t furthest = 0;
+	for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+		ptrdiff_t distance = below ? own - (const char *)used[i] : (const char *)used[i] - own;
+		if (distance > furthest)
+			furthest = distance;
+	}
+	return ((size_t)furthest + AROUND) & ~(size_t)63;
+}
+
 static struct task *take(void)
 {
+	size_t size = sizeof(struct task) + reach(true) + reach(false);
 	for (struct task *task = atomic_load(&tasks); task; task = task->next) {
 		int free = 0;
 		if (atomic_compare_exchange_strong(&task->tid, &free, -1))
 			return task;
 	}
-	struct task *task = mmap(
-		NULL, sizeof *task, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	struct task *task =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (task == MAP_FAILED)
 		return NULL;
 	task->tid = -1;
@@ -58,16 +91,10 @@ static struct task *take(void)
  * kernel, and the canary, which is the process's. */
 static void *thread_pointer(struct task *task)
 {
-	void **pointer = (void **)task->above;
+	void **pointer = (void **)(task->around + reach(true));
 #if defined __x86_64__ || defined __i386__
 	enum { WORDS = 10, ITSELF = 2 };
-	void **own;
-#ifdef __x86_64__
-	__asm__("mov %%fs:0, %0" : "=r"(own));
-#else
-	__asm__("mov %%gs:0, %0" : "=r"(own));
-#endif
-	memcpy(pointer, own, WORDS * sizeof *pointer);
+	memcpy(pointer, own_pointer(), WORDS * sizeof *pointer);
 	pointer[0] = pointer[ITSELF] = pointer;
 #endif
 	return pointer;
@@ -107,6 +134,8 @@ static int enter(void *context)
 	task->work->run(task->context);
 	begin_to_end(task);
 	task->work->end(task->context);
+	atomic_store(&task->phase, LINGERING);
+	task->work->linger(task->context);
 	atomic_store(&task->phase, NOTHING_HELD);
 	return 0;
 }

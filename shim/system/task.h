@@ -14,6 +14,7 @@ enum { TASK_ROOM = 1024 }; /* bytes for what `run` is given */
 struct task_work {
 	void (*run)(void *context);
 	void (*end)(void *context); /* after it; short. A fork() comes before it or after it, never within */
+	void (*linger)(void *context); /* what may take its time once the work is done */
 };
 
 /* Does `work`, which is static, with a copy of size bytes of `context`, in a task. It may call what is
@@ -25,7 +26,7 @@ bool task_start(const struct task_work *work, const void *context, size_t size);
 void task_before_fork(void);
 void task_after_fork(void);
 /* In a child of fork(): calls `visit` with the context of each task that it doesn't have, and that hadn't
- * come to its end. */
+ * come to its end; and of one that lingers. */
 void task_forget(void (*visit)(void *context));
 
 #endif

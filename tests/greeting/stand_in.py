@@ -11,7 +11,8 @@ A proxy: socks5 (RFC 1928, 1929) or http (CONNECT).
 
 With --relay a connection goes on to the port of HOST that was asked for. Else what lies behind depends on the port: 1 echoes; 2 speaks first, in the same packet as the answer; 3 refuses; 4 never
 answers; 5 answers in single bytes; 6 answers too long; 7 with garbage; 8 without an end; 9 replies when the client has
-ended; 10 answers as 1 after the delay; 11 says what a proxy was asked for; 20 to 33: closes after that many bytes less 20
+ended; 10 answers as 1 after the delay; 11 says what a proxy was asked for; 12 is 10 and says "late" 0.4 s later; 13 says how
+often 12 was asked for since then; 20 to 33: closes after that many bytes less 20
 of its answer; 300 to 599: with that status of HTTP, and from 600 on with that less 600 as SOCKS5's reply."""
 import argparse
 import base64
@@ -31,6 +32,7 @@ parser.add_argument("--delay", type=int, default=500)
 parser.add_argument("--relay")
 options = parser.parse_args()
 HELD = []
+ASKED = []  # one for each request of port 12
 MOST = 1023  # connections of a virtual machine: more are accepted and dropped
 
 
@@ -178,7 +180,9 @@ def serve(client):
         if port == 4:
             HELD.append(client.dup())
             return
-        if port == 10:
+        if port == 12:
+            ASKED.append(client)
+        if port in (10, 12):
             time.sleep(options.delay / 1000)
         if port == 5:
             for byte in answer:
@@ -194,6 +198,15 @@ def serve(client):
         elif port == 8:
             client.sendall(answer[:-1])
             HELD.append(client.dup())
+        elif port == 12:
+            client.sendall(answer)
+            time.sleep(0.4)
+            client.sendall(b"late")
+            echo(client)
+        elif port == 13:
+            client.sendall(answer + b"%d " % len(ASKED))
+            ASKED.clear()
+            echo(client)
         elif port == 2:
             client.sendall(answer + b"220 ready\r\n")
             echo(client)

@@ -877,11 +877,13 @@ struct dial {
 static void *dial(void *argument)
 {
 	struct dial *dial = argument;
-	long failed = connect(dial->fd, (struct sockaddr *)&dial->to.storage, dial->to.length) < 0 ? errno : 0;
+	long failed =
+		connect(dial->fd, (struct sockaddr *)&dial->to.storage, dial->to.length) < 0 ? errno : 0;
 	return (void *)failed;
 }
 
-CASE(connect_accepted_before_it_returns, "whoever has accepted a connection can use its socket, though connect() still sleeps")
+CASE(connect_accepted_before_it_returns,
+	"whoever has accepted a connection can use its socket, though connect() still sleeps")
 {
 	int s = listener();
 	struct dial other = {.to = address_of(s)};
@@ -903,7 +905,8 @@ CASE(connect_accepted_before_it_returns, "whoever has accepted a connection can 
 	VALUE(ended);
 }
 
-CASE(connect_refused_in_another_thread, "a refused connect() of another thread leaves a socket that can be used")
+CASE(connect_refused_in_another_thread,
+	"a refused connect() of another thread leaves a socket that can be used")
 {
 	int s = listener(), b = tcp(), c = tcp();
 	struct dial other = {.fd = c};

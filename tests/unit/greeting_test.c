@@ -76,6 +76,11 @@ static const struct conversation {
 			BYTES("HTTP/1.0 299\n\n")}},
 		GREETING_DONE, 0},
 	{{GREETING_HTTP, 1, "a", {{0}, 0}, NULL, 0},
+		{{BYTES("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
+			BYTES("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\nLink: x\n\nHTTP/1.1 200 "
+			      "OK\r\nVia: x\r\n\r\n")}},
+		GREETING_DONE, 0},
+	{{GREETING_HTTP, 1, "a", {{0}, 0}, NULL, 0},
 		{{BYTES("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), BYTES("HTTP/1.1 403 Forbidden\r\n")}},
 		GREETING_REFUSED, EACCES},
 	{{GREETING_HTTP, 1, "a", {{0}, 0}, NULL, 0},
@@ -85,7 +90,8 @@ static const struct conversation {
 		{{BYTES("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), BYTES("HTTP/1.1 20x OK\n")}},
 		GREETING_WRONG, ECONNREFUSED},
 	{{GREETING_HTTP, 1, "a", {{0}, 0}, NULL, 0},
-		{{BYTES("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), BYTES("HTTP/1.1 100 Continue\n")}},
+		{{BYTES("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
+			BYTES("HTTP/1.1 101 Switching Protocols\n")}},
 		GREETING_WRONG, ECONNREFUSED},
 };
 
