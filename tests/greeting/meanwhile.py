@@ -88,10 +88,11 @@ if what not in ("thread", "signal"):
     s.setblocking(False)
     print(name(s.connect_ex(WHERE)))
 
+began = time.monotonic()
 if what == "poll":
-    print(events(s, select.POLLIN), s.recv(10))
+    print(events(s, select.POLLIN), time.monotonic() - began < 3, s.recv(10))
 elif what == "select":
-    print(len(select.select([s], [], [], 4)[0]), s.recv(10))
+    print(len(select.select([s], [], [], 4)[0]), time.monotonic() - began < 3, s.recv(10))
 elif what in ("dup", "dup2"):
     other = socket.socket(fileno=os.dup(s.fileno()) if what == "dup" else os.dup2(s.fileno(), 77))
     s.close()
@@ -109,7 +110,6 @@ elif what == "shutdown":
     print(bool(events(s, select.POLLOUT) & select.POLLHUP), error_of(s), outcome(s.send, b"x"), outcome(s.recv, 1))
     print(name(s.connect_ex(slow() if over_tcp else WHERE)))
 elif what == "thread":
-    began = time.monotonic()
     threading.Timer(0.1, s.shutdown, [socket.SHUT_RDWR]).start()
     print(name(s.connect_ex(WHERE)), time.monotonic() - began < 0.45, error_of(s))
 elif what == "send":
@@ -133,6 +133,5 @@ elif what == "child":
     if child == 0:
         time.sleep(3)
         os._exit(0)
-    began = time.monotonic()
     print(events(s, select.POLLOUT), time.monotonic() - began < 2, error_of(s))
     os.kill(child, signal.SIGKILL)
