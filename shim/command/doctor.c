@@ -449,6 +449,7 @@ bool doctor(const struct settings *settings, const char *preload, const char *mi
 	else
 		note("AF_VSOCK", "isn't needed: no rule of the map has a CID");
 	check_proxies(settings);
-	printf("%s %s work here.\n", settings->map ? "The map" : "AF_VSOCK", healthy ? "can" : "can't");
+	const char *what = settings->map ? "The map" : settings->emulated ? "Emulated CIDs" : "AF_VSOCK";
+	printf("%s %s work here.\n", what, healthy ? "can" : "can't");
 	return healthy;
 }
