@@ -42,7 +42,7 @@ static void discard(struct attempt *attempt)
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
 static void from_its_place(struct attempt *attempt, int flags)
 {
-	attempt->fresh = hold(attempt, fd_dup(attempt->fd, attempt->sock));
+	attempt->fresh = hold(attempt, fd_dup(fd_of(attempt->fd, attempt->sock), attempt->sock));
 	if (attempt->fresh >= 0 && flags & SOCK_NONBLOCK)
 		libc.fcntl(attempt->fresh, F_SETFL, (void *)(long)(O_RDWR | O_NONBLOCK));
 	attempt->local = attempt->sock->local;
@@ -95,6 +95,7 @@ static void record(struct attempt *attempt, enum sock_state state)
 	sock->asked = attempt->asked;
 	sock->scope = attempt->scope;
 	report_reset(&sock->report, attempt->refused);
+	sock->orphaned = false;
 	set_state(sock, state);
 }
 
@@ -284,8 +285,12 @@ static int await(struct attempt *attempt, int limit_ms)
 static int start_and_wait(struct attempt *attempt, int limit_ms)
 {
 	int result = start(attempt);
-	if (attempt->fresh < 0)
+	if (attempt->fresh < 0) {
+		KEEP_ERRNO;
+		if (attempt->in_place) /* it has become the program's, too */
+			clear_nonblocking(fd_of(attempt->fd, attempt->sock));
 		return -1;
+	}
 	while (result < 0 && errno == EINPROGRESS && limit_ms) {
 		result = await(attempt, limit_ms);
 		if (result == 0 || errno != EINTR || !attempt_handlers_restart())
@@ -349,7 +354,7 @@ static int make_once(struct attempt *attempt, int flags)
 		}
 		if (result == 0)
 			return 0;
-		if (attempt->in_place)
+		if (attempt->in_place && !attempt->placed)
 			forget_error(attempt->fresh);
 		discard(attempt);
 		if (errno != EINTR)
@@ -493,10 +498,12 @@ static int hand_over_placed(struct attempt *attempt, int outcome)
 {
 	struct sock *sock = attempt->sock;
 	discard(attempt);
-	if (outcome || sock_change(sock, STATE_CONNECTING, STATE_CONNECTED) ||
-		state_of(sock) == STATE_CONNECTED)
+	if (outcome)
 		return 0;
-	return fail(ECONNABORTED);
+	if (!sock_change(sock, STATE_CONNECTING, STATE_CONNECTED) && state_of(sock) != STATE_CONNECTED)
+		return fail(ECONNABORTED);
+	swap_register_again(sock); /* Unix sockets report no edge for it */
+	return 0;
 }
 
 int attempt_hand_over(struct attempt *attempt, int flags, int outcome)

@@ -221,8 +221,18 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 		return fail(EINVAL);
 	if (address && address->sa_family == AF_UNSPEC)
 		return state == STATE_IP ? libc.connect(fd, address, length) : stream_to_ip(fd, sock);
+	if (state == STATE_CONNECTING && sock->attempting)
+		return stream_settle(fd, sock) == STATE_CONNECTED ? fail(EISCONN) : connect_beside(fd, sock);
+	if (state == STATE_CONNECTING && sock->orphaned && stream_settle(fd, sock) != STATE_CONNECTED) {
+		sock->orphaned =
+			false; /* an attempt of its own, as the other one's end may not be seen here */
+		set_state(sock, STATE_FAILED);
+		if (stream_to_ip(fd, sock) < 0)
+			return -1;
+		state = state_of(sock);
+	}
 	if (state == STATE_CONNECTING)
-		return sock->attempting ? connect_beside(fd, sock) : connect_again(fd, sock);
+		return connect_again(fd, sock);
 	if (sock->report.aborted) { /* the kernel's word for "it had failed, and you know" */
 		sock->report.aborted = false;
 		return state == STATE_BOUND ? fail(ECONNABORTED) : start_over(fd, sock, ECONNABORTED);

@@ -554,7 +554,8 @@ int stream_shutdown(int fd, struct sock *sock, int how)
 	enum sock_state state = stream_settle(fd, sock);
 	if (how < SHUT_RD || how > SHUT_RDWR)
 		return fail(EINVAL);
-	if (sock->attempting && how != SHUT_RD) { /* this is how a thread cancels another's connect() */
+	if (sock->attempting &&
+		state != STATE_CONNECTED) { /* this is how a thread cancels another's connect() */
 		sock->cancelled = true;
 		return 0;
 	}

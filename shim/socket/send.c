@@ -13,7 +13,7 @@
 
 _Atomic bool stream_filtered;
 
-enum { PIECE_PARTS = 16 };
+enum { PIECE_PARTS = 16, NAP_MS = 2 };
 struct position {
 	size_t part, offset;
 };
@@ -56,9 +56,13 @@ static int without_connection(int fd, struct sock *sock, int flags)
 	int error = stream_take_error(fd, sock);
 	if (error)
 		return fail(error);
+	if (sock->orphaned && stream_settle(fd, sock) != STATE_CONNECTED)
+		return fail(EPIPE);
 	int mode = libc.fcntl(fd, F_GETFL, NULL);
 	if (flags & MSG_DONTWAIT || (mode >= 0 && mode & O_NONBLOCK))
 		return fail(EAGAIN);
+	if (sock->attempting) /* poll() finds an unconnected Unix socket writable */
+		return libc.poll(NULL, 0, NAP_MS) < 0 ? -1 : 0;
 	return stream_await_writable(fd, sock, 0) < 0 ? -1 : 0;
 }
 

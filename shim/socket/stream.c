@@ -29,6 +29,7 @@ static void forget_threads(int fd, void *context)
 	if (sock->fresh >= 0)
 		close_quietly(sock->fresh);
 	sock->fresh = -1;
+	sock->orphaned = sock->attempting && state_of(sock) == STATE_CONNECTING;
 	sock->attempting = 0;
 	sock->accepting = 0;
 	sock->pins = sock->keepers = sock->swaps = 0;
@@ -72,6 +73,7 @@ int stream_await_writable(int fd, const struct sock *sock, int limit_ms)
 
 int stream_to_ip(int fd, struct sock *sock)
 {
+	fd = fd_of(fd, sock); /* the program may go on with a dup */
 	int flags = swap_flags(fd);
 	if (flags < 0)
 		return -1;

@@ -46,6 +46,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	atomic_store(&sock->swapped, 0);
 	atomic_store(&sock->attempting, 0);
 	atomic_store(&sock->cancelled, false);
+	atomic_store(&sock->orphaned, false);
 	atomic_store(&sock->fresh, -1);
 	atomic_store(&sock->accepting, 0);
 	atomic_store(&sock->blocks, false);

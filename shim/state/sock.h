@@ -108,8 +108,10 @@ struct sock {
 	/* Threads that wait in a call. A child of fork() has none of them, and begins anew. Any. */
 	_Atomic uintptr_t attempting; /* in connect(): pthread_self() of the one that makes it; 0: none */
 	_Atomic bool cancelled;	      /* shutdown() has ended that */
-	_Atomic int fresh;	      /* the fd of the socket that it tries with; -1: none */
-	_Atomic uint16_t accepting;   /* how many are in accept() */
+	_Atomic bool orphaned; /* its connect() is a thread's of the process that forked this one: what comes
+				  of it may never be seen here */
+	_Atomic int fresh;     /* the fd of the socket that it tries with; -1: none */
+	_Atomic uint16_t accepting; /* how many are in accept() */
 
 	struct claim claim;
 	struct report report;

@@ -8,6 +8,7 @@
 #include "swap.h"
 
 #include "registrations.h"
+#include "system/errno.h"
 #include "system/libc.h"
 
 #include <errno.h>
@@ -87,6 +88,18 @@ int swap_beside(int fd, struct sock *sock, int fresh)
 	fd_swap_end(sock);
 	errno = error;
 	return done ? 0 : -1;
+}
+
+void swap_register_again(struct sock *sock)
+{
+	struct suspended suspended = {.count = 0};
+	KEEP_ERRNO;
+	if (!registrations_any(sock))
+		return;
+	fd_swap_begin(sock);
+	registrations_suspend(sock, &suspended);
+	registrations_resume(&suspended);
+	fd_swap_end(sock);
 }
 
 int swap_in(int fd, struct sock *sock, int fresh)

@@ -18,4 +18,9 @@ int swap_in(int fd, struct sock *sock, int fresh);
 /* The same, and `fresh` stays open beside them. */
 int swap_beside(int fd, struct sock *sock, int fresh);
 
+/* Makes the epoll registrations again, as if the socket had been replaced: what has come meanwhile is an
+ * edge.
+ */
+void swap_register_again(struct sock *sock);
+
 #endif
