@@ -224,9 +224,7 @@ int stream_connect(int fd, struct sock *sock, const struct sockaddr *address, so
 	if (state == STATE_CONNECTING && sock->attempting)
 		return stream_settle(fd, sock) == STATE_CONNECTED ? fail(EISCONN) : connect_beside(fd, sock);
 	if (state == STATE_CONNECTING && sock->orphaned && stream_settle(fd, sock) != STATE_CONNECTED) {
-		sock->orphaned =
-			false; /* an attempt of its own, as the other one's end may not be seen here */
-		set_state(sock, STATE_FAILED);
+		set_state(sock, STATE_FAILED); /* it makes one of its own: the end of that isn't seen here */
 		if (stream_to_ip(fd, sock) < 0)
 			return -1;
 		state = state_of(sock);

@@ -97,8 +97,8 @@ void swap_register_again(struct sock *sock)
 	if (!registrations_any(sock))
 		return;
 	fd_swap_begin(sock);
-	registrations_suspend(sock, &suspended);
-	registrations_resume(&suspended);
+	if (registrations_suspend(sock, &suspended))
+		registrations_resume(&suspended);
 	fd_swap_end(sock);
 }
 

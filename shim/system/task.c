@@ -30,7 +30,7 @@ struct task {
 	const struct task_work *work;
 	_Alignas(16) char context[TASK_ROOM];
 	_Alignas(16) char stack[STACK];
-	_Alignas(64) char around[]; /* the thread pointer is in it, `below` bytes from its beginning */
+	_Alignas(64) char around[]; /* the thread pointer is in it, reach(true) bytes from its beginning */
 };
 
 enum phase { NOTHING_HELD, RUNNING, ENDING, LINGERING };

@@ -869,36 +869,22 @@ CASE(connect_threads, "four threads connect a hundred times, and each is answere
 	VALUE(good);
 }
 
-struct dial {
-	int fd;
-	struct addr to;
-};
-
-static void *dial(void *argument)
-{
-	struct dial *dial = argument;
-	long failed =
-		connect(dial->fd, (struct sockaddr *)&dial->to.storage, dial->to.length) < 0 ? errno : 0;
-	return (void *)failed;
-}
-
 CASE(connect_accepted_before_it_returns,
 	"whoever has accepted a connection can use its socket, though connect() still sleeps")
 {
 	int s = listener();
-	struct dial other = {.to = address_of(s)};
+	struct joint other = {.to = address_of(s)};
 	long connected = 0, ended = 0;
 	for (int i = 0; i < 200; i++) {
 		pthread_t thread;
-		void *result;
 		char data;
 		other.fd = tcp();
-		pthread_create(&thread, NULL, dial, &other);
+		pthread_create(&thread, NULL, connect_jointly, &other);
 		close(accept_from(s));
 		struct pollfd end = {.fd = other.fd, .events = POLLIN};
 		ended += poll(&end, 1, 1000) == 1 && recv(other.fd, &data, 1, 0) == 0;
-		pthread_join(thread, &result);
-		connected += result == NULL;
+		pthread_join(thread, NULL);
+		connected += other.result == 0;
 		close(other.fd);
 	}
 	VALUE(connected);
@@ -909,14 +895,13 @@ CASE(connect_refused_in_another_thread,
 	"a refused connect() of another thread leaves a socket that can be used")
 {
 	int s = listener(), b = tcp(), c = tcp();
-	struct dial other = {.fd = c};
+	struct joint other = {.fd = c};
 	pthread_t thread;
-	void *result;
 	BIND(b, loopback(0));
 	other.to = address_of(b);
-	pthread_create(&thread, NULL, dial, &other);
-	pthread_join(thread, &result);
-	VALUE((long)result == ECONNREFUSED);
+	pthread_create(&thread, NULL, connect_jointly, &other);
+	pthread_join(thread, NULL);
+	VALUE(other.result == ECONNREFUSED);
 	GETSOCKOPT(c, SOL_SOCKET, SO_ERROR);
 	GETPEERNAME(c);
 	CONNECT(c, address_of(s));

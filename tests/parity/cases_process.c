@@ -1339,18 +1339,6 @@ static void *connect_slowly(void *address)
 	return NULL;
 }
 
-struct joint {
-	int fd, result;
-	struct addr to;
-};
-
-static void *connect_jointly(void *argument)
-{
-	struct joint *joint = argument;
-	joint->result = connect(joint->fd, sa(&joint->to), joint->to.length) < 0 ? errno : 0;
-	return NULL;
-}
-
 CASE(thread_connect_same_socket,
 	"two threads connect one socket, and a third, which doesn't wait, says EALREADY")
 {

@@ -653,6 +653,13 @@ static void take_one(int fd)
 /* On TCP: a full backlog drops the first SYN, and the second comes after a second. Through vsock, where a
  * backlog isn't felt: a port that starts to listen late, reached with retry= (the map has 7000 to 7999 so).
  */
+void *connect_jointly(void *argument)
+{
+	struct joint *joint = argument;
+	joint->result = connect(joint->fd, sa(&joint->to), joint->to.length) < 0 ? errno : 0;
+	return NULL;
+}
+
 struct slow_peer slow_peer(void)
 {
 	struct slow_peer peer;

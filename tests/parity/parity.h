@@ -135,6 +135,13 @@ struct pair {
 struct pair pair(void);
 int accept_from(int listener);
 void connect_to(int fd, struct addr address);
+
+/* A thread's connect() of a socket that others use, too: its errno, or 0. */
+struct joint {
+	int fd, result;
+	struct addr to;
+};
+void *connect_jointly(void *joint);
 void nonblocking(int fd);
 void settle(void); /* long enough for what was sent to arrive on any transport */
 void pause_ms(int ms);
