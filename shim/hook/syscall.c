@@ -6,12 +6,12 @@
 #include "socket/stream.h"
 #include "state/registrations.h"
 #include "system/errno.h"
+#include "system/kernel.h"
 #include "system/libc.h"
 #include "system/log.h"
 
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 
 static void now_filtered(void)
 {
@@ -110,13 +110,11 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 #endif
 	case SYS_dup3:
 		return hook_dup3((int)a, (int)b, (int)c);
-#ifdef SYS_close_range
 	case SYS_close_range:
 		if (!registrations_leave_closed(
 			    (unsigned)a, (unsigned)b, (int)c)) /* musl has no function for it */
 			return -1;
 		return libc.syscall(number, a, b, c, d, e, f);
-#endif
 #ifdef __GLIBC__
 	case SYS_execveat:
 		return hook_execveat((int)a, (void *)b, (void *)c, (void *)d, (int)e);

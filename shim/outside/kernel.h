@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Definitions of the kernel that the headers of an older system lack. */
-#ifndef IP2VSOCK_KERNEL_H
-#define IP2VSOCK_KERNEL_H
+#ifndef IP2VSOCK_OUTSIDE_KERNEL_H
+#define IP2VSOCK_OUTSIDE_KERNEL_H
+
+#include "system/kernel.h"
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -21,9 +23,6 @@
 /* The same on all architectures: include/uapi/asm-generic/unistd.h. */
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
-#endif
-#ifndef SYS_close_range
-#define SYS_close_range 436
 #endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438

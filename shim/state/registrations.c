@@ -8,11 +8,10 @@
 
 #include "system/epolls.h"
 #include "system/errno.h"
+#include "system/kernel.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/close_range.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 _Atomic bool registrations_unseen;
@@ -161,7 +160,6 @@ void registrations_leave_range(unsigned first, unsigned last)
 			registrations_leave((int)fd);
 }
 
-#ifdef SYS_close_range
 bool registrations_leave_closed(unsigned first, unsigned last, int flags)
 {
 	if (flags & CLOSE_RANGE_CLOEXEC || first > last || (int64_t)first > fd_highest())
@@ -171,4 +169,3 @@ bool registrations_leave_closed(unsigned first, unsigned last, int flags)
 	registrations_leave_range(first, last);
 	return true;
 }
-#endif

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's version, for behaviour that can't be found out by trying. */
+/* The kernel's version, for behaviour that can't be found out by trying, and a call that the headers of an
+ * older system lack. */
 #ifndef IP2VSOCK_KERNEL_H
 #define IP2VSOCK_KERNEL_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+
+/* Linux 5.9's, the same on all architectures: include/uapi/asm-generic/unistd.h. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC /* Linux 5.11 */
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
 
 /* A version as a number, so that two can be compared. */
 #define KERNEL(major, minor, patch) ((uint64_t)(major) << 32 | (uint64_t)(minor) << 16 | (patch))

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "state/fd.h"
+#include "system/kernel.h"
 #include "system/libc.h"
 #include "system/pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -27,9 +27,6 @@
 /* A release's objects are tested with older versions of glibc, too. */
 #if defined __GLIBC__ && (__GLIBC__ * 100 + __GLIBC_MINOR__) < 234
 #undef HAVE_CLOSE_RANGE
-#endif
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC 4
 #endif
 #ifndef HAVE_CLOSE_RANGE
 static int close_range(unsigned first, unsigned last, int flags)
