@@ -10,7 +10,8 @@ exec 9>"$cache/lock" # two beds may start at once
 flock 9
 
 apt=() suite=''
-# use_suite SUITE: lists of its own, so that apt's on this machine know nothing of that suite.
+# use_suite SUITE: lists of its own, so that apt's on this machine know nothing of that suite. A mirror that hasn't followed it for
+# weeks, whose list is signed as ever but has expired, is as good for a test.
 use_suite() {
 	local site
 	suite=$1
@@ -18,7 +19,7 @@ use_suite() {
 	mkdir -p "$cache/lists-$1/partial"
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" >"$work/sources.list"
 	apt=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
-		-o Dir::State::status=/dev/null -o "Dir::State::Lists=$cache/lists-$1" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
+		-o Acquire::Check-Valid-Until=false -o Dir::State::status=/dev/null -o "Dir::State::Lists=$cache/lists-$1" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
 	[ -e "$cache/lists-$1/updated" ] || read_list
 }
 
