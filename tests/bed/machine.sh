@@ -87,15 +87,14 @@ END
 	rm -rf "$root"
 }
 
-# machine NAME: QEMU's arguments, one a line, for a machine with that initramfs that shares / and $state with this one.
-# One that is brought may be so old that QEMU's emulation of XSAVE is too new for it, and without entropy getrandom() would wait.
+# machine NAME [WORD]: QEMU's arguments, one a line, for a machine with that initramfs that shares / and $state with this one, and
+# a word more for its kernel. In one that is brought and old, getrandom() would wait for entropy.
 machine() {
-	local more=''
-	[ "$kernel_modules" ] || { more=' noxsave' && printf '%s\n' -device virtio-rng-pci; }
+	[ "$kernel_modules" ] || printf '%s\n' -device virtio-rng-pci
 	printf '%s\n' -nodefaults -display none -serial stdio -no-reboot -kernel "$kernel_image" -initrd "$state/$1.initramfs" \
 		-virtfs "local,path=/,mount_tag=root,security_model=none,multidevs=remap" \
 		-virtfs "local,path=$state,mount_tag=state,security_model=none,multidevs=remap" \
-		-append "console=ttyS0 panic=-1 quiet$more"
+		-append "console=ttyS0 panic=-1 quiet${2:+ $2}"
 }
 
 # accelerator: KVM where this machine's processor has it, else software, with a thread for each CPU.

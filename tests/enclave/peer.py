@@ -5,6 +5,7 @@
 #   exchange  says 100 MB while it hears as much, and compares each byte
 #   crossed   the same, but nobody ends before both have heard all: many a proxy ends both ways at the first end
 #   late      as exchange, but neither hears anything before both are full; less is said
+#   unheard   a server that hears nothing, and a client that says what it can until the server takes no more: that is printed
 #   small     says 5,000 messages of 1 to 700 bytes, each a packet of its own, and hears nothing for three seconds
 # peer.py client CID|server - TASK: the same by a program that speaks AF_VSOCK itself, on port 9002.
 import socket, sys, threading, time
@@ -38,7 +39,25 @@ def blocks_of(who):
     return lambda number: (b"%s %08d\n" % (who[:6].encode(), number)) * 6250
 
 
-if task == "first":
+def say_what_it_can():
+    """Until nothing more was taken for a second."""
+    said, until = 0, time.monotonic() + 1
+    stream.setblocking(False)
+    while time.monotonic() < until:
+        try:
+            said += stream.send(bytes(4096))
+            until = time.monotonic() + 1
+        except BlockingIOError:
+            time.sleep(0.01)
+    return said
+
+
+if task == "unheard":
+    if role == "client":
+        print(say_what_it_can())
+    else:
+        time.sleep(5)
+elif task == "first":
     say(lambda number: bytes(1000), 300)
     print(len(incoming.read()))
 elif task == "second":

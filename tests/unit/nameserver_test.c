@@ -20,7 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-static int start(void **state)
+static int set_up(void **state)
 {
 	(void)state;
 	fd_start();
@@ -691,5 +691,5 @@ int main(void)
 		TEST(the_elders_answer_too),
 		TEST(getnameinfo_takes_all_its_flags),
 	};
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, set_up, NULL);
 }

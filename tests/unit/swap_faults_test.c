@@ -850,7 +850,7 @@ __attribute__((constructor(101))) static void choose_map(void)
 	setenv("IP2VSOCK_TRANSPORT", transport, 1);
 }
 
-static int start(void **state)
+static int set_up(void **state)
 {
 	(void)state;
 	if (!shim_active())
@@ -868,7 +868,7 @@ static int start(void **state)
 		       : real.listen(far_server, 64);
 }
 
-static int stop(void **state)
+static int tear_down(void **state)
 {
 	real.close(far_server);
 	return remove_directory(state);
@@ -1381,5 +1381,5 @@ int main(void)
 	for (int i = 0; i < SCENARIOS; i++)
 		tests[i] = (struct CMUnitTest){scenarios[i].name, each_call_fails_with_each_error, NULL,
 			clean_up, (void *)&scenarios[i]};
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
