@@ -105,7 +105,7 @@ static struct former taken(int number)
 {
 	struct sock *sock = fd_sock(number);
 	struct former former = {.sock = NULL};
-	if (sock && sock->shares)
+	if (sock && sock_may_live_on(sock))
 		registrations_drop(sock, number);
 	former.sock = fd_take(number, &former.swapped);
 	return former;

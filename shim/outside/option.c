@@ -294,10 +294,33 @@ void serve_ioctl(struct subject *subject)
 /* On TCP, shutdown() ends a listener: calls that wait in accept() are released, new clients are refused,
  * poll() returns HUP, and listen() starts again. An INET socket that is bound but doesn't listen behaves in
  * this way. */
+/* Another process may have the listener too (SO_REUSEPORT, fork()), and goes on with it: its clients are
+ * still those that the rule allows. */
+static void leave_to_others(uint64_t inode, const struct watched *was)
+{
+	struct watched *others = watched_open(inode, was->family);
+	if (!others)
+		return;
+	options_copy(&others->options, &was->options);
+	others->stage = STAGE_LISTENING;
+	others->rule = was->rule;
+	others->transport = was->transport;
+	others->local = was->local;
+	others->name = was->name;
+	others->bound = true;
+	others->any_port = was->any_port;
+	others->had_address = was->had_address;
+}
+
 static int shutdown_listener(struct subject *subject)
 {
+	const struct watched was = *subject->watched;
+	uint64_t inode = subject->inode;
 	accept_cancel(subject->watched);
-	return subject_to_ip(subject);
+	int error = subject_to_ip(subject);
+	if (!error)
+		leave_to_others(inode, &was);
+	return error;
 }
 
 /* TCP's SHUT_RD concerns this end only, and data that comes later can still be read. Our transports report it

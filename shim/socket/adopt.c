@@ -18,7 +18,7 @@
  * that travel with the description through exec and over sockets. Each keeps 32 bits unchanged on Linux 4.4
  * and newer: SO_MAX_PACING_RATE, which has more bits only since 4.20 and on 64-bit kernels, and
  * SO_INCOMING_CPU. */
-enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40 };
+enum { MARK = 0x76, MARK_ACCEPTED = 0x80, MARK_SHUT = 0x40, MARK_SHARES = 0x20, MARK_KIND = 0x1f };
 enum mark_kind { MARK_IPV4 = 4, MARK_IPV4_MAPPED, MARK_IPV6, MARK_IPV6_LOOPBACK };
 
 /* kind: what kind of socket it is, and the port; number: an IPv4 address or a CID. */
@@ -26,16 +26,21 @@ struct mark_words {
 	uint32_t kind, number;
 };
 
+static enum mark_kind mark_kind(int family, const struct address *address)
+{
+	return family == AF_INET	      ? MARK_IPV4
+	       : address_is_ipv4(address)     ? MARK_IPV4_MAPPED
+	       : address_is_loopback(address) ? MARK_IPV6_LOOPBACK
+					      : MARK_IPV6;
+}
+
 static struct mark_words mark_of(const struct sock *sock)
 {
 	bool client = state_of(sock) == STATE_CONNECTED && !sock->accepted;
 	const struct address *address = client ? &sock->asked : &sock->claim.name;
-	int family = sock->family;
-	enum mark_kind kind = family == AF_INET		     ? MARK_IPV4
-			      : address_is_ipv4(address)     ? MARK_IPV4_MAPPED
-			      : address_is_loopback(address) ? MARK_IPV6_LOOPBACK
-							     : MARK_IPV6;
-	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut.write ? MARK_SHUT : 0);
+	enum mark_kind kind = mark_kind(sock->family, address);
+	unsigned flags = (sock->accepted ? MARK_ACCEPTED : 0) | (sock->shut.write ? MARK_SHUT : 0) |
+			 (sock_is_open_to_others(sock) ? MARK_SHARES : 0);
 	uint32_t number = address_ip4(address);
 	uint16_t port = address->port;
 	if (sock->accepted && sock->shut.write) { /* AF_VSOCK no longer reports the peer */
@@ -54,7 +59,7 @@ void stream_mark(int fd, const struct sock *sock)
 }
 
 struct mark {
-	bool there, accepted, shut;
+	bool there, accepted, shut, shares;
 	int family;
 	struct address address; /* of an accepted connection that is shut down, this instead: */
 	struct endpoint peer;
@@ -66,19 +71,36 @@ static bool read_word(int fd, int option, uint32_t *word)
 	return libc.getsockopt(fd, SOL_SOCKET, option, word, &length) == 0 && length == sizeof *word;
 }
 
+static bool read_words(int fd, struct mark_words *words)
+{
+	return read_word(fd, SO_MAX_PACING_RATE, &words->kind) && words->kind >> 24 == MARK &&
+	       read_word(fd, SO_INCOMING_CPU, &words->number);
+}
+
+bool stream_mark_shares(int fd, int family, const struct address *wanted)
+{
+	struct mark_words words;
+	if (!read_words(fd, &words) || words.number != address_ip4(wanted) ||
+		(uint16_t)words.kind != wanted->port)
+		return false;
+	unsigned flags = words.kind >> 16 & 0xff;
+	return flags & MARK_SHARES &&
+	       (address_is_wildcard(wanted) || (flags & MARK_KIND) == mark_kind(family, wanted));
+}
+
 static struct mark read_mark(int fd)
 {
 	struct mark_words words;
-	if (!read_word(fd, SO_MAX_PACING_RATE, &words.kind) || words.kind >> 24 != MARK ||
-		!read_word(fd, SO_INCOMING_CPU, &words.number))
+	if (!read_words(fd, &words))
 		return (struct mark){.family = AF_INET, .address = address_ipv4(INADDR_ANY, 0)};
 	unsigned flags = words.kind >> 16 & 0xff;
-	enum mark_kind kind = flags & 0x3f;
+	enum mark_kind kind = flags & MARK_KIND;
 	uint16_t port = (uint16_t)words.kind;
 	struct mark mark = {
 		.there = true,
 		.accepted = flags & MARK_ACCEPTED,
 		.shut = flags & MARK_SHUT,
+		.shares = flags & MARK_SHARES,
 		.family = kind == MARK_IPV4 ? AF_INET : AF_INET6,
 		.address = address_ipv4(words.number, port),
 		.peer = {words.number, port},
@@ -154,6 +176,8 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 		sock->claim.bound = true;
 		if (has_name)
 			sock->claim.name = mark.address;
+		if (mark.shares)
+			options_remember(&sock->options, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
 	fd_enter(fd, sock);

@@ -7,12 +7,13 @@
  * of the new fd complete before it enters it, because other threads may use the number at once. shutdown() of
  * a listener gives its number a fresh INET socket (LISTENING -> IP) and wakes the threads that are asleep in
  * accept(). Two listeners that TCP would allow on one port share one description, because CID any takes the
- * whole port. */
+ * whole port; with SO_REUSEPORT also with another process's. */
 #include "stream_internal.h"
 
 #include "core/verdict.h"
 #include "nameserver.h"
 #include "protocol.h"
+#include "system/sockets.h"
 #include "twin.h"
 
 #include <netinet/in.h>
@@ -51,6 +52,7 @@ struct sharing {
 	const struct sock *second;
 	const struct address *wanted;
 	struct endpoint local;
+	const struct place *place; /* of that */
 	const struct rule *rule;
 };
 
@@ -66,20 +68,54 @@ static bool shares(const struct sock *first, const void *context)
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
-static int share(struct sock *sock, const struct rule *rule, const struct address *wanted,
-	const struct endpoint *local)
+static bool can_be_joined(int copy, const void *context)
 {
-	struct sharing sharing = {.second = sock, .wanted = wanted, .local = *local, .rule = rule};
-	int other;
-	struct sock *first = fd_find_held(shares, &sharing, &other);
-	if (!first)
+	const struct sharing *sharing = context;
+	return transport_is_at(copy, transport_of(sharing->rule), sharing->place) &&
+	       stream_mark_shares(copy, sharing->second->family, sharing->wanted);
+}
+
+static void log_refused(const struct address *wanted, int error)
+{
+	char text[ADDRESS_PORT_TEXT];
+	address_port_format(wanted, text, sizeof text);
+	log_error("bind ", text,
+		": EADDRINUSE: SO_REUSEPORT shares a port with another process by a copy of ",
+		"its socket, which is refused (", log_errno(error),
+		"): it takes Linux 5.6, and kernel.yama.ptrace_scope 0 or CAP_SYS_PTRACE");
+}
+
+/* With SO_REUSEPORT on both, TCP lets sockets of one user's processes share a port. Here they share the
+ * socket: the second process takes a copy of the first one's. `fresh` is one that this process has just
+ * opened: the kernel knows whose both are. */
+static int join(int fresh, struct sock *sock, const struct sharing *sharing)
+{
+	struct stat own;
+	int refused = 0;
+	if (passive() || !options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) || fstat(fresh, &own) < 0)
 		return fail(EADDRINUSE);
+	const struct sought sought = {
+		own.st_uid, transport_of(sharing->rule)->family, can_be_joined, sharing};
+	int copy = sockets_find(&sought, &refused);
+	if (copy >= 0)
+		sock->shares = true;
+	else if (refused)
+		log_refused(sharing->wanted, refused);
+	return copy < 0 ? fail(EADDRINUSE) : copy;
+}
+
+static int share(int fresh, struct sock *sock, const struct sharing *sharing)
+{
+	int other;
+	struct sock *first = fd_find_held(shares, sharing, &other);
+	if (!first)
+		return join(fresh, sock, sharing);
 	first->shares = true; /* already, since another thread may close it meanwhile */
-	int fresh = fd_dup(other, first);
-	if (fresh >= 0)
+	int dup = fd_dup(other, first);
+	if (dup >= 0)
 		sock->shares = true;
 	fd_release(first);
-	return fresh < 0 && errno == EBADF ? fail(EADDRINUSE) : fresh;
+	return dup < 0 && errno == EBADF ? fail(EADDRINUSE) : dup;
 }
 
 /* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program sees. */
@@ -88,11 +124,11 @@ static int bind_fresh(
 {
 	const struct transport *transport = transport_of(rule);
 	bool any = wanted->port == 0;
+	struct destination to;
 	int fresh = transport->open(flags, rule->buffer);
 	if (fresh < 0)
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
-		struct destination to;
 		uint16_t port = any ? ports_next(ports_kind(wanted)) : wanted->port;
 		if (!destination_of(rule, wanted, port, &to))
 			break;
@@ -105,8 +141,10 @@ static int bind_fresh(
 		if (errno != EADDRINUSE || !any)
 			break;
 	}
+	const struct sharing sharing = {sock, wanted, *local, &to.place, rule};
+	int shared = errno == EADDRINUSE && !any ? share(fresh, sock, &sharing) : -1;
 	close_quietly(fresh);
-	return errno == EADDRINUSE && !any ? share(sock, rule, wanted, local) : -1;
+	return shared;
 }
 
 static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
@@ -117,7 +155,10 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 		return -1;
 	bool any_port = wanted->port == 0;
 	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
-	stream_log("bind", wanted, rule, &local, fresh < 0 ? log_errno(errno) : "bound");
+	stream_log("bind", wanted, rule, &local,
+		fresh < 0      ? log_errno(errno)
+		: sock->shares ? "bound, and shared"
+			       : "bound");
 	if (fresh < 0) {
 		if (errno == EADDRINUSE && !sock->claim.bound) /* TCP has released the address that it had */
 			memset(&sock->claim.name, 0, sizeof sock->claim.name);
@@ -489,7 +530,8 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut.listener = true;
-	int old = was.transport->shutdown_wakes_accept ? fd_dup(fd, sock) : -1;
+	bool by_shutdown = was.transport->shutdown_wakes_accept && !sock_may_live_on(sock);
+	int old = by_shutdown ? fd_dup(fd, sock) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut.listener = done;
 	if (old >= 0) { /* wakes all threads that wait for it; they find its replacement */
@@ -500,7 +542,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
-		if (!was.transport->shutdown_wakes_accept)
+		if (!by_shutdown)
 			knock(&was);
 		sched_yield();
 	}

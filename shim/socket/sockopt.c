@@ -85,6 +85,8 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 		return -1;
 	if (level == SOL_SOCKET)
 		options_apply_one(&sock->options, name, fd, sock->rule ? sock->rule->buffer : 0);
+	if (level == SOL_SOCKET && name == SO_REUSEPORT && (state == STATE_BOUND || state == STATE_LISTENING))
+		stream_mark(fd, sock);
 	return 0;
 }
 

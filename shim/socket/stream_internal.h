@@ -39,6 +39,10 @@ bool stream_can_write(int fd, struct sockaddr *address, socklen_t size);
  * this program sees. */
 void stream_mark(int fd, const struct sock *sock);
 
+/* Is it the mark of a socket that was bound with SO_REUSEPORT, to an address at which TCP would let both be
+ * bound to `wanted`, and all clients are both's? */
+bool stream_mark_shares(int fd, int family, const struct address *wanted);
+
 /* The connection as TCP would see it: have both ends called SHUT_WR? And its TCP state (netinet/tcp.h). */
 bool stream_closed_both_ways(int fd, const struct sock *sock);
 uint8_t stream_tcp_state(int fd, const struct sock *sock);

@@ -148,7 +148,8 @@ void registrations_drop(struct sock *sock, int fd)
 void registrations_leave(int fd)
 {
 	struct sock *sock = fd_sock(fd);
-	if (sock && sock->shares) /* epoll would continue to report a description that lives on elsewhere */
+	if (sock && sock_may_live_on(
+			    sock)) /* epoll would continue to report a description that lives on elsewhere */
 		registrations_drop(sock, fd);
 	fd_leave(fd);
 }

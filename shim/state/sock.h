@@ -164,6 +164,20 @@ static inline bool sock_change(struct sock *sock, enum sock_state from, enum soc
 	return atomic_compare_exchange_strong(&sock->state, &before, (uint8_t)to);
 }
 
+/* Bound with SO_REUSEPORT: any process of the same user may have taken a copy (stream_bind()). */
+static inline bool sock_is_open_to_others(const struct sock *sock)
+{
+	enum sock_state state = state_of(sock);
+	return (state == STATE_BOUND || state == STATE_LISTENING) &&
+	       options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0);
+}
+
+/* Does the description live on when this sock's numbers are closed? */
+static inline bool sock_may_live_on(const struct sock *sock)
+{
+	return sock->shares || sock_is_open_to_others(sock);
+}
+
 static inline bool is_datagram(const struct sock *sock) /* a UDP socket */
 {
 	return sock->options.datagram;

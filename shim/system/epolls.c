@@ -2,12 +2,12 @@
 #include "epolls.h"
 
 #include "core/text.h"
+#include "directory.h"
 #include "libc.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { PATH = 64 };
@@ -80,14 +80,6 @@ bool epolls_read(const char *process, int epfd, void (*each)(void *context, cons
 	return got == 0;
 }
 
-struct directory_entry { /* getdents64(2): readdir() needs malloc */
-	uint64_t inode;
-	int64_t offset;
-	unsigned short length;
-	unsigned char type;
-	char name[];
-};
-
 /* "." and ".." are no links. */
 static bool is_instance(int directory, const char *number)
 {
@@ -97,24 +89,24 @@ static bool is_instance(int directory, const char *number)
 	return length == sizeof instance - 1 && memcmp(target, instance, (size_t)length) == 0;
 }
 
+struct finding {
+	void (*each)(void *context, int epfd);
+	void *context;
+};
+
+static bool pass_instance(void *context, int directory, const char *number)
+{
+	const struct finding *finding = context;
+	if (is_instance(directory, number))
+		finding->each(finding->context, (int)number_at(number, 10));
+	return true;
+}
+
 bool epolls_find(const char *process, void (*each)(void *context, int epfd), void *context)
 {
 	char path[PATH];
-	int directory = open(path_of(path, process, "/fd", -1), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (directory < 0)
-		return false;
-	_Alignas(struct directory_entry) char buffer[1024];
-	long got;
-	while ((got = libc.syscall(SYS_getdents64, directory, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
-		for (long at = 0; at < got;) {
-			const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
-			if (is_instance(directory, entry->name))
-				each(context, (int)number_at(entry->name, 10));
-			at += entry->length;
-		}
-	}
-	libc.close(directory);
-	return got == 0;
+	struct finding finding = {each, context};
+	return directory_each(path_of(path, process, "/fd", -1), pass_instance, &finding);
 }
 
 struct listing {

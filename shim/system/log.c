@@ -94,6 +94,7 @@ const char *log_errno(int error)
 		NAMED(ENFILE)
 		NAMED(ENODEV)
 		NAMED(ENOMEM)
+		NAMED(ENOSYS)
 		NAMED(EPERM)
 		NAMED(ETIMEDOUT)
 	default:

@@ -37,6 +37,15 @@ uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown)
 	return transport->is_local && transport->is_local(shown) ? CID_LOCAL : shown;
 }
 
+bool transport_is_at(int fd, const struct transport *transport, const struct place *place)
+{
+	struct sockaddr_storage name = {0};
+	socklen_t length = sizeof name;
+	return transport->is_at && libc.getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+	       name.ss_family == transport->family &&
+	       transport->is_at((struct sockaddr *)&name, length, place);
+}
+
 const struct transport *transport_of_fd(int fd)
 {
 	struct sockaddr_storage name;

@@ -51,6 +51,8 @@ struct transport {
 	/* The endpoint in a sockaddr of this carrier. A peer that doesn't say its own is local, with a
 	 * made-up port. */
 	void (*endpoint)(const struct sockaddr *address, socklen_t length, struct endpoint *endpoint);
+	/* Is that the name of a socket that was bound to this place? */
+	bool (*is_at)(const struct sockaddr *name, socklen_t length, const struct place *place);
 	/* Is a peer with that CID this machine? NULL: only CID_LOCAL is. */
 	bool (*is_local)(uint32_t cid);
 	/* This end's own CID, as `peer` sees it. CID_ANY if it can't be known. */
@@ -72,6 +74,7 @@ uint32_t transport_peer_cid(const struct transport *transport, uint32_t shown);
  * where that is known; `local` and `peer`: its endpoints; family: AF_INET or AF_INET6. */
 struct address transport_own_address(int fd, const struct transport *transport, const struct address *name,
 	const struct endpoint *local, const struct endpoint *peer, int family);
+bool transport_is_at(int fd, const struct transport *transport, const struct place *place);
 /* The carrier of an fd that nothing is known of: NULL, it isn't one of ours. */
 const struct transport *transport_of_fd(int fd);
 

@@ -125,6 +125,21 @@ static void unix_endpoint(const struct sockaddr *address, socklen_t length, stru
 		*endpoint = named;
 }
 
+/* By that path, or beside a stale file there (bind_over()): ".NAME.PID". */
+static bool unix_is_at(const struct sockaddr *name, socklen_t length, const struct place *place)
+{
+	const char *is = ((const struct sockaddr_un *)name)->sun_path;
+	const char *wanted = ((const struct sockaddr_un *)&place->sockaddr)->sun_path;
+	if (length <= offsetof(struct sockaddr_un, sun_path) || !*is)
+		return false;
+	if (strcmp(is, wanted) == 0)
+		return true;
+	const char *base = strrchr(wanted, '/') + 1;
+	size_t parent = (size_t)(base - wanted), size = strlen(base);
+	return strncmp(is, wanted, parent) == 0 && is[parent] == '.' &&
+	       strncmp(is + parent + 1, base, size) == 0 && is[parent + 1 + size] == '.';
+}
+
 /* A socket file whose socket is gone refuses; one in use, of another type than SOCK_DGRAM, is EPROTOTYPE
  * (Linux 5.10 to 6.18); asking so wakes no accept(). */
 static bool stale(const struct place *place)
@@ -383,5 +398,6 @@ const struct transport transport_unix = {
 	.connect = unix_connect,
 	.connect_error = unix_connect_error,
 	.endpoint = unix_endpoint,
+	.is_at = unix_is_at,
 	.own_cid = unix_own_cid,
 };

@@ -138,6 +138,14 @@ static void vsock_endpoint(const struct sockaddr *address, socklen_t length, str
 	*endpoint = (struct endpoint){vm.svm_cid, vm.svm_port};
 }
 
+static bool vsock_is_at(const struct sockaddr *name, socklen_t length, const struct place *place)
+{
+	struct endpoint is, wanted;
+	vsock_endpoint(name, length, &is);
+	vsock_endpoint((const struct sockaddr *)&place->sockaddr, place->length, &wanted);
+	return is.cid == wanted.cid && is.port == wanted.port;
+}
+
 static uint32_t vsock_own_cid(uint32_t peer_cid)
 {
 	if (peer_cid == CID_LOCAL)
@@ -180,6 +188,7 @@ const struct transport transport_vsock = {
 	.connect_error = vsock_connect_error,
 	.has_client = vsock_has_client,
 	.endpoint = vsock_endpoint,
+	.is_at = vsock_is_at,
 	.is_local = vsock_is_local,
 	.own_cid = vsock_own_cid,
 };

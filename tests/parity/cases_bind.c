@@ -2,6 +2,8 @@
 /* bind and listen: ports, wildcards, who may share what. */
 #include "parity.h"
 
+#include <sys/prctl.h>
+
 CASE_EACH(bind_port_zero, "port 0 becomes a port that getsockname returns")
 {
 	int s = tcp();
@@ -255,6 +257,327 @@ CASE(bind_reuseport_survivor, "one of two that share a port closes, the other se
 	CLOSE(t);
 	int d = tcp();
 	CONNECT(d, at);
+}
+
+/* SO_REUSEPORT across processes. Each of them has opened its own socket, and inherited none. */
+
+/* Processes take turns: one waits here for another. */
+struct turn {
+	int ends[2];
+};
+
+static struct turn turn(void)
+{
+	struct turn turn;
+	if (pipe2(turn.ends, O_CLOEXEC))
+		give_up("pipe2");
+	return turn;
+}
+
+static void give(const struct turn *turn)
+{
+	if (write(turn->ends[1], "", 1) != 1)
+		give_up("write");
+}
+
+static void await(struct turn *turn) /* which is others' to give, or ends with them */
+{
+	char byte;
+	close(turn->ends[1]);
+	turn->ends[1] = -1;
+	if (read(turn->ends[0], &byte, 1) != 1)
+		give_up("read");
+}
+
+static int sharing_socket(void)
+{
+	int s = tcp();
+	if (setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
+		give_up("SO_REUSEPORT");
+	return s;
+}
+
+static int sharing_bound(struct addr at)
+{
+	int s = sharing_socket();
+	if (bind(s, sa(&at), at.length))
+		give_up("bind");
+	return s;
+}
+
+static int sharing_listener(struct addr at)
+{
+	int s = sharing_bound(at);
+	if (listen(s, 8))
+		give_up("listen");
+	return s;
+}
+
+/* A process that opens its socket at that address, and then waits to be ended, or serves what comes. */
+static pid_t neighbour(int (*open)(struct addr at), struct addr at, void (*then)(int s))
+{
+	struct turn ready = turn();
+	pid_t pid = child();
+	if (!pid) {
+		int s = open(at);
+		give(&ready);
+		then(s);
+		done();
+	}
+	await(&ready);
+	close(ready.ends[0]);
+	return pid;
+}
+
+static void idle(int s)
+{
+	(void)s;
+	pause_ms(20000);
+}
+
+static void serve(int s)
+{
+	nonblocking(s);
+	for (;;) {
+		struct pollfd client = {.fd = s, .events = POLLIN};
+		poll(&client, 1, -1);
+		int a = accept(s, NULL, NULL);
+		if (a >= 0)
+			send(a, "hi", 2, MSG_NOSIGNAL);
+		close(a);
+	}
+}
+
+static void end_neighbour(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+CASE_EACH(bind_reuseport_processes,
+	"unrelated processes share a port by SO_REUSEPORT, and every client is served")
+{
+	struct addr at = loopback(21001);
+	int served = 0, s = sharing_socket();
+	pid_t first = neighbour(sharing_listener, at, serve), second = neighbour(sharing_listener, at, serve);
+	BIND(s, at);
+	GETSOCKNAME(s);
+	GETSOCKOPT(s, SOL_SOCKET, SO_REUSEPORT);
+	for (int i = 0; i < 12; i++) {
+		char data[2];
+		int c = tcp();
+		connect_to(c, at);
+		served += recv(c, data, 2, MSG_WAITALL) == 2;
+		close(c);
+	}
+	VALUE(served);
+	end_neighbour(first);
+	end_neighbour(second);
+}
+
+CASE(bind_reuseport_processes_survivor,
+	"the first of two processes ends, the other serves on, and a third may join it")
+{
+	struct addr at = loopback(21002);
+	struct turn third = turn();
+	pid_t pid = child();
+	if (!pid) {
+		int u = sharing_socket(), d = tcp();
+		await(&third);
+		BIND(u, at);
+		LISTEN(u, 8);
+		GETSOCKNAME(u);
+		CONNECT(d, at);
+		done();
+	}
+	pid_t first = neighbour(sharing_listener, at, idle);
+	int t = sharing_socket(), c = tcp();
+	BIND(t, at);
+	LISTEN(t, 8);
+	end_neighbour(first);
+	CONNECT(c, at);
+	ACCEPT(t);
+	give(&third);
+	wait_for(pid);
+	CLOSE(t);
+	int d = tcp();
+	CONNECT(d, at);
+}
+
+CASE(bind_reuseport_processes_not_listening,
+	"two processes are bound to one port, and clients go to the one that listens")
+{
+	struct addr at = loopback(21003);
+	pid_t first = neighbour(sharing_bound, at, idle);
+	int t = sharing_socket(), c = tcp(), d = tcp();
+	BIND(t, at);
+	CONNECT(c, at);
+	LISTEN(t, 8);
+	CONNECT(d, at);
+	ACCEPT(t);
+	end_neighbour(first);
+	int e = tcp();
+	CONNECT(e, at);
+	ACCEPT(t);
+}
+
+static int plain_listener(struct addr at)
+{
+	return listener_at(at, 8);
+}
+
+CASE(bind_reuseport_processes_one_sided, "SO_REUSEPORT of one process alone is EADDRINUSE")
+{
+	struct addr at = loopback(21004), other = loopback(21005);
+	pid_t first = neighbour(plain_listener, at, idle), second = neighbour(sharing_listener, other, idle);
+	int s = sharing_socket(), t = tcp();
+	BIND(s, at);
+	BIND(t, other);
+	end_neighbour(first);
+	end_neighbour(second);
+}
+
+static int listener_of_nobody(struct addr at)
+{
+	if (setresuid(65534, 65534, 65534))
+		give_up("setresuid");
+	prctl(PR_SET_DUMPABLE, 1); /* as after exec */
+	return sharing_listener(at);
+}
+
+CASE(bind_reuseport_processes_users, "a port isn't shared with another user, whichever of them was first")
+{
+	struct addr at = loopback(21006), other = loopback(21007);
+	pid_t first = neighbour(listener_of_nobody, at, idle),
+	      second = neighbour(sharing_listener, other, idle);
+	int s = sharing_socket();
+	BIND(s, at);
+	pid_t pid = child();
+	if (!pid) {
+		if (setresuid(65534, 65534, 65534))
+			give_up("setresuid");
+		int t = sharing_socket();
+		BIND(t, other);
+		BIND(t, at);
+		done();
+	}
+	wait_for(pid);
+	end_neighbour(first);
+	end_neighbour(second);
+}
+
+HELPER(keep_listening)
+{
+	(void)fd;
+	close(1);
+	pause_ms(20000);
+}
+
+CASE(bind_reuseport_processes_exec, "a process that has executed another program still shares its port")
+{
+	struct addr at = loopback(21008);
+	int ends[2];
+	if (pipe(ends))
+		give_up("pipe");
+	pid_t first = child();
+	if (!first) {
+		close(ends[0]);
+		int s = sharing_listener(at);
+		dup2(ends[1], 1);
+		close(ends[1]);
+		char **arguments = helper_arguments("keep_listening", s);
+		execv(arguments[0], arguments);
+		give_up("execv");
+	}
+	char byte;
+	close(ends[1]);
+	if (read(ends[0], &byte, 1))
+		give_up("read");
+	int t = sharing_socket(), c = tcp();
+	BIND(t, at);
+	LISTEN(t, 8);
+	end_neighbour(first);
+	CONNECT(c, at);
+	ACCEPT(t);
+}
+
+static int sharing_later(struct addr at)
+{
+	int s = plain_listener(at);
+	if (setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int)))
+		give_up("SO_REUSEPORT");
+	return s;
+}
+
+CASE(bind_reuseport_processes_later, "the first process sets SO_REUSEPORT when it listens already")
+{
+	struct addr at = loopback(21009);
+	pid_t first = neighbour(sharing_later, at, idle);
+	int t = sharing_socket();
+	BIND(t, at);
+	end_neighbour(first);
+}
+
+CASE(bind_reuseport_processes_shutdown, "shutdown() of one process's listener leaves the other's alone")
+{
+	struct addr at = loopback(21010);
+	struct turn shut = turn(), go = turn();
+	pid_t first = child();
+	if (!first) {
+		int s = sharing_listener(at);
+		give(&shut);
+		await(&go);
+		SHUTDOWN(s, SHUT_RDWR);
+		POLL(s);
+		give(&shut);
+		pause_ms(20000);
+		done();
+	}
+	await(&shut);
+	int t = sharing_socket(), c = tcp();
+	BIND(t, at);
+	LISTEN(t, 8);
+	give(&go);
+	await(&shut);
+	CONNECT(c, at);
+	ACCEPT(t);
+	end_neighbour(first);
+}
+
+CASE(bind_reuseport_processes_epoll,
+	"a listener that is closed is reported no more, though the other process has it")
+{
+	struct addr at = loopback(21011);
+	int s = sharing_listener(at), c = tcp(), ep = epoll_new();
+	struct turn ready = turn(), go = turn();
+	pid_t second = child();
+	if (!second) {
+		close(s);
+		close(ep);
+		int t = sharing_socket();
+		BIND(t, at);
+		LISTEN(t, 8);
+		give(&ready);
+		await(&go);
+		ACCEPT(t);
+		done();
+	}
+	await(&ready);
+	EPOLL_ADD(ep, s, EPOLLIN, 1);
+	CLOSE(s);
+	CONNECT(c, at);
+	EPOLL_WAIT(ep);
+	give(&go);
+	wait_for(second);
+}
+
+CASE(bind_reuseport_processes_addresses, "two processes listen on one port of different addresses")
+{
+	struct addr at = loopback(21012), other = ipv4("127.0.0.2", 21012);
+	pid_t first = neighbour(sharing_listener, at, idle);
+	int t = sharing_socket();
+	BIND(t, other);
+	end_neighbour(first);
 }
 
 CASE(bind_both_families, "0.0.0.0 and :: with V6ONLY share a port, and both kinds of client are served")
