@@ -47,14 +47,21 @@ static long long line_of(const char *text, const char *name, int base)
 	return line ? strtoll(line + strlen(name), NULL, base) : -1;
 }
 
+/* The text of an open file, from its beginning. */
+static ssize_t read_whole(int file, char *text, size_t size)
+{
+	ssize_t got = file < 0 ? -1 : pread(file, text, size - 1, 0);
+	text[got > 0 ? got : 0] = '\0';
+	return got;
+}
+
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
 	int file = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = file < 0 ? -1 : read(file, text, size - 1);
+	ssize_t got = read_whole(file, text, size);
 	int error = errno;
 	if (file >= 0)
 		close(file);
-	text[got > 0 ? got : 0] = '\0';
 	errno = error;
 	return got;
 }
@@ -151,11 +158,33 @@ static uint64_t inode_of(pid_t thread, int number)
 	return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
+/* /proc/THREAD/fdinfo/NUMBER says what is on the number when it is read, not when it was opened, and nothing
+ * once the thread has ended. So it is kept open for the next call: a program uses the same numbers again. */
+static struct look {
+	pid_t thread;
+	int number, file; /* 0: none */
+} looks[64];
+enum { LOOKS = sizeof looks / sizeof *looks };
+
+static ssize_t read_fdinfo(pid_t thread, int number, char *text, size_t size)
+{
+	struct look *look = &looks[((unsigned)thread + (unsigned)number) % LOOKS];
+	char path[48];
+	ssize_t got;
+	bool same = look->file > 0 && look->thread == thread && look->number == number;
+	if (same && (got = read_whole(look->file, text, size)) > 0)
+		return got;
+	if (look->file > 0)
+		close(look->file);
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", thread, number);
+	*look = (struct look){thread, number, open(path, O_RDONLY | O_CLOEXEC)};
+	return read_whole(look->file, text, size);
+}
+
 int task_look(pid_t thread, int number, struct task_fd *fd)
 {
-	char path[48], text[256];
-	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", thread, number);
-	if (read_text(path, text, sizeof text) <= 0)
+	char text[256];
+	if (read_fdinfo(thread, number, text, sizeof text) <= 0)
 		return errno;
 	long long flags = line_of(text, "flags:\t", 8), inode = line_of(text, "\nino:\t", 10);
 	fd->flags = (int)flags;

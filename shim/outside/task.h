@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread of a supervised program, by its number: what of it isn't its memory (call.h). Known threads are
- * cached, so that most calls cost one system call. One thread; not for signal handlers. */
+ * cached, and so are the files that tell of their fds, so that most calls cost one system call. One thread;
+ * not for signal handlers. */
 #ifndef IP2VSOCK_TASK_H
 #define IP2VSOCK_TASK_H
 
