@@ -247,11 +247,15 @@ int subject_to_ip(struct subject *subject)
 	int flags = subject_flags(subject);
 	if (flags < 0)
 		return EBADF;
-	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC |
+	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) |
 		   (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
-	int fresh = libc.socket(watched->family, type, 0);
-	if (fresh < 0)
-		return errno;
+	int fresh = task_socket(subject->call->thread, watched->family, type);
+	if (fresh < 0) {
+		int error = errno;
+		log_error("no socket of IP's can be opened in a supervised program's network namespace: ",
+			log_errno(error), ": its call fails, and nothing of it goes over IP elsewhere");
+		return error;
+	}
 	subject_learn_options(subject);
 	if (watched->stage == STAGE_CONNECTING) /* the outcome is still to be reported */
 		watched->refused = subject_take_error(subject);

@@ -24,6 +24,9 @@ struct task_fd {
 /* What stands on the number at this moment. 0 or an errno: ENOENT, nothing. */
 int task_look(pid_t thread, int number, struct task_fd *fd);
 
+/* A new socket in the thread's network namespace. Ours to close, and close-on-exec; -1 and errno. */
+int task_socket(pid_t thread, int family, int type);
+
 /* A pidfd that is readable once the thread has ended (its process, before Linux 6.9). Ours to close; -1 and
  * errno. */
 int task_end(pid_t thread);

@@ -18,6 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SO_NETNS_COOKIE /* Linux 5.14 */
+#define SO_NETNS_COOKIE 71
+#endif
+
 static struct sockaddr_in at(const char *ip, int port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -127,18 +131,35 @@ static int refused(const char *ip, int port, int count)
 	return 0;
 }
 
-static int refused_later(const char *ip, int port)
+/* A connect() that doesn't wait is refused, and then the socket is an INET socket again. */
+static int refuse_later(int fd, const char *ip, int port)
 {
 	struct sockaddr_in address = at(ip, port);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), error = -1;
 	struct pollfd outcome = {.fd = fd, .events = POLLOUT};
+	int error = -1;
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != EINPROGRESS)
 		return perror("connect"), 1;
 	poll(&outcome, 1, 5000);
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
-	connect(fd, (struct sockaddr *)&address, sizeof address); /* it is an INET socket again */
-	close(fd);
+	connect(fd, (struct sockaddr *)&address, sizeof address); /* ECONNABORTED */
 	return error != ECONNREFUSED;
+}
+
+static unsigned long long network_of(int fd)
+{
+	unsigned long long cookie = 0;
+	getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &(socklen_t){sizeof cookie});
+	return cookie;
+}
+
+/* namespace: the network namespace in which a socket is IP's again. */
+static int namespace(void)
+{
+	int first = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (refuse_later(fd, "127.0.0.1", 7001) || !network_of(fd))
+		return 1;
+	printf("%s\n", network_of(fd) == network_of(first) ? "its own" : "another");
+	return 0;
 }
 
 /* steady N: connections that succeed and 20 that don't, some to warm up and then N. After each of both it
@@ -151,9 +172,12 @@ static int steady(int count)
 	for (int turn = 0; turn < 2; turn++) {
 		if (cycle_to("127.0.0.1", 7000, numbers[turn]))
 			return 1;
-		for (int i = 0; i < 20; i++)
-			if (refused_later("127.0.0.1", 7001))
+		for (int i = 0; i < 20; i++) {
+			int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+			if (refuse_later(fd, "127.0.0.1", 7001))
 				return perror("refused"), 1;
+			close(fd);
+		}
 		if (refused("127.0.0.1", 7001, 20) || !fgets(line, sizeof line, stdin))
 			return 1;
 	}
@@ -517,6 +541,8 @@ int main(int count, char **arguments)
 		return cycle(number);
 	if (!strcmp(what, "steady"))
 		return steady(number);
+	if (!strcmp(what, "namespace"))
+		return namespace();
 	if (!strcmp(what, "crowd"))
 		return crowd(number);
 	if (!strcmp(what, "dial"))
