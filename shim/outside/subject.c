@@ -139,6 +139,18 @@ void fail_closed(struct subject *subject, const char *what, int error)
 
 /* ---- the socket ---- */
 
+static void answer_for_file(struct subject *subject)
+{
+	struct call *call = subject->call;
+	struct sockaddr_storage address;
+	socklen_t length;
+	if (call->system_call == SYS_ioctl)
+		call_pass(call);		     /* it is a terminal or a pipe */
+	else if (call->system_call != SYS_connect || /* which looks at the address first */
+		 subject_read_address(subject, call->arguments[1], call->arguments[2], &address, &length))
+		fail(subject, ENOTSOCK);
+}
+
 bool subject_open(struct subject *subject, struct call *call)
 {
 	struct stat status;
@@ -152,10 +164,7 @@ bool subject_open(struct subject *subject, struct call *call)
 		return false;
 	}
 	if (fstat(subject->fd, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		if (call->system_call == SYS_ioctl)
-			call_pass(call); /* it is a terminal or a pipe */
-		else
-			fail(subject, ENOTSOCK);
+		answer_for_file(subject);
 		return false;
 	}
 	subject->inode = status.st_ino;

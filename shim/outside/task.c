@@ -281,11 +281,23 @@ bool task_has_threads(pid_t thread)
 	return stat(path, &tasks) < 0 || tasks.st_nlink > 3;
 }
 
-bool task_catches_signals(pid_t thread)
+/* A set of bits in the thread's status; 0: it can't be seen. */
+static uint64_t set_of(pid_t thread, const char *name)
 {
 	char path[48], text[2048];
 	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	return read_text(path, text, sizeof text) > 0 && line_of(text, "\nSigCgt:\t", 16) != 0;
+	ssize_t got = read_text(path, text, sizeof text);
+	return got > 0 ? (uint64_t)line_of(text, name, 16) : 0;
+}
+
+bool task_catches_signals(pid_t thread)
+{
+	return set_of(thread, "\nSigCgt:\t") != 0;
+}
+
+bool task_has_capability(pid_t thread, int capability)
+{
+	return set_of(thread, "\nCapEff:\t") >> capability & 1;
 }
 
 int task_find(pid_t thread, uint64_t inode, int not_this)

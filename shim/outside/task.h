@@ -34,6 +34,8 @@ int task_end(pid_t thread);
 /* The effective user of the thread; -1: it can't be seen. */
 uid_t task_user(pid_t thread);
 
+bool task_has_capability(pid_t thread, int capability); /* it is effective */
+
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 
 bool task_catches_signals(pid_t thread); /* a handler may interrupt its calls */
