@@ -38,8 +38,6 @@ struct attempt {
 	struct endpoint local;	  /* this end on the transport */
 	struct greeting greeting; /* how far it has got on the fresh socket */
 	int64_t greet_until;	  /* when it must be over */
-	struct address asked;	  /* the address that connect() was called with */
-	uint32_t scope;		  /* its sin6_scope_id */
 	int64_t deadline;	  /* when to stop waiting for room in the peer's backlog; 0: never */
 	int64_t until;		  /* when to stop trying again; 0: it is tried once */
 	int64_t send_limit;	  /* when the program stops waiting; 0: never */
@@ -87,7 +85,7 @@ static int choose_port(struct attempt *attempt)
 {
 	const struct watched *watched = attempt->watched;
 	int result = dial_bind(attempt->fresh, attempt->to.transport, &attempt->to.endpoint,
-		ports_kind(&attempt->asked), watched->bound ? watched->name.port : 0, &attempt->local.port);
+		ports_kind(&watched->asked), watched->bound ? watched->name.port : 0, &attempt->local.port);
 	return result < 0 ? errno : 0;
 }
 
@@ -133,7 +131,7 @@ static int start(struct attempt *attempt)
 
 static void tell_log(const struct attempt *attempt, int outcome)
 {
-	report("connect", &attempt->asked, attempt->rule, &attempt->to.endpoint,
+	report("connect", &attempt->watched->asked, attempt->rule, &attempt->to.endpoint,
 		outcome == EINPROGRESS ? "under way"
 		: outcome	       ? log_errno(outcome)
 				       : "connected");
@@ -154,8 +152,6 @@ static int take_place(struct subject *subject, struct attempt *attempt, int outc
 	watched->transport = attempt->to.transport;
 	watched->local = attempt->local;
 	watched->peer = attempt->to.endpoint;
-	watched->asked = attempt->asked;
-	watched->scope = attempt->scope;
 	watched->refused = refused;
 	watched->report_once = watched->abort_once = false;
 	watched->stage = outcome ? STAGE_CONNECTING : STAGE_CONNECTED;
@@ -724,8 +720,8 @@ static void connect_mapped(
 	if (subject->watched->stage == STAGE_BOUND && subject->watched->transport == attempt->to.transport &&
 		!attempt->to.greeting)
 		attempt->own = libc.fcntl(subject->fd, F_DUPFD_CLOEXEC, NULL);
-	attempt->asked = *asked;
-	attempt->scope = scope;
+	subject->watched->asked = *asked;
+	subject->watched->scope = scope;
 	subject->watched->attempt = attempt;
 	if (error) {
 		drop(attempt);

@@ -9,8 +9,10 @@
 #include "core/verdict.h"
 
 #include "transport/dial.h"
+#include "transport/transport_unix.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,17 +76,27 @@ static int bind_beside(const struct rule *rule, const struct endpoint *local, in
 	return EADDRINUSE;
 }
 
+/* The supervisor may have rights that the program has given up, or never had. */
+static bool may_bind(const struct subject *subject, uint32_t port)
+{
+	return port >= 1024 || task_has_capability(subject->call->thread, CAP_NET_BIND_SERVICE) ||
+	       !transport_unix_port_is_low(port);
+}
+
 /* Binds a fresh socket. 0 or an errno; *wanted has the port that the program sees. */
-static int bind_fresh(const struct rule *rule, struct address *wanted, struct endpoint *local, int fresh)
+static int bind_fresh(const struct subject *subject, const struct rule *rule, struct address *wanted,
+	struct endpoint *local, int fresh)
 {
 	bool any = wanted->port == 0;
 	int error = EADDRINUSE;
 	for (int i = 0; i < PORT_TRIES && error == EADDRINUSE; i++) {
 		struct destination to;
 		uint16_t port = any ? ports_next(ports_kind(wanted)) : wanted->port;
-		error = destination_of(rule, wanted, port, &to) && to.transport->bind(fresh, &to.place) == 0
-				? 0
-				: errno;
+		if (!destination_of(rule, wanted, port, &to))
+			return errno;
+		if (target_has_cid(rule) && !may_bind(subject, to.endpoint.port))
+			return EACCES;
+		error = to.transport->bind(fresh, &to.place) == 0 ? 0 : errno;
 		*local = to.endpoint;
 		if (!error)
 			wanted->port = port;
@@ -123,7 +135,7 @@ static int put_bound(
 	struct watched *watched = subject->watched;
 	struct endpoint local = {CID_ANY, PORT_ANY};
 	bool any_port = wanted->port == 0;
-	int error = bind_fresh(rule, wanted, &local, fresh);
+	int error = bind_fresh(subject, rule, wanted, &local, fresh);
 	struct sharing sharing = {.second = watched, .wanted = wanted, .local = local, .rule = rule};
 	struct watched *first = error == EADDRINUSE && !any_port ? watched_first(shares, &sharing) : NULL;
 	if (first) {

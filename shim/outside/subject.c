@@ -139,6 +139,18 @@ void fail_closed(struct subject *subject, const char *what, int error)
 
 /* ---- the socket ---- */
 
+static void answer_for_file(struct subject *subject)
+{
+	struct call *call = subject->call;
+	struct sockaddr_storage address;
+	socklen_t length;
+	if (call->system_call == SYS_ioctl)
+		call_pass(call);		     /* it is a terminal or a pipe */
+	else if (call->system_call != SYS_connect || /* which looks at the address first */
+		 subject_read_address(subject, call->arguments[1], call->arguments[2], &address, &length))
+		fail(subject, ENOTSOCK);
+}
+
 bool subject_open(struct subject *subject, struct call *call)
 {
 	struct stat status;
@@ -152,10 +164,7 @@ bool subject_open(struct subject *subject, struct call *call)
 		return false;
 	}
 	if (fstat(subject->fd, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		if (call->system_call == SYS_ioctl)
-			call_pass(call); /* it is a terminal or a pipe */
-		else
-			fail(subject, ENOTSOCK);
+		answer_for_file(subject);
 		return false;
 	}
 	subject->inode = status.st_ino;
@@ -247,11 +256,15 @@ int subject_to_ip(struct subject *subject)
 	int flags = subject_flags(subject);
 	if (flags < 0)
 		return EBADF;
-	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC |
+	int type = (watched->options.datagram ? SOCK_DGRAM : SOCK_STREAM) |
 		   (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0);
-	int fresh = libc.socket(watched->family, type, 0);
-	if (fresh < 0)
-		return errno;
+	int fresh = task_socket(subject->call->thread, watched->family, type);
+	if (fresh < 0) {
+		int error = errno;
+		log_error("no socket of IP's can be opened in a supervised program's network namespace: ",
+			log_errno(error), ": its call fails, and nothing of it goes over IP elsewhere");
+		return error;
+	}
 	subject_learn_options(subject);
 	if (watched->stage == STAGE_CONNECTING) /* the outcome is still to be reported */
 		watched->refused = subject_take_error(subject);

@@ -6,10 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Numbers of threads are used again. The pidfd of one that has ended says ESRCH for ever; where pidfds are of
@@ -47,14 +50,21 @@ static long long line_of(const char *text, const char *name, int base)
 	return line ? strtoll(line + strlen(name), NULL, base) : -1;
 }
 
+/* The text of an open file, from its beginning. */
+static ssize_t read_whole(int file, char *text, size_t size)
+{
+	ssize_t got = file < 0 ? -1 : pread(file, text, size - 1, 0);
+	text[got > 0 ? got : 0] = '\0';
+	return got;
+}
+
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
 	int file = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = file < 0 ? -1 : read(file, text, size - 1);
+	ssize_t got = read_whole(file, text, size);
 	int error = errno;
 	if (file >= 0)
 		close(file);
-	text[got > 0 ? got : 0] = '\0';
 	errno = error;
 	return got;
 }
@@ -151,17 +161,106 @@ static uint64_t inode_of(pid_t thread, int number)
 	return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
+/* /proc/THREAD/fdinfo/NUMBER says what is on the number when it is read, not when it was opened, and nothing
+ * once the thread has ended. So it is kept open for the next call: a program uses the same numbers again. */
+static struct look {
+	pid_t thread;
+	int number, file; /* 0: none */
+} looks[64];
+enum { LOOKS = sizeof looks / sizeof *looks };
+
+static ssize_t read_fdinfo(pid_t thread, int number, char *text, size_t size)
+{
+	struct look *look = &looks[((unsigned)thread + (unsigned)number) % LOOKS];
+	char path[48];
+	ssize_t got;
+	bool same = look->file > 0 && look->thread == thread && look->number == number;
+	if (same && (got = read_whole(look->file, text, size)) > 0)
+		return got;
+	if (look->file > 0)
+		close(look->file);
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", thread, number);
+	*look = (struct look){thread, number, open(path, O_RDONLY | O_CLOEXEC)};
+	return read_whole(look->file, text, size);
+}
+
 int task_look(pid_t thread, int number, struct task_fd *fd)
 {
-	char path[48], text[256];
-	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", thread, number);
-	if (read_text(path, text, sizeof text) <= 0)
+	char text[256];
+	if (read_fdinfo(thread, number, text, sizeof text) <= 0)
 		return errno;
 	long long flags = line_of(text, "flags:\t", 8), inode = line_of(text, "\nino:\t", 10);
 	fd->flags = (int)flags;
 	fd->inode = inode >= 0 ? (uint64_t)inode : inode_of(thread, number);
 	return flags < 0 ? EIO : 0;
 }
+
+/* ---- its network namespace ---- */
+
+/* A namespace has an inode, and while it exists no other has that. 0 and errno: it can't be seen. */
+static uint64_t network_of(const char *process)
+{
+	char path[48];
+	struct stat status;
+	snprintf(path, sizeof path, "/proc/%s/ns/net", process);
+	return stat(path, &status) == 0 ? status.st_ino : 0;
+}
+
+struct visit {
+	int network, user; /* the namespaces */
+	int family, type;
+	int fd, error; /* the socket, or an errno */
+};
+
+/* In a child that has our memory and our fds, while we wait. Without CAP_SYS_ADMIN here it must have that of
+ * the user namespace there. */
+static int open_there(void *context)
+{
+	struct visit *visit = context;
+	if (setns(visit->network, CLONE_NEWNET) == 0 ||
+		(setns(visit->user, CLONE_NEWUSER) == 0 && setns(visit->network, CLONE_NEWNET) == 0))
+		visit->fd = socket(visit->family, visit->type, 0);
+	visit->error = errno;
+	return 0;
+}
+
+static int open_namespace(pid_t thread, const char *kind)
+{
+	char path[48];
+	snprintf(path, sizeof path, "/proc/%d/ns/%s", thread, kind);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int socket_elsewhere(pid_t thread, int family, int type)
+{
+	static char stack[16384] __attribute__((aligned(16)));
+	struct visit visit = {
+		open_namespace(thread, "net"), open_namespace(thread, "user"), family, type, -1, 0};
+	pid_t child = clone(
+		open_there, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &visit);
+	int error = child < 0 ? errno : visit.error;
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	close(visit.network);
+	close(visit.user);
+	errno = error;
+	return visit.fd;
+}
+
+int task_socket(pid_t thread, int family, int type)
+{
+	static uint64_t own;
+	char process[16];
+	snprintf(process, sizeof process, "%d", thread);
+	uint64_t network = network_of(process);
+	own = own ? own : network_of("self");
+	if (!network)
+		return -1;
+	type |= SOCK_CLOEXEC;
+	return network == own ? socket(family, type, 0) : socket_elsewhere(thread, family, type);
+}
+
+/* ---- what else is to be seen of it ---- */
 
 uid_t task_user(pid_t thread)
 {
@@ -182,11 +281,23 @@ bool task_has_threads(pid_t thread)
 	return stat(path, &tasks) < 0 || tasks.st_nlink > 3;
 }
 
-bool task_catches_signals(pid_t thread)
+/* A set of bits in the thread's status; 0: it can't be seen. */
+static uint64_t set_of(pid_t thread, const char *name)
 {
 	char path[48], text[2048];
 	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	return read_text(path, text, sizeof text) > 0 && line_of(text, "\nSigCgt:\t", 16) != 0;
+	ssize_t got = read_text(path, text, sizeof text);
+	return got > 0 ? (uint64_t)line_of(text, name, 16) : 0;
+}
+
+bool task_catches_signals(pid_t thread)
+{
+	return set_of(thread, "\nSigCgt:\t") != 0;
+}
+
+bool task_has_capability(pid_t thread, int capability)
+{
+	return set_of(thread, "\nCapEff:\t") >> capability & 1;
 }
 
 int task_find(pid_t thread, uint64_t inode, int not_this)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread of a supervised program, by its number: what of it isn't its memory (call.h). Known threads are
- * cached, so that most calls cost one system call. One thread; not for signal handlers. */
+ * cached, and so are the files that tell of their fds, so that most calls cost one system call. One thread;
+ * not for signal handlers. */
 #ifndef IP2VSOCK_TASK_H
 #define IP2VSOCK_TASK_H
 
@@ -23,12 +24,17 @@ struct task_fd {
 /* What stands on the number at this moment. 0 or an errno: ENOENT, nothing. */
 int task_look(pid_t thread, int number, struct task_fd *fd);
 
+/* A new socket in the thread's network namespace. Ours to close, and close-on-exec; -1 and errno. */
+int task_socket(pid_t thread, int family, int type);
+
 /* A pidfd that is readable once the thread has ended (its process, before Linux 6.9). Ours to close; -1 and
  * errno. */
 int task_end(pid_t thread);
 
 /* The effective user of the thread; -1: it can't be seen. */
 uid_t task_user(pid_t thread);
+
+bool task_has_capability(pid_t thread, int capability); /* it is effective */
 
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 

@@ -252,8 +252,20 @@ static int replace_stale(int fd, const struct place *place)
 	return result;
 }
 
-/* Low ports are for CAP_NET_BIND_SERVICE, as on AF_VSOCK and TCP; where TCP lets everybody have them
- * (containers), so does this. */
+bool transport_unix_port_is_low(uint32_t port)
+{
+	char text[12] = "1024";
+	int setting = port < 1024
+			      ? open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC)
+			      : -1;
+	if (setting >= 0) {
+		ssize_t got = libc.read(setting, text, sizeof text - 1);
+		text[got > 0 ? got : 0] = '\0';
+		libc.close(setting);
+	}
+	return port < (uint32_t)atoi(text);
+}
+
 static bool may_bind(uint32_t port)
 {
 	if (port >= 1024)
@@ -261,16 +273,7 @@ static bool may_bind(uint32_t port)
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
 	libc.syscall(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0);
-	if (data[0].effective & 1u << CAP_NET_BIND_SERVICE)
-		return true;
-	char text[12] = "1024";
-	int setting = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
-	if (setting >= 0) {
-		ssize_t got = libc.read(setting, text, sizeof text - 1);
-		text[got > 0 ? got : 0] = '\0';
-		libc.close(setting);
-	}
-	return port >= (uint32_t)atoi(text);
+	return data[0].effective & 1u << CAP_NET_BIND_SERVICE || !transport_unix_port_is_low(port);
 }
 
 static int unix_bind(int fd, const struct place *place)

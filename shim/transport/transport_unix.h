@@ -10,6 +10,9 @@ void transport_unix_start(const struct settings *settings);
 void transport_unix_path(const char *path, struct place *place);
 /* Is this the name of an emulated endpoint, a client's or a server's? */
 bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length);
+/* Low ports are for CAP_NET_BIND_SERVICE, as on AF_VSOCK and TCP; where TCP lets everybody have them
+ * (containers), so does this. */
+bool transport_unix_port_is_low(uint32_t port);
 /* Makes fd what a TCP socket is whose connection attempt has just failed: readable, writable, hung up, in
  * error. Returns a new socket with `flags`, or -1. */
 int transport_unix_refused(int flags);

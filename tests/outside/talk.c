@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SO_NETNS_COOKIE /* Linux 5.14 */
+#define SO_NETNS_COOKIE 71
+#endif
 
 static struct sockaddr_in at(const char *ip, int port)
 {
@@ -45,7 +50,7 @@ static int dial(const char *ip, int port)
 	return -1;
 }
 
-static int served;
+static volatile int served;
 static void *serve(void *listening)
 {
 	for (;;) {
@@ -66,18 +71,24 @@ static void serve_in_thread(int port)
 	pthread_create(&thread, NULL, serve, (void *)(long)listener(port));
 }
 
-/* cycle N: connections to itself, a byte each way. */
-static int cycle(int count)
+/* Connections to a server that answers, a byte each way. */
+static int cycle_to(const char *ip, int port, int count)
 {
 	char byte = 'x';
-	serve_in_thread(7000);
 	for (int i = 0; i < count; i++) {
-		int fd = dial("127.0.0.1", 7000);
+		int fd = dial(ip, port);
 		if (fd < 0 || write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1)
 			return perror("cycle"), 1;
 		close(fd);
 	}
 	return 0;
+}
+
+/* cycle N: connections to itself. */
+static int cycle(int count)
+{
+	serve_in_thread(7000);
+	return cycle_to("127.0.0.1", 7000, count);
 }
 
 /* dial N: connections to another machine, which are closed. */
@@ -104,13 +115,90 @@ static int pingpong(int count)
 	return 0;
 }
 
+static int lowest_free(void)
+{
+	int fd = dup(0);
+	close(fd);
+	return fd;
+}
+
 static int refused(const char *ip, int port, int count)
 {
 	for (int i = 0; i < count; i++)
 		if (dial(ip, port) >= 0 || errno != ECONNREFUSED)
 			return perror("refused"), 1;
-	int fd = dup(0);
-	printf("%d\n", fd); /* the first free one: nothing has leaked */
+	printf("%d\n", lowest_free()); /* nothing has leaked */
+	return 0;
+}
+
+/* A connect() that doesn't wait is refused, and then the socket is an INET socket again. */
+static int refuse_later(int fd, const char *ip, int port)
+{
+	struct sockaddr_in address = at(ip, port);
+	struct pollfd outcome = {.fd = fd, .events = POLLOUT};
+	int error = -1;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != EINPROGRESS)
+		return perror("connect"), 1;
+	poll(&outcome, 1, 5000);
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
+	connect(fd, (struct sockaddr *)&address, sizeof address); /* ECONNABORTED */
+	return error != ECONNREFUSED;
+}
+
+static unsigned long long network_of(int fd)
+{
+	unsigned long long cookie = 0;
+	getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &(socklen_t){sizeof cookie});
+	return cookie;
+}
+
+/* namespace: the network namespace in which a socket is IP's again. */
+static int namespace(void)
+{
+	int first = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (refuse_later(fd, "127.0.0.1", 7001) || !network_of(fd))
+		return 1;
+	printf("%s\n", network_of(fd) == network_of(first) ? "its own" : "another");
+	return 0;
+}
+
+/* steady N: connections that succeed and 20 that don't, some to warm up and then N. After each of both it
+ * waits for a line. */
+static int steady(int count)
+{
+	char line[8];
+	int numbers[] = {200, count};
+	serve_in_thread(7000);
+	for (int turn = 0; turn < 2; turn++) {
+		if (cycle_to("127.0.0.1", 7000, numbers[turn]))
+			return 1;
+		for (int i = 0; i < 20; i++) {
+			int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+			if (refuse_later(fd, "127.0.0.1", 7001))
+				return perror("refused"), 1;
+			close(fd);
+		}
+		if (refused("127.0.0.1", 7001, 20) || !fgets(line, sizeof line, stdin))
+			return 1;
+	}
+	return 0;
+}
+
+/* crowd N: so many processes, each of which listens, and connects to the next one. */
+static int crowd(int count)
+{
+	int good = 0, status;
+	for (int i = 0; i < count; i++)
+		if (fork() == 0) {
+			serve_in_thread(7100 + i);
+			int failed = cycle_to("10.0.0.8", 7100 + (i + 1) % count, 5);
+			while (!failed && served < 5)
+				usleep(10000);
+			_exit(failed);
+		}
+	while (wait(&status) > 0)
+		good += status == 0;
+	printf("%d\n", good);
 	return 0;
 }
 
@@ -187,13 +275,6 @@ static int left(int port)
 	return 0;
 }
 
-static int lowest_free(void)
-{
-	int fd = dup(0);
-	close(fd);
-	return fd;
-}
-
 /* storm N MS: N connections, while the client and the server get a signal every so many milliseconds. */
 static int storm(int count, int ms)
 {
@@ -261,9 +342,12 @@ static void *block_in_accept(void *listening)
 	return NULL;
 }
 
+static volatile int waiting;
 static void *block_in_connect(void *nothing)
 {
+	waiting = 1;
 	dial("10.0.0.9", 9);
+	waiting = 0;
 	return nothing;
 }
 
@@ -291,7 +375,7 @@ static int head(void)
 		took[i] = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
 	}
 	qsort(took, DIALS, sizeof *took, longer);
-	printf("%ld\n", took[DIALS * 95 / 100]);
+	printf(waiting ? "%ld\n" : "%ld, while nobody else waited\n", took[DIALS * 95 / 100]);
 	return 0;
 }
 
@@ -455,6 +539,12 @@ int main(int count, char **arguments)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!strcmp(what, "cycle"))
 		return cycle(number);
+	if (!strcmp(what, "steady"))
+		return steady(number);
+	if (!strcmp(what, "namespace"))
+		return namespace();
+	if (!strcmp(what, "crowd"))
+		return crowd(number);
 	if (!strcmp(what, "dial"))
 		return dial_often(number);
 	if (!strcmp(what, "pingpong"))
