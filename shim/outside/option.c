@@ -291,9 +291,6 @@ void serve_ioctl(struct subject *subject)
 
 /* ---- shutdown() ---- */
 
-/* On TCP, shutdown() ends a listener: calls that wait in accept() are released, new clients are refused,
- * poll() returns HUP, and listen() starts again. An INET socket that is bound but doesn't listen behaves in
- * this way. */
 /* Another process may have the listener too (SO_REUSEPORT, fork()), and goes on with it: its clients are
  * still those that the rule allows. */
 static void leave_to_others(uint64_t inode, const struct watched *was)
@@ -312,6 +309,9 @@ static void leave_to_others(uint64_t inode, const struct watched *was)
 	others->had_address = was->had_address;
 }
 
+/* On TCP, shutdown() ends a listener: calls that wait in accept() are released, new clients are refused,
+ * poll() returns HUP, and listen() starts again. An INET socket that is bound but doesn't listen behaves in
+ * this way. */
 static int shutdown_listener(struct subject *subject)
 {
 	const struct watched was = *subject->watched;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's version, for behaviour that can't be found out by trying, and a call that the headers of an
+/* The kernel's version, for behaviour that can't be found out by trying, and calls that the headers of an
  * older system lack. */
 #ifndef IP2VSOCK_KERNEL_H
 #define IP2VSOCK_KERNEL_H
@@ -8,9 +8,15 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-/* Linux 5.9's, the same on all architectures: include/uapi/asm-generic/unistd.h. */
+/* Linux 5.3, 5.9 and 5.6; the same on all architectures: include/uapi/asm-generic/unistd.h. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
 #endif
 #ifndef CLOSE_RANGE_CLOEXEC /* Linux 5.11 */
 #define CLOSE_RANGE_CLOEXEC (1U << 2)

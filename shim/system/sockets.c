@@ -3,21 +3,14 @@
 
 #include "core/text.h"
 #include "directory.h"
+#include "kernel.h"
 #include "libc.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-#ifndef SYS_pidfd_open /* the same everywhere, but glibc before 2.31 doesn't know them */
-#define SYS_pidfd_open 434
-#endif
-#ifndef SYS_pidfd_getfd
-#define SYS_pidfd_getfd 438
-#endif
 
 struct search {
 	const struct sought *sought;
