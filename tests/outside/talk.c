@@ -141,7 +141,7 @@ static int refuse_later(int fd, const char *ip, int port)
 		return perror("connect"), 1;
 	poll(&outcome, 1, 5000);
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
-	connect(fd, (struct sockaddr *)&address, sizeof address); /* ECONNABORTED */
+	(void)connect(fd, (struct sockaddr *)&address, sizeof address); /* ECONNABORTED */
 	return error != ECONNREFUSED;
 }
 
