@@ -95,6 +95,7 @@ const char *log_errno(int error)
 		NAMED(ENODEV)
 		NAMED(ENOMEM)
 		NAMED(EPERM)
+		NAMED(ESRCH)
 		NAMED(ETIMEDOUT)
 	default:
 		return "another error";

@@ -202,6 +202,28 @@ static int crowd(int count)
 	return 0;
 }
 
+static void *ask_often(void *listening)
+{
+	struct sockaddr_in address;
+	for (;;)
+		getsockname((int)(long)listening, (struct sockaddr *)&address, &(socklen_t){sizeof address});
+}
+
+/* exits N: processes that end while a thread makes calls. */
+static int exits(int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (fork() == 0) {
+			pthread_t thread;
+			pthread_create(&thread, NULL, ask_often, (void *)(long)listener(7000));
+			usleep(2000 + i * 100);
+			_exit(0);
+		}
+		wait(NULL);
+	}
+	return 0;
+}
+
 static volatile int alarms;
 static void count_alarm(int number)
 {
@@ -545,6 +567,8 @@ int main(int count, char **arguments)
 		return namespace();
 	if (!strcmp(what, "crowd"))
 		return crowd(number);
+	if (!strcmp(what, "exits"))
+		return exits(number);
 	if (!strcmp(what, "dial"))
 		return dial_often(number);
 	if (!strcmp(what, "pingpong"))
