@@ -205,8 +205,10 @@ static int crowd(int count)
 static void *ask_often(void *listening)
 {
 	struct sockaddr_in address;
-	for (;;)
-		getsockname((int)(long)listening, (struct sockaddr *)&address, &(socklen_t){sizeof address});
+	socklen_t length = sizeof address;
+	while (getsockname((int)(long)listening, (struct sockaddr *)&address, &length) == 0)
+		;
+	return NULL;
 }
 
 /* exits N: processes that end while a thread makes calls. */
