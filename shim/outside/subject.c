@@ -128,8 +128,10 @@ void fail_closed(struct subject *subject, const char *what, int error)
 {
 	char number[16];
 	struct text text = text_in(number, sizeof number);
-	if (!call_is_there(subject->call))
-		return; /* its thread was killed in it, so there is nothing to read, and nobody to answer */
+	/* Its process has ended, so there is nothing to read, and nobody to answer: its other threads are
+	 * killed. */
+	if (!call_is_there(subject->call) || task_is_killed(subject->call->thread))
+		return;
 	text_add_number(&text, (uint64_t)subject->call->thread);
 	log_error("thread ", number, ": its ", what, " can't be read: ", log_errno(error),
 		error == EPERM ? ": it isn't dumpable, or has other rights than its supervisor" : "",

@@ -290,6 +290,11 @@ static uint64_t set_of(pid_t thread, const char *name)
 	return got > 0 ? (uint64_t)line_of(text, name, 16) : 0;
 }
 
+bool task_is_killed(pid_t thread)
+{
+	return set_of(thread, "\nSigPnd:\t") >> (SIGKILL - 1) & 1;
+}
+
 bool task_catches_signals(pid_t thread)
 {
 	return set_of(thread, "\nSigCgt:\t") != 0;

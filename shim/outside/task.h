@@ -38,6 +38,8 @@ bool task_has_capability(pid_t thread, int capability); /* it is effective */
 
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 
+bool task_is_killed(pid_t thread); /* but hasn't ended yet */
+
 bool task_catches_signals(pid_t thread); /* a handler may interrupt its calls */
 
 /* The number of the process's fd that is this socket, other than `not`; -1: there is none, or it can't be

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "watched.h"
 
+#include "wait.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -9,19 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUCKETS = 4096, FIRST_SWEEP = 4096 };
+enum { BUCKETS = 4096, ROOM = 2048 };
 
 static struct watched *buckets[BUCKETS];
-static uint32_t count, sweep_at = FIRST_SWEEP;
+static uint32_t count, sweep_at = ROOM;
 
 static struct watched **bucket(uint64_t inode)
 {
 	return &buckets[inode % BUCKETS];
-}
-
-uint32_t watched_count(void)
-{
-	return count;
 }
 
 struct watched *watched_find(uint64_t inode)
@@ -84,56 +81,132 @@ static uint64_t inode_of(int directory, const char *name)
 							  : strtoull(target + sizeof prefix - 1, NULL, 10);
 }
 
-static void mark_process(int proc, const char *process)
-{
-	char path[32];
-	strcpy(stpcpy(path, process), "/fd");
-	int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-	if (fd >= 0 && !directory)
-		close(fd);
-	for (struct dirent *entry; directory && (entry = readdir(directory));) {
-		uint64_t inode = inode_of(dirfd(directory), entry->d_name);
-		struct watched *one = inode ? watched_find(inode) : NULL;
-		if (one) {
-			one->mark = true;
-			one->holder = (pid_t)atoi(process);
-		}
-	}
-	if (directory)
-		closedir(directory);
-}
+/* ---- the walk through /proc ---- */
 
 /* Any process may hold one of these sockets. Processes whose fds we can't see aren't ours, or can't use their
  * sockets. */
-static bool mark_all(void)
+struct walk {
+	DIR *processes; /* NULL: none is under way */
+	DIR *fds;	/* of this process; NULL: the next one's turn */
+	pid_t process;
+};
+
+static bool walk_begin(struct walk *walk)
 {
-	DIR *proc = opendir("/proc");
-	if (!proc)
+	*walk = (struct walk){.processes = opendir("/proc")};
+	for (int i = 0; walk->processes && i < BUCKETS; i++)
+		for (struct watched *one = buckets[i]; one; one = one->next)
+			one->missed++;
+	return walk->processes;
+}
+
+static void enter_process(struct walk *walk, const char *process)
+{
+	char path[32];
+	if (!isdigit((unsigned char)*process) || strlen(process) > 12)
+		return;
+	strcpy(stpcpy(path, process), "/fd");
+	int fd = openat(dirfd(walk->processes), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	walk->process = (pid_t)atoi(process);
+	walk->fds = fd < 0 ? NULL : fdopendir(fd);
+	if (fd >= 0 && !walk->fds)
+		close(fd);
+}
+
+static void look_at(const struct walk *walk, const char *number)
+{
+	uint64_t inode = inode_of(dirfd(walk->fds), number);
+	struct watched *one = inode ? watched_find(inode) : NULL;
+	if (one) {
+		one->missed = 0;
+		one->holder = walk->process;
+	}
+}
+
+/* Looks at one more fd, or goes to the next process. false: there is none. */
+static bool walk_on(struct walk *walk)
+{
+	struct dirent *entry = readdir(walk->fds ? walk->fds : walk->processes);
+	if (!walk->fds && !entry)
 		return false;
-	for (struct dirent *entry; (entry = readdir(proc));)
-		if (isdigit((unsigned char)entry->d_name[0]) && strlen(entry->d_name) < 12)
-			mark_process(dirfd(proc), entry->d_name);
-	closedir(proc);
+	if (!walk->fds) {
+		enter_process(walk, entry->d_name);
+	} else if (entry) {
+		look_at(walk, entry->d_name);
+	} else {
+		closedir(walk->fds);
+		walk->fds = NULL;
+	}
 	return true;
 }
 
-static void sweep(void)
+static void walk_end(struct walk *walk)
 {
-	int saved = errno;
-	bool marked = mark_all();
-	for (int i = 0; marked && i < BUCKETS; i++)
+	if (walk->fds)
+		closedir(walk->fds);
+	if (walk->processes)
+		closedir(walk->processes);
+	*walk = (struct walk){.processes = NULL};
+}
+
+/* Drops what so many walks have missed. */
+static void drop(uint8_t walks)
+{
+	uint32_t open = 0;
+	for (int i = 0; i < BUCKETS; i++)
 		for (struct watched **link = &buckets[i]; *link;) {
 			struct watched *one = *link;
-			if (one->mark || one->attempt) {
-				one->mark = false;
+			open += one->missed == 0;
+			if (one->missed < walks || one->attempt) {
 				link = &one->next;
 				continue;
 			}
 			*link = one->next;
 			let_go(one);
 		}
-	sweep_at = count < FIRST_SWEEP / 2 ? FIRST_SWEEP : 2 * count;
+	sweep_at = count + (open < ROOM ? ROOM : open);
+}
+
+/* A walk takes some 40 µs for each process of the machine, so calls are served in between. Meanwhile a socket
+ * may be passed from a process that is still to come to one that has been looked at: only the second walk
+ * drops it. */
+static struct walk background;
+enum { FDS_IN_A_STEP = 300, STEP_MS = 1, WALKS = 2 };
+
+static void step(struct timer *timer)
+{
+	int saved = errno;
+	bool more = true;
+	for (int i = 0; more && i < FDS_IN_A_STEP; i++)
+		more = walk_on(&background);
+	if (more) {
+		timer_begin(timer, STEP_MS, step);
+	} else {
+		walk_end(&background);
+		drop(WALKS);
+	}
+	errno = saved;
+}
+
+static void sweep_in_background(void)
+{
+	static struct timer timer;
+	int saved = errno;
+	if (!background.processes && walk_begin(&background))
+		timer_begin(&timer, STEP_MS, step);
+	errno = saved;
+}
+
+static void sweep_now(void)
+{
+	struct walk walk;
+	int saved = errno;
+	if (walk_begin(&walk)) {
+		while (walk_on(&walk))
+			;
+		walk_end(&walk);
+		drop(1);
+	}
 	errno = saved;
 }
 
@@ -142,14 +215,14 @@ struct watched *watched_first(
 {
 	if (!first(matches, context))
 		return NULL;
-	sweep();
+	sweep_now();
 	return first(matches, context);
 }
 
 struct watched *watched_open(uint64_t inode, int family)
 {
 	if (count >= sweep_at)
-		sweep();
+		sweep_in_background();
 	struct watched *one = calloc(1, sizeof *one);
 	if (!one)
 		return NULL;

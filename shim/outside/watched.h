@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is known of the supervised programs' sockets, by inode. All fds and processes that share a socket have
  * the same inode, and no other socket has it while that one lives. Nothing reports when a socket is closed,
- * so closed ones are swept out when the table has doubled, or one would be in the way. One thread; not for
- * signal handlers; errno is untouched unless stated otherwise. */
+ * so closed ones are swept out when the table has grown, in steps between events (wait.h), or when one would
+ * be in the way. One thread; not for signal handlers; errno is untouched unless stated otherwise. */
 #ifndef IP2VSOCK_WATCHED_H
 #define IP2VSOCK_WATCHED_H
 
@@ -37,7 +37,7 @@ struct watched {
 	uint8_t family;	      /* the one that the program sees: AF_INET or AF_INET6 */
 	uint8_t stage;	      /* enum stage */
 	pid_t holder;	      /* a process that had it when the table was last swept; 0: not known */
-	bool mark;	      /* seen while the table is swept */
+	uint8_t missed;	      /* walks in a row that haven't found it */
 	bool used;	      /* it may have been connected as an INET socket: ask the kernel what it is */
 	bool bound;	      /* the program gave it a local address */
 	bool any_port;	      /* and asked for any port */
@@ -71,7 +71,5 @@ void watched_move(struct watched *watched, uint64_t inode);
  * ones are swept out before the answer, which takes a walk through /proc; its holder is known then. */
 struct watched *watched_first(
 	bool (*matches)(const struct watched *watched, const void *context), const void *context);
-
-uint32_t watched_count(void);
 
 #endif

@@ -96,6 +96,7 @@ const char *log_errno(int error)
 		NAMED(ENOMEM)
 		NAMED(ENOSYS)
 		NAMED(EPERM)
+		NAMED(ESRCH)
 		NAMED(ETIMEDOUT)
 	default:
 		return "another error";

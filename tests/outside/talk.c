@@ -141,7 +141,7 @@ static int refuse_later(int fd, const char *ip, int port)
 		return perror("connect"), 1;
 	poll(&outcome, 1, 5000);
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
-	connect(fd, (struct sockaddr *)&address, sizeof address); /* ECONNABORTED */
+	(void)connect(fd, (struct sockaddr *)&address, sizeof address); /* ECONNABORTED */
 	return error != ECONNREFUSED;
 }
 
@@ -199,6 +199,30 @@ static int crowd(int count)
 	while (wait(&status) > 0)
 		good += status == 0;
 	printf("%d\n", good);
+	return 0;
+}
+
+static void *ask_often(void *listening)
+{
+	struct sockaddr_in address;
+	socklen_t length = sizeof address;
+	while (getsockname((int)(long)listening, (struct sockaddr *)&address, &length) == 0)
+		;
+	return NULL;
+}
+
+/* exits N: processes that end while a thread makes calls. */
+static int exits(int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (fork() == 0) {
+			pthread_t thread;
+			pthread_create(&thread, NULL, ask_often, (void *)(long)listener(7000));
+			usleep(2000 + i * 100);
+			_exit(0);
+		}
+		wait(NULL);
+	}
 	return 0;
 }
 
@@ -545,6 +569,8 @@ int main(int count, char **arguments)
 		return namespace();
 	if (!strcmp(what, "crowd"))
 		return crowd(number);
+	if (!strcmp(what, "exits"))
+		return exits(number);
 	if (!strcmp(what, "dial"))
 		return dial_often(number);
 	if (!strcmp(what, "pingpong"))
