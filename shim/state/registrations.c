@@ -6,6 +6,7 @@
  * registrations of each instance. */
 #include "registrations.h"
 
+#include "door.h"
 #include "system/epolls.h"
 #include "system/errno.h"
 
@@ -94,25 +95,37 @@ static bool take_out(struct suspended *suspended, int first)
 	return kept == count;
 }
 
+static bool must_ask(const struct sock *sock)
+{
+	return sock->overflowed || atomic_load(&registrations_unseen);
+}
+
 bool registrations_any(const struct sock *sock)
 {
-	bool any = sock->overflowed || atomic_load(&registrations_unseen);
+	bool any = must_ask(sock);
 	for (int i = 0; i < REGISTRATIONS; i++)
 		any |= sock->registrations[i].epfd >= 0;
 	return any;
 }
 
-bool registrations_suspend(struct sock *sock, struct suspended *suspended)
+static bool list(struct sock *sock, struct suspended *suspended, bool ask)
 {
-	int saved = errno;
 	suspended->count = 0;
-	bool ask = sock->overflowed || atomic_load(&registrations_unseen);
-	if (ask && !read_all(sock, suspended))
-		return false;
-	for (int i = 0; !ask && i < REGISTRATIONS; i++)
+	if (ask)
+		return read_all(sock, suspended);
+	for (int i = 0; i < REGISTRATIONS; i++)
 		if (is_ours(&sock->registrations[i]))
 			add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
 				&sock->registrations[i].event);
+	return true;
+}
+
+bool registrations_suspend(struct sock *sock, struct suspended *suspended)
+{
+	int saved = errno;
+	bool ask = must_ask(sock);
+	if (!list(sock, suspended, ask))
+		return false;
 	if (!take_out(suspended, 0) && !ask) { /* an epfd was closed, but its instance may live on as a dup */
 		int taken = suspended->count;
 		if (!read_all(sock, suspended)) {
@@ -134,6 +147,25 @@ void registrations_resume(const struct suspended *suspended)
 	}
 }
 
+void registrations_of_door(
+	const struct sock *listener, int epfd, int operation, const struct epoll_event *event)
+{
+	int door = door_of(listener);
+	struct epoll_event same = event ? *event : (struct epoll_event){.events = 0};
+	KEEP_ERRNO;
+	if (door >= 0)
+		libc.epoll_ctl(epfd, operation, door, &same);
+}
+
+void registrations_follow(struct sock *listener, int door)
+{
+	struct suspended found;
+	KEEP_ERRNO;
+	list(listener, &found, must_ask(listener));
+	for (int i = 0; i < found.count; i++)
+		libc.epoll_ctl(found.list[i].epfd, EPOLL_CTL_ADD, door, &found.list[i].event);
+}
+
 void registrations_drop(struct sock *sock, int fd)
 {
 	KEEP_ERRNO;
@@ -141,6 +173,7 @@ void registrations_drop(struct sock *sock, int fd)
 		struct registration *one = &sock->registrations[i];
 		if (is_ours(one) && one->fd == fd) {
 			libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, fd, &one->event);
+			registrations_of_door(sock, one->epfd, EPOLL_CTL_DEL, &one->event);
 			one->epfd = -1;
 		}
 	}

@@ -14,4 +14,13 @@ bool transport_unix_is_ours(const struct sockaddr *address, socklen_t length);
  * error. Returns a new socket with `flags`, or -1. */
 int transport_unix_refused(int flags);
 
+/* What other Unix sockets have in common with these (transport.h). */
+int transport_unix_open(int flags, uint32_t buffer);
+void transport_unix_size(int fd, uint32_t buffer);
+int transport_unix_connect(int fd, const struct place *place, uint32_t timeout_ms);
+int transport_unix_connect_error(int error);
+/* Is it a port that not everybody may have? And may this process? */
+bool transport_unix_is_low(uint32_t port);
+bool transport_unix_may_bind(uint32_t port);
+
 #endif

@@ -27,7 +27,7 @@ read_differences() {
 		lines) lines=$line ;;
 		cases)
 			for case in $line; do
-				for transport in ${on/emulated/emulated greeting}; do # the greeting's sockets are those of emulated CIDs
+				for transport in ${on/emulated/emulated greeting door}; do # these are Unix sockets, too
 					others=${listed["$case $transport"]-}
 					listed["$case $transport"]="${others/"${instead:+ $instead}"/} $name"
 					[ "$steady" = yes ] || unsteady["$case $transport"]=yes
