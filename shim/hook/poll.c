@@ -97,7 +97,7 @@ static int merge(struct pollfd *fds, const struct extended *from)
 				door_at(fds[i].fd) == from->fds[from->count + next].fd;
 		fds[i].revents = from->fds[i].revents;
 		if (has_door && from->fds[from->count + next++].revents)
-			fds[i].revents |= fds[i].events & (POLLIN | POLLRDNORM);
+			fds[i].revents = (short)(fds[i].revents | (fds[i].events & (POLLIN | POLLRDNORM)));
 		found += fds[i].revents != 0;
 	}
 	return found;

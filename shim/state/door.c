@@ -99,7 +99,7 @@ static void take(struct sock *listener, int fd)
 		return;
 	}
 	share_turns();
-	listener->door.sock = record;
+	atomic_store(&listener->door.sock, record);
 	atomic_store(&listener->door.fd, fd);
 	atomic_store(&door_any, true);
 	registrations_follow(listener, fd);

@@ -95,37 +95,25 @@ static bool take_out(struct suspended *suspended, int first)
 	return kept == count;
 }
 
-static bool must_ask(const struct sock *sock)
-{
-	return sock->overflowed || atomic_load(&registrations_unseen);
-}
-
 bool registrations_any(const struct sock *sock)
 {
-	bool any = must_ask(sock);
+	bool any = sock->overflowed || atomic_load(&registrations_unseen);
 	for (int i = 0; i < REGISTRATIONS; i++)
 		any |= sock->registrations[i].epfd >= 0;
 	return any;
 }
 
-static bool list(struct sock *sock, struct suspended *suspended, bool ask)
-{
-	suspended->count = 0;
-	if (ask)
-		return read_all(sock, suspended);
-	for (int i = 0; i < REGISTRATIONS; i++)
-		if (is_ours(&sock->registrations[i]))
-			add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
-				&sock->registrations[i].event);
-	return true;
-}
-
 bool registrations_suspend(struct sock *sock, struct suspended *suspended)
 {
 	int saved = errno;
-	bool ask = must_ask(sock);
-	if (!list(sock, suspended, ask))
+	suspended->count = 0;
+	bool ask = sock->overflowed || atomic_load(&registrations_unseen);
+	if (ask && !read_all(sock, suspended))
 		return false;
+	for (int i = 0; !ask && i < REGISTRATIONS; i++)
+		if (is_ours(&sock->registrations[i]))
+			add(suspended, sock->registrations[i].epfd, sock->registrations[i].fd,
+				&sock->registrations[i].event);
 	if (!take_out(suspended, 0) && !ask) { /* an epfd was closed, but its instance may live on as a dup */
 		int taken = suspended->count;
 		if (!read_all(sock, suspended)) {
@@ -159,9 +147,10 @@ void registrations_of_door(
 
 void registrations_follow(struct sock *listener, int door)
 {
-	struct suspended found;
+	struct suspended found = {.count = 0};
 	KEEP_ERRNO;
-	list(listener, &found, must_ask(listener));
+	if (registrations_any(listener))
+		read_all(listener, &found); /* an instance of those that were noted may be another by now */
 	for (int i = 0; i < found.count; i++)
 		libc.epoll_ctl(found.list[i].epfd, EPOLL_CTL_ADD, door, &found.list[i].event);
 }

@@ -54,7 +54,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	report_reset(&sock->report, 0);
 	shut_reset(&sock->shut);
 	atomic_store(&sock->door.fd, -1);
-	sock->door.sock = NULL;
+	atomic_store(&sock->door.sock, NULL);
 	atomic_store(&sock->door.last, false);
 	atomic_store(&sock->rule, NULL);
 	atomic_store(&sock->transport, NULL);

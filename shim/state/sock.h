@@ -78,7 +78,7 @@ struct shut {
 /* A listener's second socket: door.h. The record is held; any. */
 struct door {
 	_Atomic int fd; /* -1: none */
-	struct sock *sock;
+	struct sock *_Atomic sock;
 	_Atomic bool last; /* it was its client that was accepted last */
 };
 
