@@ -2,7 +2,7 @@
 #include "explain.h"
 #include "core/names.h"
 #include "core/verdict.h"
-#include "transport/vsock_local.h"
+#include "outside/outside.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -89,13 +89,14 @@ static void print_rule(const struct rule *rule)
 /* Which way that is on this machine, if it isn't CID 1. */
 static void print_way_to_itself(const struct question *question, const struct rule *rule)
 {
-	bool local = rule->target.cid == CID_LOCAL ||
-		     (rule->target.cid == CID_ANY && question->side == SIDE_CONNECT);
-	uint32_t cid = target_has_cid(rule) && local && !question->settings->emulated ? vsock_local_cid()
-										      : CID_LOCAL;
-	if (cid == CID_ANY && vsock_needs_door())
+	bool connects = question->side == SIDE_CONNECT;
+	bool local = rule->target.cid == CID_LOCAL || (rule->target.cid == CID_ANY && connects);
+	if (!target_has_cid(rule) || !local || question->settings->emulated)
+		return;
+	uint32_t cid = outside_way_to_itself();
+	if (cid == CID_ANY)
 		puts("  on this machine AF_VSOCK has no loopback: by a Unix socket beside the listener");
-	else if (cid != CID_ANY && cid != CID_LOCAL && question->side == SIDE_CONNECT)
+	else if (cid != CID_LOCAL && connects)
 		printf("  on this machine by its own CID, %u\n", cid);
 }
 
