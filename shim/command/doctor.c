@@ -265,27 +265,22 @@ static uint32_t own_cid(void)
 	return cid;
 }
 
-/* See vsock_local.h: before Linux 5.6 a guest's own CID loops instead. */
-static void check_loopback(int fd, uint32_t own, const struct summary *needs)
+/* See vsock_local.h. */
+static void check_loopback(const struct summary *needs)
 {
-	struct sockaddr_vm local = {
-		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
-	const struct rule *rule = needs->at_local ? needs->at_local : needs->to_local;
-	bool old = kernel_is_before(5, 6), by_own_cid = old && own != CID_ANY && own > CID_HOST;
-	if (!bind(fd, (const struct sockaddr *)&local, sizeof(local))) {
+	uint32_t local = outside_way_to_itself();
+	if (local == CID_LOCAL) {
 		ok("loopback", "CID 1 is this machine");
-	} else if (by_own_cid && !needs->at_local) {
-		ok("loopback", "before Linux 5.6 CID 1 is not this machine; local goes to its own CID, %u",
-			own);
-	} else if (rule) {
-		bad("loopback", "none, but rule %u needs CID 1: %s", rule->number, strerror(errno));
-		remedy("%s", by_own_cid ? "Linux 5.6 and newer can listen at local; here, listen at any with "
-					  "allow=local"
-			     : old	? "/dev/vsock is needed, which knows this machine's own CID"
-					: "modprobe vsock_loopback, or let the rule go to another CID");
+	} else if (local == CID_ANY) {
+		ok("loopback", "none in AF_VSOCK (modprobe vsock_loopback); local goes to a Unix socket "
+			       "beside the listener");
+	} else if (needs->at_local) {
+		bad("loopback", "rule %u listens at local, which CID 1 isn't before Linux 5.6",
+			needs->at_local->number);
+		remedy("listen at any with allow=local");
 	} else {
-		note("loopback", "none (modprobe vsock_loopback); what goes to local fails, and leaves this "
-				 "machine nowhere");
+		ok("loopback", "before Linux 5.6 CID 1 is not this machine; local goes to its own CID, %u",
+			local);
 	}
 }
 
@@ -356,7 +351,7 @@ static void check_kernel(const struct summary *needs)
 	uint32_t own = own_cid();
 	check_namespace();
 	check_machines(own, needs);
-	check_loopback(fd, own, needs);
+	check_loopback(needs);
 	check_low_ports(needs);
 	close(fd);
 }

@@ -2,6 +2,7 @@
 #include "explain.h"
 #include "core/names.h"
 #include "core/verdict.h"
+#include "outside/outside.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -85,6 +86,20 @@ static void print_rule(const struct rule *rule)
 		(int)rule->text_length, rule->text);
 }
 
+/* Which way that is on this machine, if it isn't CID 1. */
+static void print_way_to_itself(const struct question *question, const struct rule *rule)
+{
+	bool connects = question->side == SIDE_CONNECT;
+	bool local = rule->target.cid == CID_LOCAL || (rule->target.cid == CID_ANY && connects);
+	if (!target_has_cid(rule) || !local || question->settings->emulated)
+		return;
+	uint32_t cid = outside_way_to_itself();
+	if (cid == CID_ANY)
+		puts("  on this machine AF_VSOCK has no loopback: by a Unix socket beside the listener");
+	else if (cid != CID_LOCAL && connects)
+		printf("  on this machine by its own CID, %u\n", cid);
+}
+
 static void print_target(const struct question *question, const struct rule *rule)
 {
 	const struct settings *settings = question->settings;
@@ -98,6 +113,7 @@ static void print_target(const struct question *question, const struct rule *rul
 		.own_cid = settings->cid};
 	rule_explain(rule, &asked, text, sizeof(text));
 	fputs(text, stdout);
+	print_way_to_itself(question, rule);
 }
 
 /* Why no rule sends the address anywhere. */

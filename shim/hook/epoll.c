@@ -11,6 +11,8 @@ __attribute__((noinline)) static int register_ours(int epfd, int operation, int 
 	int result = libc.epoll_ctl(epfd, operation, fd, event);
 	if (result == 0 && fd_sock(fd) == sock)
 		registrations_note(sock, epfd, operation, fd, event);
+	if (result == 0 && sock->door.fd >= 0)
+		registrations_of_door(sock, epfd, operation, event);
 	if (locked)
 		fd_greeting_unlock(sock);
 	fd_release(sock);

@@ -129,8 +129,8 @@ static int become(struct subject *subject, struct watched *first, const struct a
 	return error;
 }
 
-static int put_bound(
-	struct subject *subject, const struct rule *rule, struct address *wanted, int fresh, int flags)
+static int put_bound(struct subject *subject, const struct rule *rule, const struct transport *transport,
+	struct address *wanted, int fresh, int flags)
 {
 	struct watched *watched = subject->watched;
 	struct endpoint local = {CID_ANY, PORT_ANY};
@@ -158,7 +158,7 @@ static int put_bound(
 	if (error)
 		return error;
 	watched->rule = rule;
-	watched->transport = transport_of(rule);
+	watched->transport = transport;
 	watched->local = local;
 	watched->name = *wanted;
 	watched->bound = true;
@@ -178,11 +178,13 @@ static int bind_mapped(struct subject *subject, const struct rule *rule, struct 
 	if (flags < 0)
 		return -1;
 	held_review(); /* an accept() that was interrupted may still hold the port */
-	int fresh = transport_of(rule)->open(
-		SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), rule->buffer);
+	struct destination to;
+	if (!destination_of(rule, wanted, wanted->port, &to))
+		return errno;
+	int fresh = to.transport->open(SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), rule->buffer);
 	if (fresh < 0)
 		return errno;
-	int error = put_bound(subject, rule, wanted, fresh, flags);
+	int error = put_bound(subject, rule, to.transport, wanted, fresh, flags);
 	close(fresh);
 	return error;
 }

@@ -25,6 +25,10 @@ void outside_prepare(const struct settings *settings);
  * whether it was refused by an answer. */
 int outside_ask(const struct rule *rule, struct greeting *greeting);
 
+/* Which way `local` goes on this machine: CID_LOCAL (or nobody can be asked), its own CID, or CID_ANY: to a
+ * Unix socket beside the listener. */
+uint32_t outside_way_to_itself(void);
+
 /* Calls `run`, which executes the program and doesn't return, in a supervised child, and returns the status
  * to exit with. This process is then only a stand-in for the child: it ends, stops and is killed as the child
  * is, and passes signals on. If supervision fails, a message goes to stderr and the status is 125. Call once;

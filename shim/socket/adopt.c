@@ -9,6 +9,7 @@
 #include "stream_internal.h"
 
 #include "core/verdict.h"
+#include "state/door.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -181,6 +182,8 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
 	fd_enter(fd, sock);
+	if (listening)
+		stream_open_door(sock, true);
 	return sock;
 }
 
@@ -274,8 +277,10 @@ static void mark_inherited(int fd, void *context)
 	if (!sock || !is_replaced(sock))
 		return;
 	int flags = libc.fcntl(fd, F_GETFD, NULL);
-	if (flags >= 0 && !(flags & FD_CLOEXEC))
+	bool inherited = flags >= 0 && !(flags & FD_CLOEXEC);
+	if (inherited)
 		stream_mark(fd, sock);
+	door_pass_on(sock, inherited);
 }
 
 void stream_mark_inherited(void)

@@ -115,24 +115,13 @@ static void greet(void *context)
 			greeter->error ? log_errno(greeter->error) : "greeted");
 }
 
-/* Out of the way of the numbers that the program gets next, and may use by number. */
-static int set_aside(int fd)
-{
-	enum { HIGH = 512 };
-	int high = libc.fcntl(fd, F_DUPFD_CLOEXEC, (void *)HIGH);
-	if (high < 0)
-		return fd;
-	libc.close(fd);
-	return high;
-}
-
 bool greeter_start(const struct greeter *greeter)
 {
 	static const struct task_work work = {.run = greet, .end = finish, .linger = linger};
 	struct greeter here = *greeter;
 	struct stat stand_in;
-	here.fresh = set_aside(here.fresh);
-	here.gate = set_aside(here.gate);
+	here.fresh = fd_set_aside(here.fresh);
+	here.gate = fd_set_aside(here.gate);
 	here.stand_in = fstat(greeter->fd, &stand_in) == 0 ? stand_in.st_ino : 0;
 	fd_greeting_begin(greeter->sock);
 	if (task_start(&work, &here, sizeof here))

@@ -8,12 +8,16 @@
  * a listener gives its number a fresh INET socket (LISTENING -> IP) and wakes the threads that are asleep in
  * accept(). Two listeners that TCP would allow on one port share one description, because CID any takes the
  * whole port; with SO_REUSEPORT also with another process's. */
-#include "stream_internal.h"
+#include "attempt.h"
 
 #include "core/verdict.h"
 #include "nameserver.h"
 #include "protocol.h"
+#include "state/door.h"
+#include "system/clock.h"
 #include "system/sockets.h"
+#include "transport/transport_door.h"
+#include "transport/vsock_local.h"
 #include "twin.h"
 
 #include <netinet/in.h>
@@ -51,9 +55,7 @@ static bool may_share(const struct sock *first, const struct sock *second, const
 struct sharing {
 	const struct sock *second;
 	const struct address *wanted;
-	struct endpoint local;
-	const struct place *place; /* of that */
-	const struct rule *rule;
+	const struct destination *to; /* where that is */
 };
 
 static bool shares(const struct sock *first, const void *context)
@@ -62,8 +64,9 @@ static bool shares(const struct sock *first, const void *context)
 	enum sock_state state = state_of(first);
 	const struct rule *rule = first->rule; /* another thread may be closing it */
 	return first != sharing->second && rule && (state == STATE_BOUND || state == STATE_LISTENING) &&
-	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
-	       rule->target.kind == sharing->rule->target.kind &&
+	       first->local.cid == sharing->to->endpoint.cid &&
+	       first->local.port == sharing->to->endpoint.port &&
+	       rule->target.kind == sharing->to->rule->target.kind &&
 	       first->claim.name.port == sharing->wanted->port &&
 	       may_share(first, sharing->second, sharing->wanted);
 }
@@ -71,7 +74,7 @@ static bool shares(const struct sock *first, const void *context)
 static bool can_be_joined(int copy, const void *context)
 {
 	const struct sharing *sharing = context;
-	return transport_is_at(copy, transport_of(sharing->rule), sharing->place) &&
+	return transport_is_at(copy, sharing->to->transport, &sharing->to->place) &&
 	       stream_mark_shares(copy, sharing->second->family, sharing->wanted);
 }
 
@@ -94,8 +97,7 @@ static int join(int fresh, struct sock *sock, const struct sharing *sharing)
 	int refused = 0;
 	if (passive() || !options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) || fstat(fresh, &own) < 0)
 		return fail(EADDRINUSE);
-	const struct sought sought = {
-		own.st_uid, transport_of(sharing->rule)->family, can_be_joined, sharing};
+	const struct sought sought = {own.st_uid, sharing->to->transport->family, can_be_joined, sharing};
 	int copy = sockets_find(&sought, &refused);
 	if (copy >= 0)
 		sock->shares = true;
@@ -120,20 +122,19 @@ static int share(int fresh, struct sock *sock, const struct sharing *sharing)
 
 /* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program sees. */
 static int bind_fresh(
-	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct endpoint *local)
+	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct destination *to)
 {
-	const struct transport *transport = transport_of(rule);
 	bool any = wanted->port == 0;
-	struct destination to;
-	int fresh = transport->open(flags, rule->buffer);
-	if (fresh < 0)
-		return -1;
+	int fresh = -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		uint16_t port = any ? ports_next(ports_kind(wanted)) : wanted->port;
-		if (!destination_of(rule, wanted, port, &to))
+		if (!destination_of(rule, wanted, port, to))
 			break;
-		*local = to.endpoint;
-		if (transport->bind(fresh, &to.place) == 0) {
+		if (fresh < 0)
+			fresh = to->transport->open(flags, rule->buffer);
+		if (fresh < 0)
+			return -1;
+		if (to->transport->bind(fresh, &to->place) == 0) {
 			wanted->port = port;
 			options_apply(&sock->options, fresh, rule->buffer);
 			return fresh;
@@ -141,21 +142,22 @@ static int bind_fresh(
 		if (errno != EADDRINUSE || !any)
 			break;
 	}
-	const struct sharing sharing = {sock, wanted, *local, &to.place, rule};
-	int shared = errno == EADDRINUSE && !any ? share(fresh, sock, &sharing) : -1;
-	close_quietly(fresh);
+	const struct sharing sharing = {sock, wanted, to};
+	int shared = fresh >= 0 && errno == EADDRINUSE && !any ? share(fresh, sock, &sharing) : -1;
+	if (fresh >= 0)
+		close_quietly(fresh);
 	return shared;
 }
 
 static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
 {
-	struct endpoint local = {CID_ANY, PORT_ANY};
+	struct destination to = {.endpoint = {CID_ANY, PORT_ANY}};
 	int flags = swap_flags(fd);
 	if (flags < 0)
 		return -1;
 	bool any_port = wanted->port == 0;
-	int fresh = bind_fresh(sock, rule, flags, wanted, &local);
-	stream_log("bind", wanted, rule, &local,
+	int fresh = bind_fresh(sock, rule, flags, wanted, &to);
+	stream_log("bind", wanted, rule, &to.endpoint,
 		fresh < 0      ? log_errno(errno)
 		: sock->shares ? "bound, and shared"
 			       : "bound");
@@ -165,8 +167,8 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 		return -1;
 	}
 	enum sock_state before = state_of(sock);
-	sock_lead(sock, rule, transport_of(rule));
-	sock->local = local;
+	sock_lead(sock, rule, to.transport);
+	sock->local = to.endpoint;
 	sock->claim.name = *wanted;
 	sock->claim.bound = true;
 	sock->claim.any_port = any_port;
@@ -305,6 +307,33 @@ static bool listens_elsewhere(const struct sock *sock)
 	return fd_find(conflicts, sock) >= 0;
 }
 
+static bool allows(const struct rule *rule, uint32_t cid)
+{
+	for (uint32_t i = 0; i < rule->allow_count; i++)
+		if (rule->allow[i] == cid)
+			return true;
+	return rule->allow_count == 0;
+}
+
+/* In allow=, this machine's own CID means this machine. */
+static bool allowed(const struct rule *rule, uint32_t cid)
+{
+	if (allows(rule, cid))
+		return true;
+	uint32_t own = cid == CID_LOCAL ? transport_own_cid() : CID_ANY;
+	return own != CID_ANY && allows(rule, own);
+}
+
+/* Where AF_VSOCK doesn't lead from this machine to itself, a listener that its programs may connect to has a
+ * door for them. */
+void stream_open_door(struct sock *sock, bool inherited)
+{
+	const struct rule *rule = sock->rule;
+	if (sock->transport == &transport_vsock && sock->local.cid == CID_ANY && rule && vsock_needs_door() &&
+		allowed(rule, CID_LOCAL))
+		door_open(sock, inherited);
+}
+
 /* If the backlog is full, AF_VSOCK refuses and Unix sockets fail, whereas TCP lets clients wait. So ask for
  * as much as net.core.somaxconn allows. */
 enum { BACKLOG = 1 << 16 };
@@ -332,24 +361,8 @@ int stream_listen(int fd, struct sock *sock, int backlog)
 	twin_listens(sock);
 	set_state(sock, STATE_LISTENING);
 	sock->shut.listener = false;
+	stream_open_door(sock, false);
 	return 0;
-}
-
-static bool allows(const struct rule *rule, uint32_t cid)
-{
-	for (uint32_t i = 0; i < rule->allow_count; i++)
-		if (rule->allow[i] == cid)
-			return true;
-	return rule->allow_count == 0;
-}
-
-/* In allow=, this machine's own CID means this machine. */
-static bool allowed(const struct rule *rule, uint32_t cid)
-{
-	if (allows(rule, cid))
-		return true;
-	uint32_t own = cid == CID_LOCAL ? transport_own_cid() : CID_ANY;
-	return own != CID_ANY && allows(rule, own);
 }
 
 /* The family of a client's connection, and the family in which its address is shown. A dual-stack IPv6
@@ -368,16 +381,22 @@ static int family_of_peer(const struct sock *listener, const struct endpoint *pe
 	return *shown_in = AF_INET;
 }
 
+/* Who has been accepted, and by which way. */
+struct client {
+	struct endpoint endpoint;
+	const struct transport *transport;
+};
+
 /* Makes the record of an accepted connection. It inherits options from its listener, as in TCP; our
  * transports pass on nothing. */
-static void inherit(int fd, const struct sock *listener, int family, const struct endpoint *peer,
+static void inherit(int fd, const struct sock *listener, int family, const struct client *client,
 	const struct address *shown)
 {
 	struct sock *sock = fd_make(fd, family);
 	if (!sock)
 		return; /* later calls will recognise it */
-	sock_lead(sock, listener->rule, listener->transport);
-	sock->peer = *peer;
+	sock_lead(sock, listener->rule, client->transport);
+	sock->peer = client->endpoint;
 	sock->local = (struct endpoint){CID_ANY, listener->local.port};
 	sock->claim.name = listener->claim.name;
 	if (family != listener->family)
@@ -385,7 +404,7 @@ static void inherit(int fd, const struct sock *listener, int family, const struc
 	sock->accepted = true;
 	sock->asked = *shown;
 	if (listener->rule && !passive())
-		listener->transport->size(fd, listener->rule->buffer);
+		client->transport->size(fd, listener->rule->buffer);
 	if (listener->options.first) {
 		options_copy(&sock->options, &listener->options);
 		if (!passive())
@@ -430,30 +449,130 @@ static bool would_sleep(int fd, struct sock *sock)
 	return !sock->blocks;
 }
 
+/* What accept() is given, and how a client of a listener with a door came. */
+struct entrance {
+	struct sockaddr *from;
+	socklen_t *size;
+	int flags;
+	const struct transport *way;
+};
+
+static int enter_by(int fd, struct entrance *entrance, const struct transport *way)
+{
+	entrance->way = way;
+	return accept_of_libc(fd, entrance->from, entrance->size, entrance->flags);
+}
+
+/* Accepts whoever has come, at the listener or at its door, in turns if somebody is at both. EAGAIN: nobody;
+ * ENOENT: the door is no more, another process has ended it. */
+static int enter_in_turn(int fd, struct sock *sock, int door, struct entrance *entrance)
+{
+	struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = door, .events = POLLIN}};
+	int ready = libc.poll(both, 2, 0);
+	if (ready <= 0)
+		return ready < 0 ? -1 : fail(EAGAIN);
+	if (both[1].revents & POLLHUP)
+		return fail(ENOENT);
+	bool by_door = both[1].revents && !(both[0].revents && sock->door.last);
+	sock->door.last = by_door;
+	return by_door ? enter_by(door, entrance, &transport_door) : enter_by(fd, entrance, sock->transport);
+}
+
+/* Behind a seccomp filter of the program's, which knows accept() and perhaps no poll(). */
+static int enter_simply(int fd, const struct sock *sock, int door, struct entrance *entrance)
+{
+	int accepted = enter_by(fd, entrance, sock->transport);
+	return accepted < 0 && errno == EAGAIN ? enter_by(door, entrance, &transport_door) : accepted;
+}
+
+static int enter_pinned(int fd, struct sock *sock, int door, struct entrance *entrance)
+{
+	if (passive())
+		return enter_simply(fd, sock, door, entrance);
+	int64_t turn = door_turn_begin();
+	int accepted = enter_in_turn(fd, sock, door, entrance);
+	KEEP_ERRNO;
+	door_turn_end(turn);
+	return accepted;
+}
+
+static int enter_once(int fd, struct sock *sock, struct entrance *entrance)
+{
+	struct sock *pinned;
+	int door = door_pin(sock, &pinned);
+	if (door < 0)
+		return enter_by(fd, entrance, sock->transport);
+	int accepted = enter_pinned(fd, sock, door, entrance), error = errno;
+	door_unpin(pinned);
+	if (accepted < 0 && error == ENOENT) {
+		door_close(sock);
+		error = EAGAIN;
+	}
+	errno = error;
+	return accepted;
+}
+
+/* Waits until somebody comes to a listener that blocks. -1: EAGAIN, it doesn't, or SO_RCVTIMEO is over;
+ * EINTR. */
+static int await_somebody(int fd, struct sock *sock, int64_t began)
+{
+	int limit = options_time(&sock->options, SO_RCVTIMEO), flags = libc.fcntl(fd, F_GETFL, NULL);
+	int64_t left = limit ? began + limit - now_ms() : -1;
+	struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = door_of(sock), .events = POLLIN}};
+	if (flags & O_NONBLOCK || passive() || (limit && left <= 0))
+		return fail(EAGAIN);
+	int ready = CANCEL_HERE(libc.poll(both, 2, (int)left), leave_accept, sock);
+	if (ready < 0)
+		return !limit && attempt_handlers_restart() ? 0 : -1;
+	return ready ? 0 : fail(EAGAIN);
+}
+
+/* accept() of a listener with a door. */
+static int accept_either(int fd, struct sock *sock, struct entrance *entrance)
+{
+	int64_t began = now_ms();
+	int accepted;
+	while ((accepted = enter_once(fd, sock, entrance)) < 0 && errno == EAGAIN && !sock->shut.listener &&
+		await_somebody(fd, sock, began) == 0)
+		;
+	return accepted;
+}
+
+static int accept_of_kernel(int fd, struct sock *sock, struct sockaddr *from, socklen_t *size, int flags)
+{
+	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
+	if (accepted < 0 && errno == EAGAIN)
+		sock->blocks = false;
+	return accepted;
+}
+
 /* The kernel writes to the program's own buffer, directly if that is large enough for the carrier's address,
  * so it rejects the pointers that TCP would reject. */
 static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags,
-	struct endpoint *peer)
+	struct client *client)
 {
 	struct sockaddr_storage own;
 	socklen_t own_length = sizeof own;
-	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) &&
+	bool door = door_of(sock) >= 0;
+	bool theirs = address && length && *length >= sizeof(struct sockaddr_in) && !door &&
 		      sock->transport->address_size <= sizeof(struct sockaddr_in);
 	struct sockaddr *from = theirs ? address : (struct sockaddr *)&own;
 	socklen_t *size = theirs ? length : &own_length;
-	if (would_sleep(fd, sock))
+	struct entrance entrance = {from, size, flags, sock->transport};
+	if (!door && would_sleep(fd, sock))
 		return fail(EAGAIN);
-	if (address && !length)
+	if (address && !length && !door)
 		return accept_of_libc(fd, address, length, flags);
-	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
-	if (accepted < 0) {
-		if (errno == EAGAIN)
-			sock->blocks = false;
+	int accepted =
+		door ? accept_either(fd, sock, &entrance) : accept_of_kernel(fd, sock, from, size, flags);
+	if (accepted < 0)
 		return accepted;
-	}
-	sock->transport->endpoint(from, *size, peer);
-	peer->cid = transport_peer_cid(sock->transport, peer->cid);
-	if (from == address || !address || (int)*length < 0)
+	client->transport = entrance.way;
+	client->transport->endpoint(from, *size, &client->endpoint);
+	client->endpoint.cid = transport_peer_cid(client->transport, client->endpoint.cid);
+	if (client->transport == &transport_door)
+		transport_door_check(accepted, &client->endpoint);
+	if (from == address || !address || !length || (int)*length < 0)
 		return accepted;
 	bool whole = *length >= sizeof(struct sockaddr_in);
 	if (passive() || stream_can_write(accepted, address, whole ? sizeof(struct sockaddr_in) : *length))
@@ -468,23 +587,24 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 	if (sock->shares && !passive() && twin_was_faster(fd, sock))
 		return fail(ECONNABORTED);
 	while (!sock->shut.listener) {
-		struct endpoint peer = {CID_ANY, PORT_ANY};
+		struct client client = {.endpoint = {CID_ANY, PORT_ANY}};
+		struct endpoint *peer = &client.endpoint;
 		atomic_fetch_add(&sock->accepting, 1);
-		int accepted = accept_peer(fd, sock, address, length, flags, &peer);
+		int accepted = accept_peer(fd, sock, address, length, flags, &client);
 		count_down(sock);
 		if (accepted < 0)
 			return -1;
 		if (sock->rule && target_has(sock->rule, TARGET_FROM_AFAR))
-			peer.cid = CID_ANY;
+			peer->cid = CID_ANY;
 		if (sock->shut.listener) {
 			libc.close(accepted);
 			break;
 		}
-		int shown_in, family = family_of_peer(sock, &peer, &shown_in);
-		struct address shown = endpoint_shown(&peer, shown_in, &shim.ranges);
-		bool let_in = !sock->rule || allowed(sock->rule, peer.cid);
+		int shown_in, family = family_of_peer(sock, peer, &shown_in);
+		struct address shown = endpoint_shown(peer, shown_in, &shim.ranges);
+		bool let_in = !sock->rule || allowed(sock->rule, peer->cid);
 		if (sock->rule)
-			stream_log("accept", &shown, sock->rule, &peer, let_in ? "accepted" : "not allowed");
+			stream_log("accept", &shown, sock->rule, peer, let_in ? "accepted" : "not allowed");
 		if (!let_in) {
 			libc.close(accepted);
 			continue;
@@ -495,7 +615,7 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 			close_quietly(accepted);
 			return -1;
 		}
-		inherit(accepted, sock, family, &peer, &shown);
+		inherit(accepted, sock, family, &client, &shown);
 		if (sock->shares)
 			twin_accepted(sock);
 		return accepted;
@@ -508,13 +628,13 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 static void knock(const struct sock *sock)
 {
 	enum { PATIENCE_MS = 50 };
-	struct place door;
+	struct place place;
 	struct pollfd hand = {
 		.fd = sock->transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, BUFFER_DEFAULT), .events = POLLOUT};
 	if (hand.fd < 0)
 		return;
-	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &door);
-	if (sock->transport->connect(hand.fd, &door, 0) < 0 && errno == EINPROGRESS)
+	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &place);
+	if (sock->transport->connect(hand.fd, &place, 0) < 0 && errno == EINPROGRESS)
 		libc.poll(&hand, 1, PATIENCE_MS);
 	libc.close(hand.fd);
 }
@@ -530,8 +650,11 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut.listener = true;
-	bool by_shutdown = was.transport->shutdown_wakes_accept && !sock_may_live_on(sock);
-	int old = by_shutdown ? fd_dup(fd, sock) : -1;
+	bool has_door = door_of(sock) >= 0,
+	     by_shutdown = has_door || (was.transport->shutdown_wakes_accept && !sock_may_live_on(sock));
+	int old = has_door	? libc.fcntl(door_of(sock), F_DUPFD_CLOEXEC, NULL)
+		  : by_shutdown ? fd_dup(fd, sock)
+				: -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut.listener = done;
 	if (old >= 0) { /* wakes all threads that wait for it; they find its replacement */

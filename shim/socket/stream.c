@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "greeter.h"
 #include "protocol.h"
+#include "state/door.h"
 #include "system/task.h"
 
 #include <netinet/in.h>
@@ -99,6 +100,8 @@ int stream_to_ip(int fd, struct sock *sock)
 	struct address source =
 		attempted && sock->claim.had_address ? stream_own_address(fd, sock) : sock->claim.name;
 	int result = swap_in(fd, sock, fresh);
+	if (result == 0)
+		door_close(sock);
 	if (locked && result == 0)
 		fd_greeting_end(sock);
 	else if (locked)

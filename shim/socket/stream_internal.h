@@ -51,6 +51,9 @@ uint8_t stream_tcp_state(int fd, const struct sock *sock);
  * it has released, and the address that only we know to be this end's. */
 bool stream_bound_to(int fd, const struct sock *sock, struct address *name);
 
+/* Gives a listener the door that it needs, if it does (state/door.h). */
+void stream_open_door(struct sock *listener, bool inherited);
+
 /* The errno with which TCP rejects an address before it tries it; 0: it doesn't. */
 int stream_wrong_address(const struct sock *sock, const struct sockaddr *address, socklen_t length);
 

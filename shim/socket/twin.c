@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "twin.h"
 
+#include "state/door.h"
 #include "system/errno.h"
 #include "system/libc.h"
 
@@ -34,12 +35,12 @@ static bool is_twin(const struct sock *other, const void *context)
 	       other->local.port == listener->local.port;
 }
 
-static bool would_sleep(int fd)
+static bool would_sleep(int fd, const struct sock *listener)
 {
-	struct pollfd queue = {.fd = fd, .events = POLLIN};
+	struct pollfd queues[] = {{.fd = fd, .events = POLLIN}, {.fd = door_of(listener), .events = POLLIN}};
 	KEEP_ERRNO;
 	int flags = libc.fcntl(fd, F_GETFL, NULL);
-	return flags >= 0 && !(flags & O_NONBLOCK) && libc.poll(&queue, 1, 0) == 0;
+	return flags >= 0 && !(flags & O_NONBLOCK) && libc.poll(queues, 2, 0) == 0;
 }
 
 bool twin_was_faster(int fd, struct sock *listener)
@@ -48,5 +49,5 @@ bool twin_was_faster(int fd, struct sock *listener)
 		(int32_t)(last.number - listener->twin_seen) <= 0 || fd_find(is_twin, listener) < 0)
 		return false;
 	listener->twin_seen = last.number;
-	return would_sleep(fd);
+	return would_sleep(fd, listener);
 }

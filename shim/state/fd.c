@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fd.h"
 
+#include "door.h"
 #include "partial.h"
 #include "system/clock.h"
 #include "system/errno.h"
@@ -25,6 +26,8 @@ static void release(uint32_t number)
 	struct sock *sock = at(number);
 	if (atomic_fetch_sub(&sock->references, 1) != 1)
 		return;
+	if (sock->door.fd >= 0)
+		door_close(sock);
 	options_forget(&sock->options);
 	partial_forget(sock->partial);
 	pool_release(&socks, number);
@@ -317,6 +320,15 @@ int fd_dup(int fd, struct sock *sock)
 	int number = libc.fcntl(fd, F_DUPFD_CLOEXEC, NULL);
 	fd_unpin(sock);
 	return number;
+}
+
+int fd_set_aside(int fd)
+{
+	int high = libc.fcntl(fd, F_DUPFD_CLOEXEC, (void *)FD_ASIDE);
+	if (high < 0)
+		return fd;
+	libc.close(fd);
+	return high;
 }
 
 int fd_highest(void)

@@ -64,6 +64,10 @@ void fd_unpin(struct sock *sock);
 /* A duplicate of fd, CLOEXEC, that is sure to be this sock's, which the caller holds. -1: EBADF, EMFILE. */
 int fd_dup(int fd, struct sock *sock);
 
+/* Moves fd, CLOEXEC, out of the way of the numbers that the program gets next, and may use by number. */
+enum { FD_ASIDE = 512 };
+int fd_set_aside(int fd);
+
 /* The sock of fd, held and pinned, and not replaced until fd_alias() or fd_unkeep(): what is done to the
  * number in between is done to one description of it. Short, too; waits for a replacement that is under way.
  * NULL: not tracked, or closed at this moment. */

@@ -6,6 +6,7 @@
  * registrations of each instance. */
 #include "registrations.h"
 
+#include "door.h"
 #include "system/epolls.h"
 #include "system/errno.h"
 #include "system/kernel.h"
@@ -133,6 +134,26 @@ void registrations_resume(const struct suspended *suspended)
 	}
 }
 
+void registrations_of_door(
+	const struct sock *listener, int epfd, int operation, const struct epoll_event *event)
+{
+	int door = door_of(listener);
+	struct epoll_event same = event ? *event : (struct epoll_event){.events = 0};
+	KEEP_ERRNO;
+	if (door >= 0)
+		libc.epoll_ctl(epfd, operation, door, &same);
+}
+
+void registrations_follow(struct sock *listener, int door)
+{
+	struct suspended found = {.count = 0};
+	KEEP_ERRNO;
+	if (registrations_any(listener))
+		read_all(listener, &found); /* an instance of those that were noted may be another by now */
+	for (int i = 0; i < found.count; i++)
+		libc.epoll_ctl(found.list[i].epfd, EPOLL_CTL_ADD, door, &found.list[i].event);
+}
+
 void registrations_drop(struct sock *sock, int fd)
 {
 	KEEP_ERRNO;
@@ -140,6 +161,7 @@ void registrations_drop(struct sock *sock, int fd)
 		struct registration *one = &sock->registrations[i];
 		if (is_ours(one) && one->fd == fd) {
 			libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, fd, &one->event);
+			registrations_of_door(sock, one->epfd, EPOLL_CTL_DEL, &one->event);
 			one->epfd = -1;
 		}
 	}

@@ -26,6 +26,12 @@ struct suspended {
 bool registrations_suspend(struct sock *sock, struct suspended *suspended);
 void registrations_resume(const struct suspended *suspended);
 
+/* A listener has got a door (door.h): that is registered wherever the listener is, with the same events and
+ * data. And what epoll_ctl() does to the listener is done to its door. */
+void registrations_follow(struct sock *listener, int door);
+void registrations_of_door(
+	const struct sock *listener, int epfd, int operation, const struct epoll_event *event);
+
 /* Deletes the registrations of one fd for good: it is about to be closed, but its description lives on. */
 void registrations_drop(struct sock *sock, int fd);
 

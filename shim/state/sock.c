@@ -53,6 +53,9 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	claim_reset(&sock->claim);
 	report_reset(&sock->report, 0);
 	shut_reset(&sock->shut);
+	atomic_store(&sock->door.fd, -1);
+	atomic_store(&sock->door.sock, NULL);
+	atomic_store(&sock->door.last, false);
 	atomic_store(&sock->rule, NULL);
 	atomic_store(&sock->transport, NULL);
 	atomic_store(&sock->sends_apart, false);

@@ -46,7 +46,7 @@ enum sock_state {
 	STATE_CONNECTING, /* a connect() is under way, or the program has not yet seen its end */
 	STATE_CONNECTED,
 	STATE_FAILED,  /* a connect() that was not waited for has failed, and the program knows */
-	STATE_FOREIGN, /* an AF_VSOCK socket that the program itself opened: none of our business */
+	STATE_FOREIGN, /* none of our business: an AF_VSOCK socket that the program itself opened; a door */
 };
 
 /* The local address that the program has given the socket. Held. */
@@ -73,6 +73,13 @@ struct shut {
 	_Atomic bool read, write; /* each direction of a connection */
 	_Atomic bool read_kept;	  /* SHUT_RD that wasn't passed on to our transport */
 	_Atomic bool listener;	  /* while threads sleep in accept() */
+};
+
+/* A listener's second socket: door.h. The record is held; any. */
+struct door {
+	_Atomic int fd; /* -1: none */
+	struct sock *_Atomic sock;
+	_Atomic bool last; /* it was its client that was accepted last */
 };
 
 /* An epoll registration of a socket that may yet be replaced. */
@@ -116,6 +123,7 @@ struct sock {
 	struct claim claim;
 	struct report report;
 	struct shut shut;
+	struct door door;
 
 	/* Where it leads. Held. The pointers are atomic, since the data path reads them without holding: NULL
 	 * before the first replacement. */

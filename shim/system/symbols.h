@@ -57,6 +57,20 @@ HOOK(int, poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, t
 HOOK(int, __poll_chk, (struct pollfd * fds, nfds_t count, int timeout, size_t size),
 	(fds, count, timeout, size))
 #endif
+HOOK(int, ppoll, (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),
+	(fds, count, timeout, mask))
+#ifdef __GLIBC__
+HOOK(int, __ppoll_chk,
+	(struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+		size_t size),
+	(fds, count, timeout, mask, size))
+#endif
+HOOK(int, select, (int count, fd_set *in, fd_set *out, fd_set *odd, struct timeval *timeout),
+	(count, in, out, odd, timeout))
+HOOK(int, pselect,
+	(int count, fd_set *in, fd_set *out, fd_set *odd, const struct timespec *timeout,
+		const sigset_t *mask),
+	(count, in, out, odd, timeout, mask))
 HOOK(int, isatty, (int fd), (fd))
 HOOK(int, sockatmark, (int fd), (fd))
 HOOK(int, fcntl, (int fd, int command, void *argument), (fd, command, argument))
@@ -94,6 +108,13 @@ HOOK_ONLY(__recvmsg64)
 HOOK_ONLY(__ioctl_time64)
 HOOK_ONLY(__fcntl_time64)
 HOOK_ONLY(__prctl_time64)
+HOOK(int, __ppoll64, (struct pollfd * fds, nfds_t count, const void *timeout, const sigset_t *mask),
+	(fds, count, timeout, mask))
+HOOK(int, __select64, (int count, fd_set *in, fd_set *out, fd_set *odd, void *timeout),
+	(count, in, out, odd, timeout))
+HOOK(int, __pselect64,
+	(int count, fd_set *in, fd_set *out, fd_set *odd, const void *timeout, const sigset_t *mask),
+	(count, in, out, odd, timeout, mask))
 #endif
 
 HOOK_ONLY(vfork)

@@ -7,7 +7,9 @@
 #include "system/errno.h"
 #include "system/log.h"
 #include "system/option.h"
+#include "transport_door.h"
 #include "transport_unix.h"
+#include "vsock_local.h"
 
 #include <poll.h>
 
@@ -21,6 +23,14 @@ static bool path_of(const struct rule *rule, const struct address *address, uint
 	return false;
 }
 
+/* Where AF_VSOCK has no way to this machine, its own programs come and go by a door. */
+static void set_place(struct destination *to)
+{
+	if (to->endpoint.cid == CID_LOCAL && to->transport == &transport_vsock && vsock_needs_door())
+		to->transport = &transport_door;
+	to->transport->place(&to->endpoint, &to->place);
+}
+
 bool destination_of(
 	const struct rule *rule, const struct address *address, uint16_t port, struct destination *to)
 {
@@ -32,7 +42,7 @@ bool destination_of(
 	to->asked.port = port;
 	if (!rule->target.path) {
 		to->endpoint = (struct endpoint){rule->target.cid, rule_port(rule, port)};
-		to->transport->place(&to->endpoint, &to->place);
+		set_place(to);
 		return true;
 	}
 	if (!path_of(rule, address, port, path))
@@ -48,7 +58,7 @@ bool destination_to_connect(const struct rule *rule, const struct address *asked
 		return false;
 	if (to->endpoint.cid == CID_ANY) {
 		to->endpoint.cid = CID_LOCAL;
-		to->transport->place(&to->endpoint, &to->place);
+		set_place(to);
 	}
 	return true;
 }

@@ -3,13 +3,14 @@
 
 #include "core/shim.h"
 #include "system/libc.h"
+#include "transport_door.h"
 #include "transport_unix.h"
 
 #include <string.h>
 
 static const struct transport *cid_transport = &transport_vsock;
 
-bool transport_hangs_up_early;
+_Atomic bool transport_hangs_up_early;
 
 void transport_start(const struct settings *settings)
 {
@@ -54,6 +55,10 @@ const struct transport *transport_of_fd(int fd)
 		return NULL;
 	if (name.ss_family == AF_VSOCK)
 		return &transport_vsock;
+	if (transport_door_is_ours((struct sockaddr *)&name, length)) {
+		transport_hangs_up_early = true;
+		return &transport_door;
+	}
 	return transport_unix_is_ours((struct sockaddr *)&name, length) ? &transport_unix : NULL;
 }
 

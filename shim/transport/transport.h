@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What carries a mapped connection: kernel vsock, or Unix sockets (emulated CIDs, and `unix:` targets).
+/* What carries a mapped connection: kernel vsock, or Unix sockets (emulated CIDs, `unix:` targets, doors).
  *
  * All functions are async-signal-safe, return -1 with an errno that TCP would give, and keep no state of
  * their own besides what transport_start() sets once. */
@@ -9,6 +9,7 @@
 #include "core/map.h"
 #include "core/settings.h"
 
+#include <stdatomic.h>
 #include <sys/un.h>
 
 /* Where a target is reached: the carrier's own address. */
@@ -61,7 +62,7 @@ struct transport {
 
 extern const struct transport transport_vsock, transport_unix, transport_names;
 
-extern bool transport_hangs_up_early; /* by emulated CIDs, or a `unix:` target */
+extern _Atomic bool transport_hangs_up_early; /* by emulated CIDs, a `unix:` target, or a door */
 
 /* Chooses the transport of CIDs: settings->emulated. Not async-signal-safe; once, at start. */
 void transport_start(const struct settings *settings);

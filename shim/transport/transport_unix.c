@@ -60,18 +60,18 @@ static bool get_endpoint(const char *at, const char *end, struct endpoint *endpo
 	return at && at < end && *at == '.' && get_number(at + 1, end, &endpoint->port);
 }
 
-static void unix_size(int fd, uint32_t buffer)
+void transport_unix_size(int fd, uint32_t buffer)
 {
 	KEEP_ERRNO;
 	int size = (int)(buffer / 2); /* the kernel doubles it */
 	libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-static int unix_open(int flags, uint32_t buffer)
+int transport_unix_open(int flags, uint32_t buffer)
 {
 	int fd = libc.socket(AF_UNIX, SOCK_STREAM | flags, 0);
 	if (fd >= 0)
-		unix_size(fd, buffer);
+		transport_unix_size(fd, buffer);
 	return fd;
 }
 
@@ -252,6 +252,14 @@ static int replace_stale(int fd, const struct place *place)
 	return result;
 }
 
+static bool has_the_capability(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	libc.syscall(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0);
+	return data[0].effective & 1u << CAP_NET_BIND_SERVICE;
+}
+
 bool transport_unix_port_is_low(uint32_t port)
 {
 	char text[12] = "1024";
@@ -266,21 +274,16 @@ bool transport_unix_port_is_low(uint32_t port)
 	return port < (uint32_t)atoi(text);
 }
 
-static bool may_bind(uint32_t port)
+bool transport_unix_may_bind(uint32_t port)
 {
-	if (port >= 1024)
-		return true;
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
-	libc.syscall(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0);
-	return data[0].effective & 1u << CAP_NET_BIND_SERVICE || !transport_unix_port_is_low(port);
+	return port >= 1024 || has_the_capability() || !transport_unix_port_is_low(port);
 }
 
 static int unix_bind(int fd, const struct place *place)
 {
 	struct endpoint endpoint;
 	unix_endpoint((const struct sockaddr *)&place->sockaddr, place->length, &endpoint);
-	if (!may_bind(endpoint.port))
+	if (!transport_unix_may_bind(endpoint.port))
 		return fail(EACCES);
 	if (libc.bind(fd, (const struct sockaddr *)&place->sockaddr, place->length) == 0) {
 		open_to_all(place);
@@ -330,7 +333,7 @@ static int unix_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name.length));
 }
 
-static int unix_connect_error(int error)
+int transport_unix_connect_error(int error)
 {
 	switch (error) {
 	case ENOENT: /* nobody was ever bound there */
@@ -347,13 +350,10 @@ static int unix_connect_error(int error)
 	}
 }
 
-static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
+/* An attempt ends at once, or waits for a place in the backlog, which SO_SNDTIMEO limits: the program's, or
+ * the rule's. */
+int transport_unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
-	/* An attempt ends at once, or waits for a place in the backlog, which SO_SNDTIMEO limits: the
-	 * program's, or the rule's. The servers of emulated CIDs have the largest backlog, so a limit that
-	 * isn't asked for needn't cost two calls there. */
-	if (!timeout_ms && !transport_unix_is_ours((const struct sockaddr *)&place->sockaddr, place->length))
-		timeout_ms = TIMEOUT_MS;
 	struct timeval of_program, limit = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 	socklen_t length = sizeof of_program;
 	bool limited = timeout_ms && libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, &length) == 0;
@@ -361,11 +361,20 @@ static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
 		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	int result = libc.connect(fd, (const struct sockaddr *)&place->sockaddr, place->length);
 	if (result < 0)
-		errno = unix_connect_error(errno);
+		errno = transport_unix_connect_error(errno);
 	KEEP_ERRNO;
 	if (limited)
 		libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &of_program, sizeof of_program);
 	return result;
+}
+
+/* The servers of emulated CIDs have the largest backlog, so a limit that isn't asked for needn't cost two
+ * calls there. */
+static int unix_connect(int fd, const struct place *place, uint32_t timeout_ms)
+{
+	if (!timeout_ms && !transport_unix_is_ours((const struct sockaddr *)&place->sockaddr, place->length))
+		timeout_ms = TIMEOUT_MS;
+	return transport_unix_connect(fd, place, timeout_ms);
 }
 
 static uint32_t unix_own_cid(uint32_t peer_cid)
@@ -393,13 +402,13 @@ const struct transport transport_unix = {
 	.hangs_up_early = true,
 	.passes_fds = true,
 	.shutdown_wakes_accept = true,
-	.open = unix_open,
-	.size = unix_size,
+	.open = transport_unix_open,
+	.size = transport_unix_size,
 	.place = unix_place,
 	.bind = unix_bind,
 	.bind_client = unix_bind_client,
 	.connect = unix_connect,
-	.connect_error = unix_connect_error,
+	.connect_error = transport_unix_connect_error,
 	.endpoint = unix_endpoint,
 	.is_at = unix_is_at,
 	.own_cid = unix_own_cid,

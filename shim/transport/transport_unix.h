@@ -17,4 +17,11 @@ bool transport_unix_port_is_low(uint32_t port);
  * error. Returns a new socket with `flags`, or -1. */
 int transport_unix_refused(int flags);
 
+/* What other Unix sockets have in common with these (transport.h). */
+int transport_unix_open(int flags, uint32_t buffer);
+void transport_unix_size(int fd, uint32_t buffer);
+int transport_unix_connect(int fd, const struct place *place, uint32_t timeout_ms);
+int transport_unix_connect_error(int error);
+bool transport_unix_may_bind(uint32_t port); /* this process */
+
 #endif

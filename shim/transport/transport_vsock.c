@@ -109,9 +109,7 @@ static bool find_local(struct sockaddr_vm *address)
 	if (address->svm_cid != CID_ANY)
 		return true;
 	if (!atomic_exchange(&logged, true))
-		log_error("CID 1 (local) isn't this machine, and a connection would leave it: it needs the "
-			  "module "
-			  "vsock_loopback (Linux 5.6 and newer), or /dev/vsock on an older kernel");
+		log_error("CID 1 (local) isn't this machine, and a connection would leave it: refused");
 	return false;
 }
 

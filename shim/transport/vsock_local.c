@@ -8,20 +8,24 @@
 #include <linux/vm_sockets.h>
 #include <stdatomic.h>
 
+enum answer { NO, YES, NOBODY_ASKED };
+
 /* Asked until it is so: the module may be loaded at any time. bind() sends nothing. */
-static bool cid_1_loops(void)
+static enum answer cid_1_loops(void)
 {
 	static _Atomic bool known;
 	if (atomic_load_explicit(&known, memory_order_relaxed))
-		return true;
+		return YES;
 	struct sockaddr_vm local = {
 		.svm_family = AF_VSOCK, .svm_cid = CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
 	int probe = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool loops = probe >= 0 && libc.bind(probe, (struct sockaddr *)&local, sizeof local) == 0;
+	if (probe < 0)
+		return NOBODY_ASKED;
+	bool loops = libc.bind(probe, (struct sockaddr *)&local, sizeof local) == 0;
 	close_quietly(probe);
 	if (loops)
 		atomic_store(&known, true);
-	return loops;
+	return loops ? YES : NO;
 }
 
 static bool own_cid_may_loop(void)
@@ -33,13 +37,27 @@ static bool own_cid_may_loop(void)
 	return may > 0;
 }
 
+static uint32_t looping_own_cid(void)
+{
+	uint32_t own = own_cid_may_loop() ? transport_vsock.own_cid(CID_ANY) : CID_ANY;
+	return own > CID_HOST ? own : CID_ANY; /* a host's, 2, isn't looped */
+}
+
 uint32_t vsock_local_cid(void)
 {
 	KEEP_ERRNO;
-	if (cid_1_loops())
-		return CID_LOCAL;
-	uint32_t own = own_cid_may_loop() ? transport_vsock.own_cid(CID_ANY) : CID_ANY;
-	return own > CID_HOST ? own : CID_ANY; /* a host's, 2, isn't looped */
+	return cid_1_loops() == YES ? CID_LOCAL : looping_own_cid();
+}
+
+bool vsock_needs_door(void)
+{
+	static _Atomic bool own_loops; /* once it does, it does */
+	KEEP_ERRNO;
+	if (atomic_load_explicit(&own_loops, memory_order_relaxed) || cid_1_loops() != NO)
+		return false;
+	bool loops = looping_own_cid() != CID_ANY;
+	atomic_store(&own_loops, loops);
+	return !loops;
 }
 
 bool vsock_is_local(uint32_t cid)

@@ -16,6 +16,10 @@
  * is known since /dev/vsock is absent. */
 uint32_t vsock_local_cid(void);
 
+/* Is there no way? Then a listener has a door for this machine's programs (transport_door.h), and they go
+ * there. false also where it can't be asked: what is tried then says why. */
+bool vsock_needs_door(void);
+
 /* Is a peer with that CID this machine? Its own CID means that only where the kernel loops it: elsewhere
  * nobody has it but who runs this machine and pretends. */
 bool vsock_is_local(uint32_t cid);

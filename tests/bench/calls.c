@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -135,6 +136,9 @@ int main(int count, char **arguments)
 	COUNT("recvfrom", stuff(fds[1]), recvfrom(fds[0], &byte, 1, 0, NULL, NULL), drain(fds[0]));
 	COUNT("recvmsg", stuff(fds[1]), recvmsg(fds[0], &message, 0), drain(fds[0]));
 	COUNT("poll", , poll(&(struct pollfd){fds[0], POLLOUT, 0}, 1, 0), );
+	fd_set set;
+	FD_ZERO(&set);
+	COUNT("select", FD_SET(fds[0], &set), select(fds[0] + 1, NULL, &set, NULL, &(struct timeval){0}), );
 	COUNT("syscall", , syscall(SYS_getppid), );
 	COUNT("socket(AF_UNIX)", , spare[i] = socket(AF_UNIX, SOCK_STREAM, 0), drop_spare());
 	COUNT("shutdown", , shutdown(fds[0], SHUT_WR), );

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154
-# Reads the file `differences`, those of `greeting` and `supervised`, and then those of the array $more. Sourced with $here set.
+# Reads the file `differences`, those of `greeting`, `door` and `supervised`, and then those of the array $more. Sourced with $here set.
 
 # Is this kernel VERSION or older?
 older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
@@ -23,11 +23,15 @@ read_differences() {
 			on=${line%%, *}
 			[[ $line != *', until '* ]] || older_than "${line##* }" || on=''
 			[[ $line != *', after '* ]] || ! older_than "${line##* }" || on=''
+			case $on in # Unix sockets carry what is greeted, and what comes by a door
+			emulated-only) on='emulated greeting' ;;
+			emulated*) on="emulated greeting door${on#emulated}" ;;
+			esac
 			;;
 		lines) lines=$line ;;
 		cases)
 			for case in $line; do
-				for transport in ${on/emulated/emulated greeting}; do # the greeting's sockets are those of emulated CIDs
+				for transport in $on; do
 					others=${listed["$case $transport"]-}
 					listed["$case $transport"]="${others/"${instead:+ $instead}"/} $name"
 					[ "$steady" = yes ] || unsteady["$case $transport"]=yes
@@ -36,13 +40,13 @@ read_differences() {
 			done
 			;;
 		esac
-	done < <(cat "$here/differences" "$here"/{greeting,supervised}/differences ${more[@]+"${more[@]}"})
+	done < <(cat "$here/differences" "$here"/{greeting,door,supervised}/differences ${more[@]+"${more[@]}"})
 }
 
 # Names in `traps` and `differences` that are no case any more would cover nothing. $known: " CASE CASE … "
 check_names() {
 	local name
-	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences" "$here"/{greeting,supervised}/differences ${more[@]+"${more[@]}"}); do
+	for name in $(sed '/^#/d; s/^.*\t//' "$here/traps") $(sed -n '/^cases:/,/^[abd-z][a-z]*:/ s/^\(cases:\|\t\)//p' "$here/differences" "$here"/{greeting,door,supervised}/differences ${more[@]+"${more[@]}"}); do
 		[[ $known == *" $name "* ]] || fail "traps or differences: no case is called $name"
 	done
 }

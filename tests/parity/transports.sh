@@ -46,6 +46,11 @@ build_greeting() {
 	"${CC:-cc}" -std=gnu11 -shared -fPIC -O1 -Wall -Wextra -o "$state/guest.so" "$here/greeting/guest.c" -ldl
 }
 
+# A kernel of whose AF_VSOCK nothing comes back: tests/parity/door.
+build_door() {
+	[ -e "$state/unlooped.so" ] || "${CC:-cc}" -std=gnu11 -shared -fPIC -O1 -Wall -Wextra -o "$state/unlooped.so" "$here/door/unlooped.c" -ldl
+}
+
 # Without the loopback transport AF_VSOCK reaches whoever runs this machine.
 # PARITY_OWN_CID: in a bed whose kernel loops its own CID instead, before Linux 5.6.
 needs_loopback() {
@@ -104,6 +109,13 @@ through() { # TRANSPORT COMMAND...
 		find_library
 		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library" IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
 		;;
-	*) fail "unknown transport $transport: emulated, greeting, vsock, oracle or bare" ;;
+	door)
+		needs_loopback # what is sent to CID 1 in spite of all stays in the bed
+		find_library
+		build_door
+		own_network env LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library:$state/unlooped.so" UNLOOPED_LEFT="$state/left" \
+			IP2VSOCK_MAP="$map" PARITY_MAPPED=1 "$@"
+		;;
+	*) fail "unknown transport $transport: emulated, greeting, vsock, door, oracle or bare" ;;
 	esac
 }

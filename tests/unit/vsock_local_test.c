@@ -14,6 +14,7 @@ static struct {
 	const char *release;
 	bool loops;   /* CID 1 can be bound to */
 	uint32_t own; /* what /dev/vsock says; CID_ANY: there is no such device */
+	bool refuses; /* socket(AF_VSOCK) */
 } kernel;
 static uint32_t connected; /* the CID that was connected to; 0: none */
 
@@ -56,6 +57,9 @@ static int answer_socket(int domain, int type, int protocol)
 	(void)type;
 	(void)protocol;
 	REQUIRE(domain == AF_VSOCK);
+	errno = EPERM;
+	if (kernel.refuses)
+		return -1;
 	return __real_open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
@@ -108,6 +112,7 @@ static void goes_to_cid_1(void)
 {
 	REQUIRE(errno_of_connect(CID_LOCAL) == 0 && connected == CID_LOCAL);
 	REQUIRE(vsock_is_local(CID_LOCAL) && !vsock_is_local(16) && !vsock_is_local(CID_HOST));
+	REQUIRE(!vsock_needs_door());
 	kernel.loops = false; /* a connection doesn't ask again */
 	REQUIRE(errno_of_connect(CID_LOCAL) == 0 && connected == CID_LOCAL);
 }
@@ -116,22 +121,33 @@ static void goes_to_cid_16(void)
 {
 	REQUIRE(errno_of_connect(CID_LOCAL) == 0 && connected == 16);
 	REQUIRE(vsock_is_local(CID_LOCAL) && vsock_is_local(16));
+	REQUIRE(!vsock_needs_door() && !vsock_needs_door());
 	REQUIRE(!vsock_is_local(17) && !vsock_is_local(CID_HOST) && !vsock_is_local(CID_ANY));
 }
 
 static void goes_nowhere(void)
 {
 	for (int i = 0; i < 3; i++)
-		REQUIRE(errno_of_connect(CID_LOCAL) == EHOSTUNREACH && connected == 0);
+		REQUIRE(vsock_needs_door() && errno_of_connect(CID_LOCAL) == EHOSTUNREACH && connected == 0);
 	REQUIRE(vsock_is_local(CID_LOCAL) && !vsock_is_local(16) && !vsock_is_local(CID_ANY));
 	REQUIRE(errno_of_connect(3) == 0 && connected == 3);
 }
 
 static void goes_once_the_module_is_loaded(void)
 {
-	REQUIRE(errno_of_connect(CID_LOCAL) == EHOSTUNREACH && connected == 0);
+	REQUIRE(vsock_needs_door() && errno_of_connect(CID_LOCAL) == EHOSTUNREACH && connected == 0);
 	kernel.loops = true;
+	REQUIRE(!vsock_needs_door());
 	REQUIRE(errno_of_connect(CID_LOCAL) == 0 && connected == CID_LOCAL);
+}
+
+/* Whoever tries to connect is to hear of it, and a server has no door in the place of what it can't have. */
+static void goes_nowhere_for_want_of_sockets(void)
+{
+	kernel.refuses = true;
+	REQUIRE(!vsock_needs_door() && errno_of_connect(CID_LOCAL) == EHOSTUNREACH && connected == 0);
+	kernel.refuses = false;
+	REQUIRE(vsock_needs_door());
 }
 
 static void local_is_cid_1_where_that_loops(void **state)
@@ -157,6 +173,7 @@ static void nothing_leaves_a_machine_that_loops_nothing(void **state)
 	on("4.14.256", false, CID_ANY, goes_nowhere);  /* no /dev/vsock */
 	on("4.14.256", false, CID_HOST, goes_nowhere); /* a host's */
 	on("6.1.0", false, 16, goes_once_the_module_is_loaded);
+	on("6.1.0", false, 16, goes_nowhere_for_want_of_sockets);
 }
 
 int main(void)
