@@ -54,10 +54,12 @@ static long install(bool datagrams)
 }
 
 __attribute__((noreturn)) static void be_program(
-	int channel, bool datagrams, const sigset_t *mask, void (*run)(void *context), void *context)
+	const int ends[2], bool datagrams, const sigset_t *mask, void (*run)(void *context), void *context)
 {
 	struct installed installed = {.listener = (int)install(datagrams), .error = errno};
+	int channel = ends[1];
 	char go;
+	close(ends[0]); /* a supervisor that ends before its time is noticed */
 	if (write(channel, &installed, sizeof installed) != sizeof installed || read(channel, &go, 1) != 1)
 		_exit(STATUS_REFUSED);
 	close(channel);
@@ -332,7 +334,7 @@ __attribute__((noreturn)) static void be_supervisor(
 		_exit(STATUS_REFUSED);
 	}
 	if (program == 0)
-		be_program(channel[1], have_names(settings), mask, run, context);
+		be_program(channel, have_names(settings), mask, run, context);
 	shared->program = program;
 	close(channel[1]);
 	signal(SIGCHLD, SIG_DFL);
