@@ -42,6 +42,16 @@ static int become_ipv4(struct sock *sock, const void *value, socklen_t length)
 	return 0;
 }
 
+/* TCP has SO_PEEK_OFF since Linux 6.9, and Unix sockets had it long before. */
+static bool tcp_lacks(const struct sock *sock, int level, int name)
+{
+	KEEP_ERRNO;
+	int offset;
+	socklen_t length = sizeof offset;
+	return level == SOL_SOCKET && name == SO_PEEK_OFF &&
+	       options_get(&sock->options, sock->family, level, name, &offset, &length) < 0;
+}
+
 int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void *value, socklen_t length)
 {
 	enum sock_state state = stream_settle(fd, sock);
@@ -70,7 +80,7 @@ int stream_setsockopt(int fd, struct sock *sock, int level, int name, const void
 	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && state == STATE_CONNECTED &&
 		address_is_ipv4(&sock->asked))
 		return become_ipv4(sock, value, length);
-	if (options_universal(level, name)) {
+	if (options_universal(level, name) && !tcp_lacks(sock, level, name)) {
 		int result = libc.setsockopt(fd, level, name, value, length);
 		if (result == 0 && value)
 			options_remember(&sock->options, level, name, value, length);
@@ -196,7 +206,8 @@ int stream_getsockopt(int fd, struct sock *sock, int level, int name, void *valu
 		memcpy(value, &peer, *length);
 		return 0;
 	}
-	if (options_universal(level, name) || (level == SOL_SOCKET && name == SO_COOKIE))
+	if ((options_universal(level, name) && !tcp_lacks(sock, level, name)) ||
+		(level == SOL_SOCKET && name == SO_COOKIE))
 		return libc.getsockopt(fd, level, name, value, length);
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		return tcp_info(fd, sock, state, value, length);

@@ -3,17 +3,42 @@
 # Sourced by the beds: what their init finds; and for those that boot a Debian kernel under QEMU: which kernel, its
 # initramfs, and the file systems that it shares with this machine. Uses $state, a directory of the bed's own, and fail.
 
+root='' foreign='' qemu=qemu-system-x86_64 console=ttyS0 compiler=gcc sharing=()
+emulator_packages='qemu-system-x86 gcc libc6-dev'
+
+# use_root DIRECTORY: the file system is this root of Debian, which is another processor's: arm64's.
+use_root() {
+	root=$(realpath "$1")
+	# shellcheck disable=SC2016 # dpkg-query's
+	foreign=$(dpkg-query --admindir="$root/var/lib/dpkg" --show --showformat '${Architecture}' busybox-static) ||
+		fail "$root is no root of Debian with busybox-static"
+	[ "$foreign" = arm64 ] || fail "$root is a root for $foreign, arm64 was expected"
+	qemu=qemu-system-aarch64 console=ttyAMA0 compiler=aarch64-linux-gnu-gcc
+	emulator_packages='qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross'
+}
+
+# share TREE...: sets $sharing, words that start QEMU where the root has these trees of this machine in their places. The mounts
+# end with it.
+share() {
+	mkdir -p "${@/#/$root}"
+	# shellcheck disable=SC2016,SC2034 # for that shell; for who sources this
+	sharing=(unshare --mount sh -c 'root=$1 && shift
+		until [ "$1" = -- ]; do mount --bind "$1" "$root$1" || exit; shift; done
+		shift && exec "$@"' sh "$root" "$@" --)
+}
+
 # QEMU, and what else these beds need
 need_machine() {
 	local program
 	PATH=$PATH:/usr/sbin:/sbin
-	for program in qemu-system-x86_64 busybox cpio depmod modprobe xz gcc; do
+	for program in $qemu busybox cpio depmod modprobe xz $compiler; do
 		command -v "$program" >/dev/null || fail "$program is missing, install the bed's packages:" \
-			'  apt-get install qemu-system-x86 busybox-static cpio kmod xz-utils gcc libc6-dev'
+			"  apt-get install $emulator_packages busybox-static cpio kmod xz-utils"
 	done
 }
 
-# choose_kernel [WHICH]: sets $kernel_image and $kernel_modules, and leaves $state/modprobe for what the kernel itself loads.
+# choose_kernel [OPTION... WHICH]: sets $kernel_image and $kernel_modules, and leaves $state/modprobe for what the kernel itself
+# loads.
 choose_kernel() {
 	kernel_modules=$("$(dirname "${BASH_SOURCE[0]}")/kernel" "$@") || exit 125
 	kernel_image=$(echo "$kernel_modules"/boot/vmlinuz-*)
@@ -28,7 +53,8 @@ use_image() {
 }
 
 build_init() {
-	gcc -O2 -o "$state/init" "$(dirname "${BASH_SOURCE[0]}")/init.c" || fail 'gcc failed, see above: is libc6-dev installed?'
+	$compiler -O2 -o "$state/init" "$(dirname "${BASH_SOURCE[0]}")/init.c" ||
+		fail "$compiler failed, see above: are these installed: $emulator_packages?"
 }
 
 # prepare DIRECTORY WORD...: what init finds there, to run these words; the strings are those that env(1) takes.
@@ -51,10 +77,11 @@ prepare_end() {
 # initramfs NAME COMMAND MODULE...: $state/NAME.initramfs, which loads the modules, takes this machine's file system for its
 # root, with $state where it lies here, and becomes COMMAND. Modules that the kernel asks for itself come from there too.
 initramfs() {
-	local name=$1 command=$2 root=$state/$1.root module files=()
+	local name=$1 command=$2 tree=$state/$1.root busybox=$root/bin/busybox module files=()
 	shift 2
-	mkdir -p "$root"/{bin,proc,dev,mnt,modules}
-	cp "$(command -v busybox)" "$root/bin/busybox"
+	mkdir -p "$tree"/{bin,proc,dev,mnt,modules}
+	[ "$root" ] || busybox=$(command -v busybox)
+	cp "$busybox" "$tree/bin/busybox"
 	[ -z "$kernel_modules" ] || mapfile -t files < <(for module in virtio_pci 9p 9pnet_virtio "$@"; do
 		modprobe --dirname "$kernel_modules" --set-version "${kernel_image##*/vmlinuz-}" --show-depends "$module" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 	done | awk '!seen[$0]++')
@@ -67,8 +94,8 @@ $b mount -t devtmpfs dev /dev
 END
 		for module in "${files[@]}"; do
 			case $module in
-			*.xz) xz -dc "$module" >"$root/modules/$(basename "$module" .xz)" ;;
-			*) cp "$module" "$root/modules/" ;;
+			*.xz) xz -dc "$module" >"$tree/modules/$(basename "$module" .xz)" ;;
+			*) cp "$module" "$tree/modules/" ;;
 			esac
 			echo "\$b insmod /modules/$(basename "$module" .xz)"
 		done
@@ -81,10 +108,10 @@ echo $state/modprobe >/proc/sys/kernel/modprobe
 \$b umount /proc
 exec \$b switch_root /mnt $command
 END
-	} >"$root/init"
-	chmod +x "$root/init"
-	(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$state/$name.initramfs"
-	rm -rf "$root"
+	} >"$tree/init"
+	chmod +x "$tree/init"
+	(cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$state/$name.initramfs"
+	rm -rf "$tree"
 }
 
 # machine NAME [WORD]: QEMU's arguments, one a line, for a machine with that initramfs that shares / and $state with this one, and
@@ -92,14 +119,17 @@ END
 machine() {
 	[ "$kernel_modules" ] || printf '%s\n' -device virtio-rng-pci
 	printf '%s\n' -nodefaults -display none -serial stdio -no-reboot -kernel "$kernel_image" -initrd "$state/$1.initramfs" \
-		-virtfs "local,path=/,mount_tag=root,security_model=none,multidevs=remap" \
+		-virtfs "local,path=${root:-/},mount_tag=root,security_model=none,multidevs=remap" \
 		-virtfs "local,path=$state,mount_tag=state,security_model=none,multidevs=remap" \
-		-append "console=ttyS0 panic=-1 quiet${2:+ $2}"
+		-append "console=$console panic=-1 quiet${2:+ $2}"
 }
 
-# accelerator: KVM where this machine's processor has it, else software, with a thread for each CPU.
+# accelerator: KVM where this machine's processor has it, else software, with a thread for each CPU. Of arm64 it is a Graviton2,
+# whose emulation spends no time on pointer authentication.
 accelerator() {
-	if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
+	if [ "$foreign" ]; then
+		printf '%s\n' -machine virt -accel tcg,thread=multi -cpu neoverse-n1
+	elif [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		printf '%s\n' -accel kvm -cpu host
 	else
 		printf '%s\n' -accel tcg,thread=multi -cpu max

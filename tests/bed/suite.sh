@@ -9,24 +9,25 @@ mkdir -p "$cache"
 exec 9>"$cache/lock" # two beds may start at once
 flock 9
 
-apt=() suite=''
-# use_suite SUITE: lists of its own, so that apt's on this machine know nothing of that suite. A mirror that hasn't followed it for
-# weeks, whose list is signed as ever but has expired, is as good for a test.
+apt=() suite='' lists=''
+# use_suite SUITE [ARCHITECTURE]: lists of its own, so that apt's on this machine know nothing of that suite, or of another
+# processor. A mirror that hasn't followed it for weeks, whose list is signed as ever but has expired, is as good for a test.
 use_suite() {
 	local site
-	suite=$1
+	suite=$1 lists=$cache/lists-$1${2:+-$2}
 	site=$(debian_archive) || fail "so $1 can't be looked for"
-	mkdir -p "$cache/lists-$1/partial"
+	mkdir -p "$lists/partial"
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $1 main" >"$work/sources.list"
 	apt=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
-		-o Acquire::Check-Valid-Until=false -o Dir::State::status=/dev/null -o "Dir::State::Lists=$cache/lists-$1" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
-	[ -e "$cache/lists-$1/updated" ] || read_list
+		-o Acquire::Check-Valid-Until=false -o Dir::State::status=/dev/null -o "Dir::State::Lists=$lists" -o "Dir::Cache::pkgcache="
+		-o "Dir::Cache::srcpkgcache=" ${2:+-o "APT::Architecture=$2" -o "APT::Architectures=$2"})
+	[ -e "$lists/updated" ] || read_list
 }
 
 read_list() {
 	apt-get "${apt[@]}" -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -qq update >&2 ||
 		fail "apt-get couldn't read the list of packages of $suite"
-	touch "$cache/lists-$suite/updated"
+	touch "$lists/updated"
 }
 
 download() { # PACKAGE
