@@ -69,19 +69,24 @@ static ssize_t read_text(const char *path, char *text, size_t size)
 	return got;
 }
 
-/* Before Linux 6.9: a thread that isn't its process's first. */
-static bool open_process(struct known *one, pid_t thread)
+pid_t task_process(pid_t thread)
 {
 	char path[48], status[1024];
 	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	long long process =
-		read_text(path, status, sizeof status) > 0 ? line_of(status, "\nTgid:\t", 10) : -1;
+	return read_text(path, status, sizeof status) > 0 ? (pid_t)line_of(status, "\nTgid:\t", 10) : -1;
+}
+
+/* Before Linux 6.9: a thread that isn't its process's first. */
+static bool open_process(struct known *one, pid_t thread)
+{
+	char path[48];
+	pid_t process = task_process(thread);
 	if (process <= 0) {
 		errno = ESRCH;
 		return false;
 	}
-	one->pidfd = open_pidfd((pid_t)process, 0);
-	snprintf(path, sizeof path, "/proc/%lld/task", process);
+	one->pidfd = open_pidfd(process, 0);
+	snprintf(path, sizeof path, "/proc/%d/task", process);
 	one->threads = one->pidfd < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (one->pidfd >= 0 && one->threads < 0)
 		close(one->pidfd);

@@ -31,6 +31,8 @@ int task_socket(pid_t thread, int family, int type);
  * errno. */
 int task_end(pid_t thread);
 
+pid_t task_process(pid_t thread); /* -1: it can't be seen */
+
 /* The effective user of the thread; -1: it can't be seen. */
 uid_t task_user(pid_t thread);
 
