@@ -203,11 +203,11 @@ int task_look(pid_t thread, int number, struct task_fd *fd)
 /* ---- its network namespace ---- */
 
 /* A namespace has an inode, and while it exists no other has that. 0 and errno: it can't be seen. */
-static uint64_t network_of(const char *process)
+static uint64_t namespace_of(const char *process, const char *kind)
 {
 	char path[48];
 	struct stat status;
-	snprintf(path, sizeof path, "/proc/%s/ns/net", process);
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", process, kind);
 	return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
@@ -257,8 +257,8 @@ int task_socket(pid_t thread, int family, int type)
 	static uint64_t own;
 	char process[16];
 	snprintf(process, sizeof process, "%d", thread);
-	uint64_t network = network_of(process);
-	own = own ? own : network_of("self");
+	uint64_t network = namespace_of(process, "net");
+	own = own ? own : namespace_of("self", "net");
 	if (!network)
 		return -1;
 	type |= SOCK_CLOEXEC;
@@ -302,7 +302,11 @@ bool task_catches_signals(pid_t thread)
 
 bool task_has_capability(pid_t thread, int capability)
 {
-	return set_of(thread, "\nCapEff:\t") >> capability & 1;
+	char process[16];
+	snprintf(process, sizeof process, "%d", thread);
+	uint64_t user = namespace_of(process, "user");
+	return user && user == namespace_of("self", "user") &&
+	       set_of(thread, "\nCapEff:\t") >> capability & 1;
 }
 
 int task_find(pid_t thread, uint64_t inode, int not_this)
