@@ -245,12 +245,16 @@ static void wait_for_client(struct subject *subject)
 	}
 }
 
-/* shutdown() of a listener ends the calls that wait for it. */
-void accept_cancel(const struct watched *watched)
+void accept_cancel(const struct subject *subject, struct watched *others)
 {
+	pid_t process = task_process(subject->call->thread);
 	for (struct acceptor *acceptor = acceptors, *next; acceptor; acceptor = next) {
 		next = acceptor->next;
-		if (acceptor->subject.watched == watched) {
+		if (acceptor->subject.watched != subject->watched)
+			continue;
+		if (others && task_process(acceptor->held.call.thread) != process) {
+			acceptor->subject.watched = others;
+		} else {
 			call_answer(&acceptor->held.call, 0, EINVAL);
 			end(acceptor);
 		}

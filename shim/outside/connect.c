@@ -699,11 +699,25 @@ static void learn(struct subject *subject)
 		watched->name = name;
 }
 
+/* The other one goes on with a socket that is shared: this one connects a socket of its own. */
+static int part(struct subject *subject)
+{
+	struct watched *others;
+	if (!subject->watched->shared || subject->watched->stage != STAGE_BOUND)
+		return 0;
+	int error = subject_part(subject, &others);
+	if (!error)
+		subject_reopen(subject);
+	return error;
+}
+
 static void connect_mapped(
 	struct subject *subject, const struct rule *rule, const struct address *asked, uint32_t scope)
 {
-	int flags = subject_flags(subject);
-	if (flags < 0)
+	int flags = subject_flags(subject), parted = flags < 0 ? 0 : part(subject);
+	if (parted)
+		fail(subject, parted);
+	if (flags < 0 || parted)
 		return;
 	struct attempt *attempt = calloc(1, sizeof *attempt);
 	if (!attempt) {

@@ -123,6 +123,7 @@ static int become(struct subject *subject, struct watched *first, const struct a
 		subject->watched = NULL; /* it goes with the socket that it is of */
 		error = subject_replace(subject, fd, flags & O_CLOEXEC);
 		subject->watched = error ? second : first;
+		first->shared |= !error;
 	}
 	if (fd >= 0)
 		close(fd);

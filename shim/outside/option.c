@@ -291,35 +291,15 @@ void serve_ioctl(struct subject *subject)
 
 /* ---- shutdown() ---- */
 
-/* Another process may have the listener too (SO_REUSEPORT, fork()), and goes on with it: its clients are
- * still those that the rule allows. */
-static void leave_to_others(uint64_t inode, const struct watched *was)
-{
-	struct watched *others = watched_open(inode, was->family);
-	if (!others)
-		return;
-	options_copy(&others->options, &was->options);
-	others->stage = STAGE_LISTENING;
-	others->rule = was->rule;
-	others->transport = was->transport;
-	others->local = was->local;
-	others->name = was->name;
-	others->bound = true;
-	others->any_port = was->any_port;
-	others->had_address = was->had_address;
-}
-
 /* On TCP, shutdown() ends a listener: calls that wait in accept() are released, new clients are refused,
  * poll() returns HUP, and listen() starts again. An INET socket that is bound but doesn't listen behaves in
  * this way. */
 static int shutdown_listener(struct subject *subject)
 {
-	const struct watched was = *subject->watched;
-	uint64_t inode = subject->inode;
-	accept_cancel(subject->watched);
-	int error = subject_to_ip(subject);
+	struct watched *others;
+	int error = subject_part(subject, &others);
 	if (!error)
-		leave_to_others(inode, &was);
+		accept_cancel(subject, others);
 	return error;
 }
 

@@ -71,6 +71,9 @@ int subject_flags(struct subject *subject);
 void subject_learn_options(struct subject *subject);
 /* Replaces the transport's socket by a fresh INET socket. 0 or an errno. */
 int subject_to_ip(struct subject *subject);
+/* The same for a socket that others may have, too (SO_REUSEPORT, fork()), and go on with: *others is what
+ * they have from here on; NULL: out of memory. */
+int subject_part(struct subject *subject, struct watched **others);
 
 /* Finds out the outcome of a connect() that the program didn't wait for. */
 enum stage subject_settle(struct subject *subject);
@@ -99,7 +102,9 @@ void report_unreachable(const struct address *address, bool datagram);
  * now replaces the program's. */
 void attempt_settle(struct subject *subject);
 bool attempt_cancel(struct watched *watched); /* by shutdown(); false: there is none */
-void accept_cancel(const struct watched *watched);
+/* shutdown() of a listener ends the calls of its process that wait for it; those of other processes wait for
+ * what is left to `others` (NULL: it couldn't be). */
+void accept_cancel(const struct subject *subject, struct watched *others);
 
 /* This end of a connection, as the program would have found it on TCP. */
 struct address own_address(int fd, const struct watched *watched);

@@ -297,6 +297,37 @@ int subject_to_ip(struct subject *subject)
 	return 0;
 }
 
+/* Others' clients are still those that the rule allows. */
+static struct watched *leave_to_others(uint64_t inode, const struct watched *was)
+{
+	struct watched *others = watched_open(inode, was->family);
+	if (!others)
+		return NULL;
+	options_copy(&others->options, &was->options);
+	others->stage = was->stage;
+	others->rule = was->rule;
+	others->transport = was->transport;
+	others->local = was->local;
+	others->name = was->name;
+	others->bound = true;
+	others->any_port = was->any_port;
+	others->had_address = was->had_address;
+	others->shared = was->shared;
+	return others;
+}
+
+int subject_part(struct subject *subject, struct watched **others)
+{
+	const struct watched was = *subject->watched;
+	uint64_t inode = subject->inode;
+	int error = subject_to_ip(subject);
+	if (error)
+		return error;
+	subject->watched->shared = false;
+	*others = leave_to_others(inode, &was);
+	return 0;
+}
+
 /* ---- its state ---- */
 
 enum stage subject_settle(struct subject *subject)

@@ -69,19 +69,24 @@ static ssize_t read_text(const char *path, char *text, size_t size)
 	return got;
 }
 
-/* Before Linux 6.9: a thread that isn't its process's first. */
-static bool open_process(struct known *one, pid_t thread)
+pid_t task_process(pid_t thread)
 {
 	char path[48], status[1024];
 	snprintf(path, sizeof path, "/proc/%d/status", thread);
-	long long process =
-		read_text(path, status, sizeof status) > 0 ? line_of(status, "\nTgid:\t", 10) : -1;
+	return read_text(path, status, sizeof status) > 0 ? (pid_t)line_of(status, "\nTgid:\t", 10) : -1;
+}
+
+/* Before Linux 6.9: a thread that isn't its process's first. */
+static bool open_process(struct known *one, pid_t thread)
+{
+	char path[48];
+	pid_t process = task_process(thread);
 	if (process <= 0) {
 		errno = ESRCH;
 		return false;
 	}
-	one->pidfd = open_pidfd((pid_t)process, 0);
-	snprintf(path, sizeof path, "/proc/%lld/task", process);
+	one->pidfd = open_pidfd(process, 0);
+	snprintf(path, sizeof path, "/proc/%d/task", process);
 	one->threads = one->pidfd < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (one->pidfd >= 0 && one->threads < 0)
 		close(one->pidfd);
@@ -198,11 +203,11 @@ int task_look(pid_t thread, int number, struct task_fd *fd)
 /* ---- its network namespace ---- */
 
 /* A namespace has an inode, and while it exists no other has that. 0 and errno: it can't be seen. */
-static uint64_t network_of(const char *process)
+static uint64_t namespace_of(const char *process, const char *kind)
 {
 	char path[48];
 	struct stat status;
-	snprintf(path, sizeof path, "/proc/%s/ns/net", process);
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", process, kind);
 	return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
@@ -252,8 +257,8 @@ int task_socket(pid_t thread, int family, int type)
 	static uint64_t own;
 	char process[16];
 	snprintf(process, sizeof process, "%d", thread);
-	uint64_t network = network_of(process);
-	own = own ? own : network_of("self");
+	uint64_t network = namespace_of(process, "net");
+	own = own ? own : namespace_of("self", "net");
 	if (!network)
 		return -1;
 	type |= SOCK_CLOEXEC;
@@ -302,7 +307,11 @@ bool task_catches_signals(pid_t thread)
 
 bool task_has_capability(pid_t thread, int capability)
 {
-	return set_of(thread, "\nCapEff:\t") >> capability & 1;
+	char process[16];
+	snprintf(process, sizeof process, "%d", thread);
+	uint64_t user = namespace_of(process, "user");
+	return user && user == namespace_of("self", "user") &&
+	       set_of(thread, "\nCapEff:\t") >> capability & 1;
 }
 
 int task_find(pid_t thread, uint64_t inode, int not_this)

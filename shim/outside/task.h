@@ -31,10 +31,12 @@ int task_socket(pid_t thread, int family, int type);
  * errno. */
 int task_end(pid_t thread);
 
+pid_t task_process(pid_t thread); /* -1: it can't be seen */
+
 /* The effective user of the thread; -1: it can't be seen. */
 uid_t task_user(pid_t thread);
 
-bool task_has_capability(pid_t thread, int capability); /* it is effective */
+bool task_has_capability(pid_t thread, int capability); /* effective, in our user namespace */
 
 bool task_has_threads(pid_t thread); /* its process has more than this one */
 

@@ -44,6 +44,7 @@ struct watched {
 	bool had_address; /* it was bound to an address once: from then on TCP keeps the address that it has
 			   */
 	bool accepted;	  /* it came from accept() */
+	bool shared;	  /* with another bind() (SO_REUSEPORT) */
 	bool shut_read, shut_write; /* the program has shut down this direction */
 	bool keep_read;		    /* SHUT_RD wasn't passed on to the transport */
 	bool abort_once;  /* connect() is to fail once with ECONNABORTED: SO_ERROR has already returned the

@@ -51,12 +51,22 @@ static struct mark_words mark_of(const struct sock *sock)
 	return (struct mark_words){(uint32_t)MARK << 24 | (uint32_t)(kind | flags) << 16 | port, number};
 }
 
-void stream_mark(int fd, const struct sock *sock)
+static void put_mark(int fd, struct mark_words mark)
 {
-	struct mark_words mark = mark_of(sock);
 	KEEP_ERRNO;
 	if (libc.setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &mark.number, sizeof mark.number) == 0)
 		libc.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &mark.kind, sizeof mark.kind);
+}
+
+void stream_mark(int fd, const struct sock *sock)
+{
+	put_mark(fd, mark_of(sock));
+}
+
+void stream_mark_sharing(int fd, int family, const struct address *name)
+{
+	uint32_t kind = (uint32_t)MARK << 24 | (mark_kind(family, name) | MARK_SHARES) << 16 | name->port;
+	put_mark(fd, (struct mark_words){kind, address_ip4(name)});
 }
 
 struct mark {
@@ -78,15 +88,17 @@ static bool read_words(int fd, struct mark_words *words)
 	       read_word(fd, SO_INCOMING_CPU, &words->number);
 }
 
-bool stream_mark_shares(int fd, int family, const struct address *wanted)
+bool stream_mark_shares(int fd, const struct address *wanted)
 {
 	struct mark_words words;
 	if (!read_words(fd, &words) || words.number != address_ip4(wanted) ||
 		(uint16_t)words.kind != wanted->port)
 		return false;
 	unsigned flags = words.kind >> 16 & 0xff;
-	return flags & MARK_SHARES &&
-	       (address_is_wildcard(wanted) || (flags & MARK_KIND) == mark_kind(family, wanted));
+	bool same = (flags & MARK_KIND) <= MARK_IPV4_MAPPED
+			    ? address_is_ipv4(wanted)
+			    : (flags & MARK_KIND) == mark_kind(AF_INET6, wanted);
+	return flags & MARK_SHARES && (address_is_wildcard(wanted) || same);
 }
 
 static struct mark read_mark(int fd)

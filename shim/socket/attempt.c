@@ -66,12 +66,19 @@ static void from_a_new_one(struct attempt *attempt, int flags)
 		discard(attempt);
 }
 
+/* Another socket has the description too, and goes on with it: it isn't to be connected below it. */
+static bool is_others_too(const struct attempt *attempt)
+{
+	const struct sock *sock = attempt->sock;
+	return sock->shares || (sock_is_open_to_others(sock) && int_option(attempt->fd, SO_ACCEPTCONN) == 1);
+}
+
 /* One whose port says the right family: a server's socket can't have another port beside it. What the program
  * already polls can't greet. */
 static bool has_a_place(const struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
-	return attempt->placed || (state_of(sock) == STATE_BOUND &&
+	return attempt->placed || (state_of(sock) == STATE_BOUND && !is_others_too(attempt) &&
 					  sock->transport == attempt->to.transport && !attempt->to.greeting &&
 					  ports_marked((uint16_t)sock->local.port,
 						  ports_kind(&attempt->asked)) == sock->local.port);

@@ -71,11 +71,15 @@ static bool shares(const struct sock *first, const void *context)
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
-static bool can_be_joined(int copy, const void *context)
+static bool wants_to_share(const struct sock *sock)
+{
+	return options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0);
+}
+
+static bool has_the_place(int copy, const void *context)
 {
 	const struct sharing *sharing = context;
-	return transport_is_at(copy, sharing->to->transport, &sharing->to->place) &&
-	       stream_mark_shares(copy, sharing->second->family, sharing->wanted);
+	return transport_is_at(copy, sharing->to->transport, &sharing->to->place);
 }
 
 static void log_refused(const struct address *wanted, int error)
@@ -85,25 +89,30 @@ static void log_refused(const struct address *wanted, int error)
 	log_error("bind ", text,
 		": EADDRINUSE: SO_REUSEPORT shares a port with another process by a copy of ",
 		"its socket, which is refused (", log_errno(error),
-		"): it takes Linux 5.6, and kernel.yama.ptrace_scope 0 or CAP_SYS_PTRACE");
+		"): it takes Linux 5.6, /proc, four free fds, and kernel.yama.ptrace_scope 0 or "
+		"CAP_SYS_PTRACE");
 }
 
 /* With SO_REUSEPORT on both, TCP lets sockets of one user's processes share a port. Here they share the
  * socket: the second process takes a copy of the first one's. `fresh` is one that this process has just
- * opened: the kernel knows whose both are. */
+ * opened: the kernel knows whose both are. EAGAIN: none was found. */
 static int join(int fresh, struct sock *sock, const struct sharing *sharing)
 {
 	struct stat own;
 	int refused = 0;
-	if (passive() || !options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0) || fstat(fresh, &own) < 0)
+	if (passive() || !wants_to_share(sock) || fstat(fresh, &own) < 0)
 		return fail(EADDRINUSE);
-	const struct sought sought = {own.st_uid, sharing->to->transport->family, can_be_joined, sharing};
+	const struct sought sought = {own.st_uid, sharing->to->transport->family, has_the_place, sharing};
 	int copy = sockets_find(&sought, &refused);
-	if (copy >= 0)
-		sock->shares = true;
-	else if (refused)
+	if (copy < 0 && refused)
 		log_refused(sharing->wanted, refused);
-	return copy < 0 ? fail(EADDRINUSE) : copy;
+	if (copy < 0)
+		return fail(refused ? EADDRINUSE : EAGAIN);
+	sock->shares = stream_mark_shares(copy, sharing->wanted);
+	if (sock->shares)
+		return copy;
+	libc.close(copy);
+	return fail(EADDRINUSE);
 }
 
 static int share(int fresh, struct sock *sock, const struct sharing *sharing)
@@ -121,7 +130,7 @@ static int share(int fresh, struct sock *sock, const struct sharing *sharing)
 }
 
 /* Binds a fresh socket, or finds one to share. On success *wanted has the port that the program sees. */
-static int bind_fresh(
+static int bind_once(
 	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct destination *to)
 {
 	bool any = wanted->port == 0;
@@ -134,6 +143,8 @@ static int bind_fresh(
 			fresh = to->transport->open(flags, rule->buffer);
 		if (fresh < 0)
 			return -1;
+		if (!any && wants_to_share(sock))
+			stream_mark_sharing(fresh, sock->family, wanted);
 		if (to->transport->bind(fresh, &to->place) == 0) {
 			wanted->port = port;
 			options_apply(&sock->options, fresh, rule->buffer);
@@ -147,6 +158,20 @@ static int bind_fresh(
 	if (fresh >= 0)
 		close_quietly(fresh);
 	return shared;
+}
+
+/* Whoever had the port may have gone while it was searched for, or have put its socket on the program's
+ * number (swap_in()) behind the search. */
+static int bind_fresh(
+	struct sock *sock, const struct rule *rule, int flags, struct address *wanted, struct destination *to)
+{
+	enum { TRIES = 3 };
+	int fresh = bind_once(sock, rule, flags, wanted, to);
+	for (int i = 1; i < TRIES && fresh < 0 && errno == EAGAIN; i++) {
+		sched_yield();
+		fresh = bind_once(sock, rule, flags, wanted, to);
+	}
+	return fresh < 0 && errno == EAGAIN ? fail(EADDRINUSE) : fresh;
 }
 
 static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
@@ -169,6 +194,7 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	enum sock_state before = state_of(sock);
 	sock_lead(sock, rule, to.transport);
 	sock->local = to.endpoint;
+	sock->bound_by = fd_process();
 	sock->claim.name = *wanted;
 	sock->claim.bound = true;
 	sock->claim.any_port = any_port;
@@ -581,6 +607,15 @@ static int accept_peer(int fd, struct sock *sock, struct sockaddr *address, sock
 	return -1;
 }
 
+/* The ports of those that wake a thread: see knock(). */
+enum { KNOCKS = 256 };
+static const uint32_t KNOCK_PORT = PORT_ANY - KNOCKS;
+
+static bool is_knock(const struct endpoint *peer)
+{
+	return peer->cid == CID_LOCAL && peer->port >= KNOCK_PORT && peer->port != PORT_ANY;
+}
+
 int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t *length, int flags)
 {
 	socklen_t room = length ? *length : 0;
@@ -599,6 +634,10 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 		if (sock->shut.listener) {
 			libc.close(accepted);
 			break;
+		}
+		if (is_knock(peer)) { /* at another process that shares the listener */
+			libc.close(accepted);
+			continue;
 		}
 		int shown_in, family = family_of_peer(sock, peer, &shown_in);
 		struct address shown = endpoint_shown(peer, shown_in, &shim.ranges);
@@ -624,8 +663,9 @@ int stream_accept(int fd, struct sock *sock, struct sockaddr *address, socklen_t
 }
 
 /* Connects to a listener of our own that is about to end, which wakes a thread that is asleep in accept(). A
- * listener that has just ended may not answer (Linux 5.10). */
-static void knock(const struct sock *sock)
+ * listener that has just ended may not answer (Linux 5.10). The port tells another process that has the
+ * listener, too, that it is no client. */
+static void knock(const struct sock *sock, uint32_t port)
 {
 	enum { PATIENCE_MS = 50 };
 	struct place place;
@@ -633,7 +673,9 @@ static void knock(const struct sock *sock)
 		.fd = sock->transport->open(SOCK_CLOEXEC | SOCK_NONBLOCK, BUFFER_DEFAULT), .events = POLLOUT};
 	if (hand.fd < 0)
 		return;
-	sock->transport->place(&(struct endpoint){CID_LOCAL, sock->local.port}, &place);
+	const struct endpoint behind = {CID_LOCAL, sock->local.port};
+	sock->transport->place(&behind, &place);
+	sock->transport->bind_client(hand.fd, port, &behind);
 	if (sock->transport->connect(hand.fd, &place, 0) < 0 && errno == EINPROGRESS)
 		libc.poll(&hand, 1, PATIENCE_MS);
 	libc.close(hand.fd);
@@ -645,7 +687,6 @@ static void knock(const struct sock *sock)
  * woken; if another process holds it too, that process continues to accept. */
 static int shutdown_listener(int fd, struct sock *sock, int how)
 {
-	enum { KNOCKS = 256 };
 	if (how == SHUT_WR)
 		return 0;
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
@@ -666,7 +707,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
 		if (!by_shutdown)
-			knock(&was);
+			knock(&was, KNOCK_PORT + (uint32_t)i);
 		sched_yield();
 	}
 	return 0;

@@ -41,7 +41,10 @@ void stream_mark(int fd, const struct sock *sock);
 
 /* Is it the mark of a socket that was bound with SO_REUSEPORT, to an address at which TCP would let both be
  * bound to `wanted`, and all clients are both's? */
-bool stream_mark_shares(int fd, int family, const struct address *wanted);
+bool stream_mark_shares(int fd, const struct address *wanted);
+
+/* Makes it one, before bind() lets others find it. */
+void stream_mark_sharing(int fd, int family, const struct address *name);
 
 /* The connection as TCP would see it: have both ends called SHUT_WR? And its TCP state (netinet/tcp.h). */
 bool stream_closed_both_ways(int fd, const struct sock *sock);

@@ -154,9 +154,19 @@ void registrations_follow(struct sock *listener, int door)
 		libc.epoll_ctl(found.list[i].epfd, EPOLL_CTL_ADD, door, &found.list[i].event);
 }
 
+static void drop_if_on_it(void *context, const struct registered *one)
+{
+	struct epoll_event event = one->event;
+	if (one->fd == *(const int *)context)
+		libc.epoll_ctl(one->epfd, EPOLL_CTL_DEL, one->fd, &event);
+}
+
 void registrations_drop(struct sock *sock, int fd)
 {
 	KEEP_ERRNO;
+	bool own = sock->bound_by == fd_process() && !in_vfork_child; /* else those may be a parent's */
+	if (own && (sock->overflowed || atomic_load(&registrations_unseen)))
+		epolls_list("self", drop_if_on_it, &fd);
 	for (int i = 0; i < REGISTRATIONS; i++) {
 		struct registration *one = &sock->registrations[i];
 		if (is_ours(one) && one->fd == fd) {

@@ -38,6 +38,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	sock->number = number;
 	sock->family = (uint8_t)family;
 	sock->accepted = sock->used = sock->overflowed = sock->owner = false;
+	sock->bound_by = 0;
 	atomic_store(&sock->shares, false);
 	sock->twin_seen = 0;
 	atomic_store(&sock->pins, 0);

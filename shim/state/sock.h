@@ -110,6 +110,7 @@ struct sock {
 		      is; made, and held */
 	_Atomic bool blocks; /* its accept() was last seen to wait for clients. It may be out of date; any */
 	bool overflowed;     /* it has more epoll registrations than are kept here; any, and only ever set */
+	pid_t bound_by;	     /* the process whose bind() put our transport's socket in place; held */
 	bool owner;	     /* F_SETOWN or its kin was used; any, and only ever set */
 
 	/* Threads that wait in a call. A child of fork() has none of them, and begins anew. Any. */

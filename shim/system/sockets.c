@@ -20,13 +20,16 @@ struct search {
 	int found, *refused; /* -1: not yet */
 };
 
-/* Whose it is and of which kind is said without a copy: sockfs calls a socket by its protocol. */
+/* Whose it is and of which kind is said without a copy: sockfs calls a socket by its protocol. No other file
+ * is looked at: its file system may be one that doesn't answer. */
 static bool may_be_it(const char *path, const struct sought *sought)
 {
 	const char *kind = sought->family == AF_UNIX ? "UNIX" : "AF_VSOCK";
+	static const char socket[] = "socket:";
 	char name[32] = "";
 	struct stat status;
-	return stat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_uid == sought->user &&
+	return readlink(path, name, sizeof name) > 0 && memcmp(name, socket, sizeof socket - 1) == 0 &&
+	       stat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_uid == sought->user &&
 	       libc.syscall(SYS_getxattr, (long)path, (long)"system.sockprotoname", (long)name,
 		       sizeof name - 1, 0, 0) > 0 &&
 	       text_begins(name, kind);
@@ -74,7 +77,8 @@ static bool look_at_process(void *context, int directory, const char *name)
 	search->length = path.length;
 	search->process = atoi(name);
 	search->pidfd = -1;
-	directory_each(search->path, look_at_number, search);
+	if (!directory_each(search->path, look_at_number, search) && (errno == EMFILE || errno == ENFILE))
+		*search->refused = errno; /* else it isn't shown, or has ended */
 	if (search->pidfd >= 0)
 		libc.close(search->pidfd);
 	return search->found < 0;
@@ -84,6 +88,7 @@ int sockets_find(const struct sought *sought, int *refused)
 {
 	struct search search = {.sought = sought, .found = -1, .refused = refused};
 	*refused = 0;
-	directory_each("/proc", look_at_process, &search);
+	if (!directory_each("/proc", look_at_process, &search))
+		*refused = errno;
 	return search.found;
 }

@@ -16,7 +16,7 @@ struct sought {
 
 /* A copy, close-on-exec, of the first such socket that any process has; whatever else fits is copied and
  * closed again. It takes Linux 5.6. -1: there is none, or it isn't shown; *refused is then the errno with
- * which a copy was refused, 0: none was. */
+ * which a copy was refused, or the search was (no fd is left, no /proc), 0: neither was. */
 int sockets_find(const struct sought *sought, int *refused);
 
 #endif

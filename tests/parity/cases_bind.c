@@ -544,10 +544,8 @@ CASE(bind_reuseport_processes_shutdown, "shutdown() of one process's listener le
 	end_neighbour(first);
 }
 
-CASE(bind_reuseport_processes_epoll,
-	"a listener that is closed is reported no more, though the other process has it")
+static void closed_in_epoll(struct addr at, unsigned events)
 {
-	struct addr at = loopback(21011);
 	int s = sharing_listener(at), c = tcp(), ep = epoll_new();
 	struct turn ready = turn(), go = turn();
 	pid_t second = child();
@@ -563,12 +561,23 @@ CASE(bind_reuseport_processes_epoll,
 		done();
 	}
 	await(&ready);
-	EPOLL_ADD(ep, s, EPOLLIN, 1);
+	EPOLL_ADD(ep, s, events, 1);
 	CLOSE(s);
 	CONNECT(c, at);
 	EPOLL_WAIT(ep);
 	give(&go);
 	wait_for(second);
+}
+
+CASE(bind_reuseport_processes_epoll,
+	"a listener that is closed is reported no more, though the other process has it")
+{
+	closed_in_epoll(loopback(21011), EPOLLIN);
+}
+
+CASE(bind_reuseport_processes_oneshot, "and neither is one that was registered with EPOLLONESHOT")
+{
+	closed_in_epoll(loopback(21016), EPOLLIN | EPOLLONESHOT);
 }
 
 CASE(bind_reuseport_processes_addresses, "two processes listen on one port of different addresses")
@@ -577,6 +586,113 @@ CASE(bind_reuseport_processes_addresses, "two processes listen on one port of di
 	pid_t first = neighbour(sharing_listener, at, idle);
 	int t = sharing_socket();
 	BIND(t, other);
+	end_neighbour(first);
+}
+
+CASE(bind_reuseport_processes_at_once, "processes that start at the same moment share a port")
+{
+	enum { ROUNDS = 40, PROCESSES = 6 };
+	int bound = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		struct addr at = loopback(21100 + (unsigned)round);
+		struct turn go = turn(), tried = turn();
+		pid_t pids[PROCESSES];
+		for (int i = 0; i < PROCESSES; i++) {
+			if ((pids[i] = child()))
+				continue;
+			int s = sharing_socket();
+			char byte;
+			close(go.ends[1]);
+			if (read(go.ends[0], &byte, 1)) /* all are woken by the end */
+				give_up("read");
+			byte = bind(s, sa(&at), at.length) == 0 && listen(s, 8) == 0;
+			if (write(tried.ends[1], &byte, 1) != 1)
+				give_up("write");
+			pause_ms(20000);
+		}
+		close(go.ends[0]), close(go.ends[1]);
+		for (char byte, i = 0; i < PROCESSES; i++) {
+			if (read(tried.ends[0], &byte, 1) != 1)
+				give_up("read");
+			bound += byte;
+		}
+		for (int i = 0; i < PROCESSES; i++)
+			end_neighbour(pids[i]);
+		close(tried.ends[0]), close(tried.ends[1]);
+	}
+	VALUE(bound);
+}
+
+CASE(bind_reuseport_processes_connect,
+	"a socket that shares a port connects, and the other process's listens")
+{
+	struct addr at = loopback(21013), to = address_of(listener());
+	struct turn ready = turn(), go = turn(), over = turn();
+	pid_t first = child();
+	if (!first) {
+		int s = sharing_bound(at);
+		give(&ready);
+		await(&go);
+		LISTEN(s, 8);
+		give(&over);
+		ACCEPT(s);
+		done();
+	}
+	await(&ready);
+	int t = sharing_socket(), c = tcp();
+	BIND(t, at);
+	CONNECT(t, to);
+	GETSOCKNAME(t);
+	give(&go);
+	await(&over);
+	connect_to(c, at);
+	wait_for(first);
+}
+
+CASE(bind_reuseport_processes_mapped,
+	"a port is shared by 127.0.0.1 and ::ffff:127.0.0.1, which are the same")
+{
+	struct addr at = ipv4("127.0.0.1", 21014);
+	pid_t first = neighbour(sharing_listener, at, idle);
+	int t = SOCKET(AF_INET6, SOCK_STREAM, 0);
+	SETSOCKOPT(t, SOL_SOCKET, SO_REUSEPORT, 1);
+	BIND(t, ipv6("::ffff:127.0.0.1", 21014));
+	LISTEN(t, 8);
+	GETSOCKNAME(t);
+	end_neighbour(first);
+}
+
+static void *accept_one(void *listener)
+{
+	return (void *)(intptr_t)(accept(*(int *)listener, NULL, NULL) < 0 ? errno : 0);
+}
+
+CASE(bind_reuseport_processes_asleep,
+	"shutdown() wakes this process's accept(), and the other process is given no client")
+{
+	struct addr at = loopback(21015);
+	struct turn ready = turn(), client = turn();
+	pid_t first = child();
+	if (!first) {
+		int t = sharing_listener(at);
+		give(&ready);
+		for (;;) {
+			accept(t, NULL, NULL);
+			give(&client);
+		}
+	}
+	await(&ready);
+	int s = sharing_listener(at), clients;
+	pthread_t thread;
+	void *result;
+	pthread_create(&thread, NULL, accept_one, &s);
+	settle();
+	SHUTDOWN(s, SHUT_RDWR);
+	pthread_join(thread, &result);
+	record("accept: %s", error_name((int)(intptr_t)result));
+	settle();
+	ioctl(client.ends[0], FIONREAD, &clients);
+	VALUE(clients);
 	end_neighbour(first);
 }
 
