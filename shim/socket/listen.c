@@ -13,6 +13,7 @@
 #include "core/verdict.h"
 #include "nameserver.h"
 #include "protocol.h"
+#include "system/forks.h"
 #include "system/sockets.h"
 #include "twin.h"
 
@@ -147,7 +148,7 @@ static int bind_fresh(
 	return shared;
 }
 
-static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
+static int bind_by_rule(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
 {
 	struct endpoint local = {CID_ANY, PORT_ANY};
 	int flags = swap_flags(fd);
@@ -182,6 +183,14 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	}
 	stream_mark(fd, sock);
 	return 0;
+}
+
+static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
+{
+	forks_hold_off();
+	int result = bind_by_rule(fd, sock, rule, wanted);
+	forks_let();
+	return result;
 }
 
 /* The address that getsockname() returns for this end of a connection: a client may bind to it before it
@@ -531,6 +540,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	const struct sock was = {.transport = sock->transport, .local = sock->local};
 	sock->shut.listener = true;
 	bool by_shutdown = was.transport->shutdown_wakes_accept && !sock_may_live_on(sock);
+	forks_hold_off();
 	int old = by_shutdown ? fd_dup(fd, sock) : -1;
 	bool done = stream_to_ip(fd, sock) == 0;
 	sock->shut.listener = done;
@@ -539,6 +549,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 			libc.shutdown(old, SHUT_RDWR);
 		close_quietly(old);
 	}
+	forks_let();
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {
