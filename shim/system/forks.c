@@ -8,11 +8,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { PATIENCE_MS = 100 };
+enum { PATIENCE_MS = 1000 }; /* a machine may be busy */
 
 static _Atomic uint32_t forks;	 /* under way */
 static _Atomic uint32_t holders; /* threads that hold them off */
 static _Atomic uint32_t lost;	 /* of these, as it seems: they have jumped out of the call */
+/* Of this thread: the parts that it is in, and its fork(). A signal handler within waits for neither. */
 static __thread unsigned depth __attribute__((tls_model("initial-exec")));
 
 bool forks_under_way(void)
@@ -43,30 +44,35 @@ void forks_let(void)
 		atomic_fetch_sub(&holders, 1);
 }
 
-static uint32_t others(void)
+static void await_others(uint32_t own)
 {
-	return atomic_load(&holders) - (depth != 0);
+	KEEP_ERRNO;
+	uint32_t others = atomic_load(&holders) - own;
+	if (others < atomic_load(&lost)) /* they were only slow */
+		atomic_store(&lost, others);
+	for (int64_t began = now_ms(); others > atomic_load(&lost) && now_ms() - began < PATIENCE_MS;) {
+		sched_yield();
+		others = atomic_load(&holders) - own;
+	}
+	if (others > atomic_load(&lost))
+		atomic_store(&lost, others);
 }
 
 void forks_before(void)
 {
-	KEEP_ERRNO;
 	atomic_fetch_add(&forks, 1);
-	if (others() <= atomic_load(&lost))
-		return;
-	for (int64_t began = now_ms(); others() > atomic_load(&lost) && now_ms() - began < PATIENCE_MS;)
-		sched_yield();
-	if (others() > atomic_load(&lost))
-		atomic_store(&lost, others());
+	await_others(depth++ != 0);
 }
 
 void forks_after(void)
 {
+	depth--;
 	atomic_fetch_sub(&forks, 1);
 }
 
 void forks_in_child(void)
 {
+	depth--;
 	atomic_store(&forks, 0);
 	atomic_store(&holders, depth != 0);
 	atomic_store(&lost, 0);
