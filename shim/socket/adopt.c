@@ -143,14 +143,17 @@ static struct endpoint endpoint_of(const struct transport *transport, int fd,
 	return endpoint;
 }
 
-static struct sock *adopt_replaced(int fd, const struct transport *transport)
+static struct sock *adopt_replaced(int fd)
 {
 	int listening = 0;
 	bool named, connected;
+	uint64_t inode = fd_inode(fd); /* what is found from here on is this file's, or fd_adopt() sees it */
+	const struct transport *transport = transport_of_fd(fd);
 	struct mark mark = read_mark(fd);
-	struct sock *sock = fd_make(fd, mark.family);
+	struct sock *sock = transport ? fd_make(fd, mark.family) : NULL;
 	if (!sock)
 		return NULL;
+	sock->inode = inode;
 	log_debug("a mapped socket was inherited");
 	socklen_t length = sizeof listening;
 	libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
@@ -193,8 +196,8 @@ static struct sock *adopt_replaced(int fd, const struct transport *transport)
 			options_remember(&sock->options, SOL_SOCKET, SO_REUSEPORT, &(int){1}, sizeof(int));
 		set_state(sock, listening ? STATE_LISTENING : STATE_BOUND);
 	}
-	fd_enter(fd, sock);
-	if (listening)
+	sock = fd_adopt(fd, sock);
+	if (listening && sock)
 		stream_open_door(sock, true);
 	return sock;
 }
@@ -209,11 +212,13 @@ bool stream_is_tcp(int fd)
 
 static struct sock *adopt_ip(int fd)
 {
+	uint64_t inode = fd_inode(fd);
 	if (!stream_is_tcp(fd))
 		return NULL;
 	struct sock *sock = fd_make(fd, int_option(fd, SO_DOMAIN));
 	if (!sock)
 		return NULL;
+	sock->inode = inode;
 	log_debug("a TCP socket was found");
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
@@ -223,8 +228,7 @@ static struct sock *adopt_ip(int fd)
 	options_learn(&sock->options, sock->family, fd);
 	sock->used = true;
 	sock->overflowed = true; /* only the kernel knows which epoll instances watch it */
-	fd_enter(fd, sock);
-	return sock;
+	return fd_adopt(fd, sock);
 }
 
 static bool is_replaced(const struct sock *sock)
@@ -237,8 +241,7 @@ struct sock *stream_replaced(int fd)
 	struct sock *sock = fd_sock(fd);
 	if (!sock && !passive()) {
 		KEEP_ERRNO;
-		const struct transport *transport = transport_of_fd(fd);
-		sock = transport ? adopt_replaced(fd, transport) : NULL;
+		sock = transport_of_fd(fd) ? adopt_replaced(fd) : NULL;
 	}
 	return sock && is_replaced(sock) ? sock : NULL;
 }

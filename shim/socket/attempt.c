@@ -4,6 +4,7 @@
 #include "greeter.h"
 #include "state/registrations.h"
 #include "system/clock.h"
+#include "system/forks.h"
 #include "system/signals.h"
 #include "transport/transport_unix.h"
 
@@ -21,7 +22,7 @@ static int choose_port(struct attempt *attempt)
 		ports_kind(&attempt->asked), claim->bound ? claim->name.port : 0, &attempt->local.port);
 }
 
-/* At once, since a fork() in a signal handler or another thread is to find it, too. */
+/* At once, since a fork() in a signal handler is to find it, too. */
 static int hold(struct attempt *attempt, int fd)
 {
 	attempt->held = fd;
@@ -34,9 +35,11 @@ static void discard(struct attempt *attempt)
 {
 	int held = attempt->held;
 	attempt->fresh = -1;
+	forks_hold_off();
 	hold(attempt, -1);
 	if (held >= 0 && attempt->process == fd_process())
 		close_quietly(held);
+	forks_let();
 }
 
 /* A socket that bind() has given a place on our transport connects from there, and keeps it if that fails. */
@@ -86,10 +89,12 @@ static bool has_a_place(const struct attempt *attempt)
 
 static bool open_client(struct attempt *attempt, int flags)
 {
+	forks_hold_off();
 	if (has_a_place(attempt))
 		from_its_place(attempt, flags);
 	else
 		from_a_new_one(attempt, flags);
+	forks_let();
 	return attempt->fresh >= 0;
 }
 
@@ -125,12 +130,14 @@ static bool go_first(struct attempt *attempt)
 	enum sock_state before = state_of(sock);
 	if (!may_go_first(attempt))
 		return true;
+	forks_hold_off();
 	record(attempt, STATE_CONNECTING);
 	attempt->placed = attempt->in_place = swap_beside(attempt->fd, sock, attempt->fresh) == 0;
 	if (!attempt->placed) {
 		set_state(sock, before);
 		discard(attempt);
 	}
+	forks_let();
 	return attempt->placed;
 }
 
@@ -518,11 +525,13 @@ int attempt_hand_over(struct attempt *attempt, int flags, int outcome)
 	enum sock_state before = state_of(attempt->sock);
 	if (attempt->placed && attempt->stand_in < 0)
 		return hand_over_placed(attempt, outcome);
+	forks_hold_off();
 	record(attempt, outcome ? STATE_CONNECTING : STATE_CONNECTED);
-	if (put_in_place(attempt, flags) == 0)
-		return 0;
-	set_state(attempt->sock, before);
-	return -1;
+	int result = put_in_place(attempt, flags);
+	if (result < 0)
+		set_state(attempt->sock, before);
+	forks_let();
+	return result;
 }
 
 bool attempt_begin(struct attempt *attempt, int fd, struct sock *sock, const struct rule *rule,

@@ -10,11 +10,13 @@
 #include "nameserver.h"
 #include "stream_internal.h"
 #include "system/cancel.h"
+#include "system/forks.h"
 
 #include <netinet/in.h>
 
 static struct sock *adopt(int fd)
 {
+	uint64_t inode = fd_inode(fd);
 	int family = int_option(fd, SO_DOMAIN);
 	if ((family != AF_INET && family != AF_INET6) || int_option(fd, SO_TYPE) != SOCK_DGRAM ||
 		int_option(fd, SO_PROTOCOL) != IPPROTO_UDP)
@@ -22,10 +24,10 @@ static struct sock *adopt(int fd)
 	struct sock *sock = fd_make(fd, family);
 	if (!sock)
 		return NULL;
+	sock->inode = inode;
 	sock->options.datagram = true;
 	sock->overflowed = true; /* only the kernel knows which epoll instances watch it */
-	fd_enter(fd, sock);
-	return sock;
+	return fd_adopt(fd, sock);
 }
 
 struct sock *datagram_of(int fd)
@@ -39,7 +41,7 @@ struct sock *datagram_of(int fd)
 }
 
 /* A socket of the map's name server replaces IP's socket. */
-static int replace(int fd, struct sock *sock, const struct address *asked)
+static int replace_by_names(int fd, struct sock *sock, const struct address *asked)
 {
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
@@ -69,6 +71,14 @@ static int replace(int fd, struct sock *sock, const struct address *asked)
 		return 0;
 	set_state(sock, STATE_IP);
 	return -1;
+}
+
+static int replace(int fd, struct sock *sock, const struct address *asked)
+{
+	forks_hold_off();
+	int result = replace_by_names(fd, sock, asked);
+	forks_let();
+	return result;
 }
 
 static uint32_t scope_of(const struct sock *sock, const struct sockaddr *address, socklen_t length)

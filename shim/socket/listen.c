@@ -15,6 +15,7 @@
 #include "protocol.h"
 #include "state/door.h"
 #include "system/clock.h"
+#include "system/forks.h"
 #include "system/sockets.h"
 #include "transport/transport_door.h"
 #include "transport/vsock_local.h"
@@ -174,7 +175,7 @@ static int bind_fresh(
 	return fresh < 0 && errno == EAGAIN ? fail(EADDRINUSE) : fresh;
 }
 
-static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
+static int bind_by_rule(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
 {
 	struct destination to = {.endpoint = {CID_ANY, PORT_ANY}};
 	int flags = swap_flags(fd);
@@ -210,6 +211,14 @@ static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struc
 	}
 	stream_mark(fd, sock);
 	return 0;
+}
+
+static int bind_mapped(int fd, struct sock *sock, const struct rule *rule, struct address *wanted)
+{
+	forks_hold_off();
+	int result = bind_by_rule(fd, sock, rule, wanted);
+	forks_let();
+	return result;
 }
 
 /* The address that getsockname() returns for this end of a connection: a client may bind to it before it
@@ -693,6 +702,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 	sock->shut.listener = true;
 	bool has_door = door_of(sock) >= 0,
 	     by_shutdown = has_door || (was.transport->shutdown_wakes_accept && !sock_may_live_on(sock));
+	forks_hold_off();
 	int old = has_door	? libc.fcntl(door_of(sock), F_DUPFD_CLOEXEC, NULL)
 		  : by_shutdown ? fd_dup(fd, sock)
 				: -1;
@@ -703,6 +713,7 @@ static int shutdown_listener(int fd, struct sock *sock, int how)
 			libc.shutdown(old, SHUT_RDWR);
 		close_quietly(old);
 	}
+	forks_let();
 	if (!done)
 		return -1;
 	for (int i = 0; i < KNOCKS && atomic_load(&sock->accepting); i++) {

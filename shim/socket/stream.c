@@ -12,6 +12,7 @@
 #include "greeter.h"
 #include "protocol.h"
 #include "state/door.h"
+#include "system/forks.h"
 #include "system/task.h"
 
 #include <netinet/in.h>
@@ -36,15 +37,22 @@ static void forget_threads(int fd, void *context)
 	sock->pins = sock->keepers = sock->swaps = 0;
 }
 
+static void before_fork(void)
+{
+	forks_before();
+	task_before_fork();
+}
+
 static void in_child(void)
 {
+	forks_in_child();
 	greeter_in_child();
 	fd_each(NULL, forget_threads, NULL);
 }
 
 void stream_start(void)
 {
-	pthread_atfork(task_before_fork, task_after_fork, in_child);
+	pthread_atfork(before_fork, forks_after, in_child);
 }
 
 enum sock_state stream_settle(int fd, struct sock *sock)
@@ -72,7 +80,7 @@ int stream_await_writable(int fd, const struct sock *sock, int limit_ms)
 	return ready || fd_sock(fd) == sock ? ready : fail(EBADF);
 }
 
-int stream_to_ip(int fd, struct sock *sock)
+static int replace_by_ip(int fd, struct sock *sock)
 {
 	fd = fd_of(fd, sock); /* the program may go on with a dup */
 	int flags = swap_flags(fd);
@@ -116,6 +124,14 @@ int stream_to_ip(int fd, struct sock *sock)
 	sock->shares = sock->accepted = false;
 	set_state(sock, STATE_IP);
 	return 0;
+}
+
+int stream_to_ip(int fd, struct sock *sock)
+{
+	forks_hold_off();
+	int result = replace_by_ip(fd, sock);
+	forks_let();
+	return result;
 }
 
 int stream_take_error(int fd, struct sock *sock)

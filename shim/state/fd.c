@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 _Atomic uint32_t fd_index[FD_LIMIT]; /* zero pages until touched; 0: not tracked, else the sock's number */
@@ -104,11 +105,16 @@ bool fd_greets(const struct sock *sock)
 	return greeting != GREETED;
 }
 
-static void enter(int fd, uint32_t index)
+static void count_up_to(int fd)
 {
 	uint32_t seen = atomic_load_explicit(&highest, memory_order_relaxed);
 	while (seen < (uint32_t)fd && !atomic_compare_exchange_weak(&highest, &seen, (uint32_t)fd))
 		;
+}
+
+static void enter(int fd, uint32_t index)
+{
+	count_up_to(fd);
 	uint32_t stale = atomic_exchange(&fd_index[fd], index);
 	if (stale)
 		release(stale);
@@ -147,6 +153,41 @@ struct sock *fd_make(int fd, int family)
 void fd_enter(int fd, const struct sock *sock)
 {
 	enter(fd, sock->number);
+}
+
+uint64_t fd_inode(int fd)
+{
+	struct stat file;
+	KEEP_ERRNO;
+	return fstat(fd, &file) == 0 ? file.st_ino : 0;
+}
+
+/* Is another file on the number than the one that was adopted there? First the file, then the record, which
+ * forgets the inode before it is replaced (swap_beside()). */
+static bool is_another(int fd, const struct sock *sock)
+{
+	if (!atomic_load(&sock->inode))
+		return false;
+	uint64_t now = fd_inode(fd), inode = atomic_load(&sock->inode);
+	return inode && now != inode;
+}
+
+/* A thread that closes the number from here on finds the entry; one that has closed it before has changed the
+ * file. */
+struct sock *fd_adopt(int fd, struct sock *sock)
+{
+	uint32_t there = 0, index = sock->number;
+	count_up_to(fd);
+	atomic_fetch_add(&sock->references, 1); /* the table's */
+	if (!atomic_compare_exchange_strong(&fd_index[fd], &there, index)) {
+		release(index);
+	} else if (is_another(fd, sock)) {
+		there = index;
+		if (atomic_compare_exchange_strong(&fd_index[fd], &there, 0))
+			release(index);
+	}
+	release(index);
+	return fd_sock(fd);
 }
 
 struct sock *fd_open(int fd, int family)
@@ -200,7 +241,7 @@ void fd_forget(int fd)
 bool fd_pin(int fd, struct sock *sock)
 {
 	atomic_fetch_add(&sock->pins, 1);
-	if (fd_sock(fd) == sock)
+	if (fd_sock(fd) == sock && !is_another(fd, sock))
 		return true;
 	fd_unpin(sock);
 	return false;

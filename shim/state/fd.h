@@ -41,7 +41,13 @@ struct sock *fd_sock(int fd); /* NULL: not tracked */
  * for as soon as it is there is filled in between. NULL: out of memory, and whatever stood there is
  * forgotten. */
 struct sock *fd_make(int fd, int family);
-void fd_enter(int fd, const struct sock *sock);	   /* a stale record that stands there goes */
+void fd_enter(int fd, const struct sock *sock); /* a stale record that stands there goes */
+/* The record, with its inode, of a file that was found on a number without an entry, and that other threads
+ * may find at the same time, or close. Returns what stands there then: this record, or another's; NULL: it is
+ * another file's number by now. */
+struct sock *fd_adopt(int fd, struct sock *sock);
+/* Of what is on the number, 0: unknown. */
+uint64_t fd_inode(int fd);
 struct sock *fd_open(int fd, int family);	   /* both */
 void fd_open_foreign(int fd);			   /* the program's own AF_VSOCK socket */
 struct sock *fd_open_datagram(int fd, int family); /* as fd_open(): a UDP socket */

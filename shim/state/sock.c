@@ -41,6 +41,7 @@ void sock_reset(struct sock *sock, uint32_t number, int family)
 	sock->bound_by = 0;
 	atomic_store(&sock->shares, false);
 	sock->twin_seen = 0;
+	atomic_store(&sock->inode, 0);
 	atomic_store(&sock->pins, 0);
 	atomic_store(&sock->keepers, 0);
 	atomic_store(&sock->swaps, 0);

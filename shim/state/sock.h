@@ -106,6 +106,8 @@ struct sock {
 	_Atomic bool shares; /* its description also belongs to another sock: a second listener on one port;
 				whoever makes the other */
 	uint32_t twin_seen;  /* the other's connections that its accept() has heard of: twin.h's; held */
+	_Atomic uint64_t inode; /* of the file that it was made for, if that was found on its number
+			   (fd_adopt()); 0: it came from a call, or was replaced since; any */
 	bool used; /* as an INET socket it was inherited, or may have been connected: ask the kernel what it
 		      is; made, and held */
 	_Atomic bool blocks; /* its accept() was last seen to wait for clients. It may be out of date; any */

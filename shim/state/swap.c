@@ -76,7 +76,11 @@ int swap_beside(int fd, struct sock *sock, int fresh)
 	int asynchronous = pinned && sock->owner ? copy_owner(fd, fresh) : 0;
 	if (shared && fstat(fd, &dups.of_old) < 0)
 		shared = false;
-	bool done = pinned && registrations_suspend(sock, &suspended) && put(fresh, fd);
+	bool done = pinned && registrations_suspend(sock, &suspended);
+	if (done) {
+		atomic_store(&sock->inode, 0); /* before that is another: see fd_pin() */
+		done = put(fresh, fd);
+	}
 	if (done && asynchronous)
 		libc.fcntl(fd, F_SETFL, (void *)(long)asynchronous);
 	int error = errno;

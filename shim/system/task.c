@@ -3,6 +3,7 @@
 
 #include "cancel.h"
 #include "errno.h"
+#include "forks.h"
 #include "libc.h"
 #include "signals.h"
 
@@ -36,7 +37,6 @@ struct task {
 enum phase { NOTHING_HELD, RUNNING, ENDING, LINGERING };
 
 static struct task *_Atomic tasks;
-static _Atomic uint32_t forks; /* under way */
 
 static char *own_pointer(void)
 {
@@ -100,14 +100,14 @@ static void *thread_pointer(struct task *task)
 	return pointer;
 }
 
-/* One side writes the phase and then looks at `forks`, the other the reverse: at least one of them sees the
+/* One side writes the phase and then looks for forks, the other the reverse: at least one of them sees the
  * other. Neither waits for ever, as a signal handler may fork, too. */
 enum { PATIENCE_MS = 100 };
 
 static void begin_to_end(struct task *task)
 {
 	atomic_store(&task->phase, ENDING);
-	for (int i = 0; i < PATIENCE_MS && atomic_load(&forks); i++) {
+	for (int i = 0; i < PATIENCE_MS && forks_under_way(); i++) {
 		atomic_store(&task->phase, RUNNING);
 		libc.poll(NULL, 0, 1);
 		atomic_store(&task->phase, ENDING);
@@ -117,15 +117,9 @@ static void begin_to_end(struct task *task)
 void task_before_fork(void)
 {
 	KEEP_ERRNO;
-	atomic_fetch_add(&forks, 1);
 	for (struct task *task = atomic_load(&tasks); task; task = task->next)
 		for (int i = 0; i < PATIENCE_MS && atomic_load(&task->phase) == ENDING; i++)
 			libc.poll(NULL, 0, 1);
-}
-
-void task_after_fork(void)
-{
-	atomic_fetch_sub(&forks, 1);
 }
 
 static int enter(void *context)
@@ -182,7 +176,6 @@ bool task_start(const struct task_work *work, const void *context, size_t size)
 
 void task_forget(void (*visit)(void *context))
 {
-	atomic_store(&forks, 0);
 	for (struct task *task = atomic_load(&tasks); task; task = task->next) {
 		if (atomic_exchange(&task->phase, NOTHING_HELD) != NOTHING_HELD)
 			visit(task->context);

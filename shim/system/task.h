@@ -22,9 +22,8 @@ struct task_work {
  * no memory. */
 bool task_start(const struct task_work *work, const void *context, size_t size);
 
-/* Around fork(), in the parent. */
+/* Before fork(), which forks.h knows to be under way. */
 void task_before_fork(void);
-void task_after_fork(void);
 /* In a child of fork(): calls `visit` with the context of each task that it doesn't have, and that hadn't
  * come to its end; and of one that lingers. */
 void task_forget(void (*visit)(void *context));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The protocol of the table of fds, a step for each atomic operation or system call, in the order of the source.
  *
- * Theory of operation. Two numbers, at first a socket on the first, and on the second nothing, a dup or another
- * socket. Each of three threads makes one call, any: socket(), the opening of another file (no hook sees it),
- * close(), dup(), dup2(), a call that replaces the socket (connect()), or a close() by a child of vfork(). The
+ * Theory of operation. Two numbers, at first a socket on the first, and on the second nothing, a dup, another
+ * socket, or one that was inherited, which the table doesn't know. Each of three threads makes one call, any:
+ * socket(), the opening of another file (no hook sees it), close(), dup(), dup2(), a call that replaces the socket
+ * and that adopts it first if it isn't known (connect()), a close() by a child of vfork(), or fork(). The
  * inlines have the names of what they stand for: fd_*, take_out, enter, release in shim/state/fd.c; swap_in and
  * put_dup in shim/state/swap.c; hook_* in shim/hook/fd.c and stream.c; pool_* as one step each, which pool.pml
  * proves. find is fd_sock(). A loop of compare-and-exchange that can only succeed or find 0 is one step.
@@ -11,17 +12,22 @@
  * Properties: whoever holds a record uses it in the life that it had on the number (USE); dup3() and the
  * registrations of a swap meet the record's own file; when no call is under way, each entry leads to the record
  * of its number's file, and all counts are those of the entries (AGREES, end()): no close and no entry is lost.
+ * What a child of fork() has is looked at in the moment of the fork (AGREES_IN_CHILD): it has one thread, and so
+ * goes on from there in order.
  *
  * What is taken for granted: each number is closed once (may_close), by a thread that has been given it, though
  * others may use it late; one call at a time replaces a socket (called); waits end before their 100 ms; atomics
- * are sequentially consistent. What isn't here: fork(), sockets that are adopted (shim/socket/adopt.c) while
- * another thread closes them, the greeter, and fds that libc closes without our seeing it.
+ * are sequentially consistent; inodes aren't used again. And `closing`: a close() or dup2() that has begun, which
+ * has a few instructions to go, is through before another thread's adoption of the number, which has asked the
+ * kernel before that began, enters it. What isn't here: the greeter, and fds that libc closes without our seeing it.
  *
  * A BUG_... leaves out one precaution; `run` shows that spin then finds a fault. */
 #ifndef NUMBERS
 #define NUMBERS 2
 #endif
-#ifndef SCENARIO
+#ifdef FIRST /* these three calls, and not any */
+#define SCENARIO a = FIRST; b = SECOND; c = THIRD;
+#else
 #define SCENARIO skip;
 #endif
 #ifdef BUG_HOLD_REVIVES
@@ -44,7 +50,8 @@
 #define DUP2 6
 #define CONNECT 8
 #define VFORK 10
-#define CALLS 12
+#define FORK 12
+#define CALLS 13
 
 /* the kernel */
 byte file_at[NUMBERS];
@@ -54,11 +61,14 @@ bool inet[FILES];
 byte entry[NUMBERS];
 byte references[RECORDS], pins[RECORDS], keepers[RECORDS], swaps[RECORDS], swapped[RECORDS];
 bool in_use[RECORDS];
+byte inode[RECORDS]; /* a file; 0: it wasn't adopted, or was replaced since */
+
+byte forks, holders; /* shim/system/forks.c */
 
 /* ghosts */
 byte stands_for[RECORDS];
 bool called[RECORDS];
-bool may_close[NUMBERS], unknown[NUMBERS];
+bool may_close[NUMBERS], closing[NUMBERS], unknown[NUMBERS];
 byte fresh_of[THREADS], old_of[THREADS], sees[THREADS];
 bool stale[THREADS];
 byte working;
@@ -107,6 +117,7 @@ inline pool_release(s)
 		assert(in_use[s] && references[s] == 0);
 		in_use[s] = false;
 		stands_for[s] = 0;
+		inode[s] = 0;
 		called[s] = false;
 		stale[0] = stale[0] || sees[0] == s;
 		stale[1] = stale[1] || sees[1] == s;
@@ -157,6 +168,24 @@ inline fd_hold(fd, s, ok)
 #endif
 	:: else
 	fi
+}
+
+/* The entry goes if it is still this record's, which the caller holds. */
+inline withdraw(fd, s)
+{
+	if
+	:: d_step { entry[fd] == s -> entry[fd] = 0 } release(s)
+	:: entry[fd] != s
+	fi
+}
+
+/* Is what stands on the number another file than the one that was adopted there? First the file, then the
+ * record, which forgets the inode before it is replaced. */
+inline is_another(fd, s, ok)
+{
+	file = file_at[fd];
+	ok = inode[s] != 0 && file != inode[s];
+	file = 0
 }
 
 #define USE(s) assert(in_use[s] && references[s] > 0 && !stale[me])
@@ -222,6 +251,12 @@ inline fd_pin(fd, s, ok)
 	ok = entry[fd] == s;
 #else
 	ok = true;
+#endif
+#ifndef BUG_ADOPTED_UNCHECKED
+	if
+	:: ok -> is_another(fd, s, another); ok = !another; another = false
+	:: else
+	fi;
 #endif
 	if
 	:: !ok -> pins[s]--
@@ -397,15 +432,23 @@ inline give_back(fd, s) /* fd_give_back() */
 inline hook_dup2(fd, number)
 {
 	if
-	:: entry[fd] == 0 && entry[number] == 0 -> before = 0; s = 0 /* neither_tracked() */
-	:: else ->
+	:: d_step { entry[fd] == 0 && entry[number] == 0 -> /* neither_tracked(), and dup2() at once */
+		if
+		:: file_at[fd] ->
+			file_at[number] = file_at[fd];
+			unknown[number] = true
+		:: else
+		fi;
+		neither = true }
+	:: entry[fd] != 0 || entry[number] != 0 ->
 		d_step { before = entry[number]; seen = swapped[before] }
 		fd_take(number, before);
 		fd_keep(fd, s)
 	fi;
 	d_step { /* libc.dup2() */
 		if
-		:: file_at[fd] ->
+		:: neither
+		:: !neither && file_at[fd] ->
 			file_at[number] = file_at[fd];
 			unknown[number] = s == 0;
 			done = true
@@ -422,7 +465,7 @@ inline hook_dup2(fd, number)
 	:: done && before -> release(before)
 	:: else
 	fi;
-	d_step { before = 0; done = false; seen = 0 }
+	d_step { before = 0; done = false; seen = 0; neither = false; closing[number] = false }
 	if
 	:: file_at[number] != 0 -> publish(number)
 	:: else
@@ -450,8 +493,19 @@ inline put_dup(dup)
 	fi
 }
 
+inline forks_hold_off()
+{
+	holders++;
+	do
+	:: forks == 0 -> break
+	:: forks != 0 -> holders--; forks == 0; holders++
+	od
+}
+
 inline swap_in(fd, s)
 {
+	forks_hold_off();
+	atomic { new_file(fresh_of[me], true) }
 	USE(s);
 #ifndef BUG_DUP_UNKEPT
 	swaps[s]++;
@@ -473,11 +527,17 @@ inline swap_in(fd, s)
 	fi;
 	if
 	:: ok ->
+#ifndef BUG_INODE_LATE
+		inode[s] = 0;
+#endif
 		d_step {
 			assert(file_at[fd] == stands_for[s]);
 			file_at[fd] = fresh_of[me];
 			stands_for[s] = fresh_of[me]
 		}
+#ifdef BUG_INODE_LATE
+		inode[s] = 0;
+#endif
 		if
 		:: shared ->
 			number = 0;
@@ -505,12 +565,64 @@ inline swap_in(fd, s)
 		fresh_of[me] = 0;
 		shared = false
 	}
+	holders--
+}
+
+/* What a call on a number without an entry makes of a socket that it finds there: stream_of(), fd_adopt(). A
+ * reference more than the table's keeps the record until it is known to be the right one. */
+inline adopt(fd, s)
+{
+	pool_take(s);
+	d_step {
+		pins[s] = 0;
+		swapped[s] = 0;
+		stands_for[s] = old_of[me];
+		inode[s] = old_of[me];
+		references[s] = 2
+	}
+#ifdef BUG_ADOPTED_OVER
+	enter(fd, s);
+#else
+	if
+	:: d_step { entry[fd] == 0 && !closing[fd] ->
+			entry[fd] = s;
+			unknown[fd] = unknown[fd] && file_at[fd] != inode[s] }
+#endif
+#ifndef BUG_ADOPTED_BLINDLY
+		is_another(fd, s, another);
+		if
+		:: another -> withdraw(fd, s)
+		:: else
+		fi;
+		another = false;
+#endif
+#ifndef BUG_ADOPTED_OVER
+	:: entry[fd] != 0 ->
+		references[s]--
+	fi;
+#endif
+	release(s);
+	find(fd, s)
 }
 
 inline hook_connect(fd)
 {
 	do
 	:: find(fd, s);
+		if
+		:: s == 0 ->
+			d_step { /* the kernel is asked */
+				if
+				:: unknown[fd] && may_close[fd] && inet[file_at[fd]] -> old_of[me] = file_at[fd]
+				:: else
+				fi
+			}
+			if
+			:: old_of[me] -> adopt(fd, s); old_of[me] = 0
+			:: else
+			fi
+		:: else
+		fi;
 		if
 		:: s == 0 -> break
 		:: else -> fd_hold(fd, s, ok)
@@ -523,7 +635,7 @@ inline hook_connect(fd)
 	if
 	:: s ->
 		if
-		:: d_step { !called[s] -> called[s] = true; new_file(fresh_of[me], true) }
+		:: d_step { !called[s] -> called[s] = true }
 			swap_in(fd, s);
 			called[s] = false
 		:: called[s]
@@ -531,6 +643,26 @@ inline hook_connect(fd)
 		release(s)
 	:: else
 	fi
+}
+
+/* What a child has in the moment of fork(): the socket of each entry, or one that is known to be another, and
+ * none that was to replace one. Its other threads are gone, and what they held is let go (forget_threads()). */
+#define AGREES_IN_CHILD(n) (entry[n] == 0 || stands_for[entry[n]] == file_at[n] || \
+	(inode[entry[n]] != 0 && inode[entry[n]] != file_at[n]))
+
+inline hook_fork()
+{
+#ifndef BUG_FORK_UNGUARDED
+	forks++;
+	holders == 0;
+#endif
+	d_step {
+		assert(AGREES_IN_CHILD(0) && AGREES_IN_CHILD(1));
+		assert(fresh_of[0] == 0 && fresh_of[1] == 0 && fresh_of[2] == 0)
+	}
+#ifndef BUG_FORK_UNGUARDED
+	forks--
+#endif
 }
 
 #define AGREES(n) ((entry[n] == 0 && (!inet[file_at[n]] || unknown[n])) || (entry[n] && stands_for[entry[n]] == file_at[n]))
@@ -559,19 +691,20 @@ inline end()
 
 proctype thread(byte me; byte call; byte then)
 {
-	byte i, s, fd, number, gone, before, seen;
-	bool ok, last, shared, done;
+	byte i, s, fd, number, gone, before, seen, file;
+	bool ok, last, shared, done, neither, another;
 	do
 	:: atomic { call == SOCKET -> working++ } hook_socket(); end()
 	:: atomic { call == OTHER -> working++ } other_file(); end()
-	:: atomic { (call == CLOSE || call == CLOSE + 1) && may_close[call & 1] -> working++; fd = call & 1; may_close[fd] = false }
-		hook_close(fd); end()
+	:: atomic { (call == CLOSE || call == CLOSE + 1) && may_close[call & 1] -> working++; fd = call & 1; may_close[fd] = false; closing[fd] = true }
+		hook_close(fd); closing[fd] = false; end()
 	:: atomic { call == DUP || call == DUP + 1 -> working++; fd = call & 1 } hook_dup(fd); end()
 	:: atomic { (call == DUP2 || call == DUP2 + 1) && may_close[call & 1] ->
-		working++; number = call & 1; fd = 1 - number; may_close[number] = false } hook_dup2(fd, number); end()
+		working++; number = call & 1; fd = 1 - number; may_close[number] = false; closing[number] = true } hook_dup2(fd, number); end()
 	:: atomic { call == CONNECT || call == CONNECT + 1 -> working++; fd = call & 1 } hook_connect(fd); end()
 	:: atomic { (call == VFORK || call == VFORK + 1) && may_close[call & 1] -> working++; fd = call & 1 }
 		vfork_child_closes(fd); end()
+	:: atomic { call == FORK -> working++ } hook_fork(); end()
 	:: call == CALLS && then == CALLS -> break
 	:: atomic { call == CALLS && then != CALLS -> call = then; then = CALLS }
 	:: atomic { call != CALLS && working == 0 -> call = CALLS } /* what it waits for may never come */
@@ -592,6 +725,7 @@ init {
 		:: true
 		:: file_at[1] = 1; entry[1] = 1; references[1] = 2; may_close[1] = true
 		:: file_at[1] = 2; inet[2] = true; entry[1] = 2; references[2] = 1; in_use[2] = true; stands_for[2] = 2; may_close[1] = true
+		:: file_at[1] = 2; inet[2] = true; unknown[1] = true; may_close[1] = true
 		fi;
 		do /* a <= b <= c: which thread does it makes no difference */
 		:: a < CALLS - 1 -> a++

@@ -3,6 +3,7 @@
 #include "parity.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 
 #ifdef __GLIBC__
 #define HAS_CLOSE_RANGE __GLIBC_PREREQ(2, 34)
@@ -635,6 +636,52 @@ CASE(fork_parent_connects_after, "a socket made before fork and connected by the
 	int a = ACCEPT(s);
 	CLOSE(c);
 	RECV(a, 1, 0);
+}
+
+static atomic_bool connecting_ends;
+
+static void *connect_and_listen_in_turn(void *to)
+{
+	const struct addr *at = to;
+	struct addr own = loopback(0);
+	while (!atomic_load(&connecting_ends)) {
+		int c = tcp();
+		(void)connect(c, sa(at), at->length);
+		close(c);
+		int s = tcp();
+		(void)bind(s, sa(&own), own.length);
+		close(s);
+	}
+	return NULL;
+}
+
+static int sockets_open(void)
+{
+	int count = 0;
+	struct stat file;
+	for (int fd = 0; fd < 100; fd++)
+		count += fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode);
+	return count;
+}
+
+CASE(fork_while_connecting, "a child of fork() has the sockets that the program has, and none besides")
+{
+	struct addr at = nobody();
+	pthread_t thread;
+	int before = sockets_open(), most = 0;
+	pthread_create(&thread, NULL, connect_and_listen_in_turn, &at);
+	for (int i = 0; i < 200; i++) {
+		int status = 0;
+		pid_t pid = child();
+		if (!pid)
+			_exit(sockets_open() - before);
+		waitpid(pid, &status, 0);
+		if (WEXITSTATUS(status) > most)
+			most = WEXITSTATUS(status);
+	}
+	atomic_store(&connecting_ends, true);
+	pthread_join(thread, NULL);
+	VALUE(most > 1);
 }
 
 CASE(fork_options_in_child, "a child reads the options that its parent set, and sets its own")
