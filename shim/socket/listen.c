@@ -7,7 +7,9 @@
  * of the new fd complete before it enters it, because other threads may use the number at once. shutdown() of
  * a listener gives its number a fresh INET socket (LISTENING -> IP) and wakes the threads that are asleep in
  * accept(). Two listeners that TCP would allow on one port share one description, because CID any takes the
- * whole port; with SO_REUSEPORT also with another process's. */
+ * whole port; with SO_REUSEPORT also with another process's. Where AF_VSOCK doesn't lead from the machine to
+ * itself, listen() opens a door for its own programs (state/door.h), and accept() lets in who has come to
+ * either. */
 #include "attempt.h"
 
 #include "core/verdict.h"
@@ -484,6 +486,14 @@ static bool would_sleep(int fd, struct sock *sock)
 	return !sock->blocks;
 }
 
+static int accept_of_kernel(int fd, struct sock *sock, struct sockaddr *from, socklen_t *size, int flags)
+{
+	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
+	if (accepted < 0 && errno == EAGAIN)
+		sock->blocks = false;
+	return accepted;
+}
+
 /* What accept() is given, and how a client of a listener with a door came. */
 struct entrance {
 	struct sockaddr *from;
@@ -513,17 +523,8 @@ static int enter_in_turn(int fd, struct sock *sock, int door, struct entrance *e
 	return by_door ? enter_by(door, entrance, &transport_door) : enter_by(fd, entrance, sock->transport);
 }
 
-/* Behind a seccomp filter of the program's, which knows accept() and perhaps no poll(). */
-static int enter_simply(int fd, const struct sock *sock, int door, struct entrance *entrance)
+static int enter_alone(int fd, struct sock *sock, int door, struct entrance *entrance)
 {
-	int accepted = enter_by(fd, entrance, sock->transport);
-	return accepted < 0 && errno == EAGAIN ? enter_by(door, entrance, &transport_door) : accepted;
-}
-
-static int enter_pinned(int fd, struct sock *sock, int door, struct entrance *entrance)
-{
-	if (passive())
-		return enter_simply(fd, sock, door, entrance);
 	int64_t turn = door_turn_begin();
 	int accepted = enter_in_turn(fd, sock, door, entrance);
 	KEEP_ERRNO;
@@ -531,13 +532,19 @@ static int enter_pinned(int fd, struct sock *sock, int door, struct entrance *en
 	return accepted;
 }
 
+static int enter_by_itself(int fd, struct sock *sock, struct entrance *entrance)
+{
+	entrance->way = sock->transport;
+	return accept_of_kernel(fd, sock, entrance->from, entrance->size, entrance->flags);
+}
+
 static int enter_once(int fd, struct sock *sock, struct entrance *entrance)
 {
 	struct sock *pinned;
 	int door = door_pin(sock, &pinned);
 	if (door < 0)
-		return enter_by(fd, entrance, sock->transport);
-	int accepted = enter_pinned(fd, sock, door, entrance), error = errno;
+		return enter_by_itself(fd, sock, entrance);
+	int accepted = enter_alone(fd, sock, door, entrance), error = errno;
 	door_unpin(pinned);
 	if (accepted < 0 && error == ENOENT) {
 		door_close(sock);
@@ -547,6 +554,14 @@ static int enter_once(int fd, struct sock *sock, struct entrance *entrance)
 	return accepted;
 }
 
+/* Behind a seccomp filter of the program's, which knows accept() and perhaps no poll(). */
+static int enter_filtered(int fd, struct sock *sock, struct entrance *entrance)
+{
+	int accepted = enter_by_itself(fd, sock, entrance), door = door_of(sock);
+	return accepted < 0 && errno == EAGAIN && door >= 0 ? enter_by(door, entrance, &transport_door)
+							    : accepted;
+}
+
 /* Waits until somebody comes to a listener that blocks. -1: EAGAIN, it doesn't, or SO_RCVTIMEO is over;
  * EINTR. */
 static int await_somebody(int fd, struct sock *sock, int64_t began)
@@ -554,7 +569,7 @@ static int await_somebody(int fd, struct sock *sock, int64_t began)
 	int limit = options_time(&sock->options, SO_RCVTIMEO), flags = libc.fcntl(fd, F_GETFL, NULL);
 	int64_t left = limit ? began + limit - now_ms() : -1;
 	struct pollfd both[] = {{.fd = fd, .events = POLLIN}, {.fd = door_of(sock), .events = POLLIN}};
-	if (flags & O_NONBLOCK || passive() || (limit && left <= 0))
+	if (flags & O_NONBLOCK || (limit && left <= 0))
 		return fail(EAGAIN);
 	int ready = CANCEL_HERE(libc.poll(both, 2, (int)left), leave_accept, sock);
 	if (ready < 0)
@@ -567,17 +582,11 @@ static int accept_either(int fd, struct sock *sock, struct entrance *entrance)
 {
 	int64_t began = now_ms();
 	int accepted;
+	if (passive())
+		return enter_filtered(fd, sock, entrance);
 	while ((accepted = enter_once(fd, sock, entrance)) < 0 && errno == EAGAIN && !sock->shut.listener &&
 		await_somebody(fd, sock, began) == 0)
 		;
-	return accepted;
-}
-
-static int accept_of_kernel(int fd, struct sock *sock, struct sockaddr *from, socklen_t *size, int flags)
-{
-	int accepted = CANCEL_HERE(accept_of_libc(fd, from, size, flags), leave_accept, sock);
-	if (accepted < 0 && errno == EAGAIN)
-		sock->blocks = false;
 	return accepted;
 }
 

@@ -14,7 +14,8 @@ _Atomic bool transport_hangs_up_early;
 
 void transport_start(const struct settings *settings)
 {
-	transport_hangs_up_early = settings->emulated || (settings->map && map_summary(settings->map)->unix_rules);
+	transport_hangs_up_early =
+		settings->emulated || (settings->map && map_summary(settings->map)->unix_rules);
 	if (!settings->emulated)
 		return;
 	transport_unix_start(settings);

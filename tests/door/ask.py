@@ -18,7 +18,7 @@ def connect():
         client.bind(b"\0ip2vsock-local/22/3.22")
     else:
         client, address = socket.socket(), ("localhost", port)
-    client.settimeout(10)
+    client.settimeout(60)
     client.connect(address)
     return client
 
