@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fork() while other threads of the parent are in calls: the child has none of those threads, and goes on. */
+/* Another thread is in a call on the same socket: what connect() beside it does; and the child of a fork(),
+ * which has none of those threads, and goes on. */
 #include "emulated.h"
 #include "socket/stream.h"
 #include "state/fd.h"
@@ -7,7 +8,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -15,16 +18,9 @@ enum { PORT = 29474 };
 
 static int far_server; /* where PORT leads */
 
-/* Before start(), which reads it. */
-__attribute__((constructor(101))) static void set_environment(void)
+__attribute__((constructor(101))) static void choose_map(void)
 {
-	char transport[sizeof folder + 8];
-	if (make_directory(NULL) < 0)
-		_exit(99);
-	snprintf(transport, sizeof transport, "unix:%s", folder);
-	setenv("IP2VSOCK_TRANSPORT", transport, 1);
-	setenv("IP2VSOCK_CID", "1", 1);
-	setenv("IP2VSOCK_MAP", "127.0.0.1:29474=1:29474", 1);
+	emulate("127.0.0.1:29474=1:29474");
 }
 
 static int set_up(void **state)
@@ -62,6 +58,100 @@ static int connect_to_server(int fd)
 {
 	struct sockaddr_in address = {AF_INET, htons(PORT), {htonl(INADDR_LOOPBACK)}, {0}};
 	return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+/* After 20 ms, and again and again: it may come before the call waits. */
+static void interrupt(int flags)
+{
+	const struct sigaction action = {.sa_handler = do_nothing, .sa_flags = flags};
+	const struct itimerval often = {{0, 20000}, {0, 20000}};
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+}
+
+static void do_not_interrupt(void)
+{
+	const struct itimerval never = {{0, 0}, {0, 0}};
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+}
+
+static pthread_t *another_thread(void) /* no thread's: the address of something else */
+{
+	static pthread_t nobody;
+	return &nobody;
+}
+
+static void beside_another_threads_connect_one_waits(void **state)
+{
+	(void)state;
+	struct timeval limit = {0, 100000};
+	struct sock *sock;
+	int fd = connecting(&sock);
+	set_state(sock, STATE_IP); /* as before its socket is in place */
+	sock->attempting = (uintptr_t)another_thread();
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
+	assert_int_equal(connect_to_server(fd), -1);
+	assert_int_equal(errno, EALREADY);
+	interrupt(0);
+	limit.tv_sec = 10;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
+	assert_int_equal(connect_to_server(fd), -1);
+	assert_int_equal(errno, EINTR);
+	do_not_interrupt();
+	assert_int_equal(sock->attempting, (uintptr_t)another_thread());
+	assert_int_equal(sock->references, 1);
+	sock->attempting = 0;
+	close(fd);
+}
+
+static void what_does_not_wait_is_told_at_once(void **state)
+{
+	(void)state;
+	struct sock *sock;
+	int fd = connecting(&sock);
+	set_state(sock, STATE_IP);
+	sock->attempting = (uintptr_t)pthread_self(); /* a handler interrupted it */
+	assert_int_equal(connect_to_server(fd), -1);
+	assert_int_equal(errno, EALREADY);
+	sock->attempting = (uintptr_t)another_thread();
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(connect_to_server(fd), -1);
+	assert_int_equal(errno, EALREADY);
+	sock->attempting = 0;
+	close(fd);
+}
+
+static void *connect_in_thread(void *fd)
+{
+	return (void *)(intptr_t)connect_to_server((int)(intptr_t)fd);
+}
+
+/* The record of the socket is let go, or it would never be used again. */
+static void a_thread_that_is_cancelled_beside_another_leaves_nothing(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	void *result;
+	struct sock *sock;
+	int fd = connecting(&sock);
+	set_state(sock, STATE_IP);
+	sock->attempting = (uintptr_t)another_thread();
+	assert_int_equal(pthread_create(&thread, NULL, connect_in_thread, (void *)(intptr_t)fd), 0);
+	while (sock->references < 2)
+		usleep(1000);
+	usleep(20000);
+	assert_int_equal(pthread_cancel(thread), 0);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_ptr_equal(result, PTHREAD_CANCELED);
+	assert_int_equal(sock->references, 1);
+	sock->attempting = 0;
+	close(fd);
 }
 
 /* What a child finds, as an exit status. */
@@ -229,6 +319,9 @@ static void what_nobody_waits_for_stays_an_attempt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(beside_another_threads_connect_one_waits),
+		cmocka_unit_test(what_does_not_wait_is_told_at_once),
+		cmocka_unit_test(a_thread_that_is_cancelled_beside_another_leaves_nothing),
 		cmocka_unit_test(no_thread_is_left_in_a_child),
 		cmocka_unit_test(what_a_thread_tries_with_is_closed_in_a_child_alone),
 		cmocka_unit_test(and_if_it_is_fd_0),
