@@ -27,7 +27,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	snprintf(address.sun_path, sizeof address.sun_path, "%s/1.%u", folder, PORT);
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/1.%d", folder, PORT);
 	far_server = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (libc.bind(far_server, (struct sockaddr *)&address, sizeof address) < 0)
 		return -1;
