@@ -154,6 +154,40 @@ static void a_thread_that_is_cancelled_beside_another_leaves_nothing(void **stat
 	close(fd);
 }
 
+static int connected_pair[2];
+
+static void *connect_later(void *context)
+{
+	struct sock *sock = context;
+	usleep(30000);
+	libc.dup2(connected_pair[0], fd_of(-1, sock));
+	set_state(sock, STATE_CONNECTED);
+	sock->attempting = 0;
+	return NULL;
+}
+
+/* A Unix socket that isn't connected is writable to poll(), so send() looks again and again. */
+static void what_is_sent_waits_for_another_threads_connect(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	struct sock *sock;
+	char byte = 0;
+	int fd = connecting(&sock);
+	sock->attempting = (uintptr_t)another_thread();
+	assert_int_equal(send(fd, "x", 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, connected_pair), 0);
+	assert_int_equal(pthread_create(&thread, NULL, connect_later, sock), 0);
+	assert_int_equal(send(fd, "x", 1, 0), 1);
+	pthread_join(thread, NULL);
+	assert_int_equal(libc.read(connected_pair[1], &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	libc.close(connected_pair[0]);
+	libc.close(connected_pair[1]);
+	close(fd);
+}
+
 /* What a child finds, as an exit status. */
 static int in_child(int (*find)(int fd, struct sock *sock), int fd, struct sock *sock)
 {
@@ -322,6 +356,7 @@ int main(void)
 		cmocka_unit_test(beside_another_threads_connect_one_waits),
 		cmocka_unit_test(what_does_not_wait_is_told_at_once),
 		cmocka_unit_test(a_thread_that_is_cancelled_beside_another_leaves_nothing),
+		cmocka_unit_test(what_is_sent_waits_for_another_threads_connect),
 		cmocka_unit_test(no_thread_is_left_in_a_child),
 		cmocka_unit_test(what_a_thread_tries_with_is_closed_in_a_child_alone),
 		cmocka_unit_test(and_if_it_is_fd_0),
