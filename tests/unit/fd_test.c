@@ -495,6 +495,59 @@ static void errno_is_found_in_every_thread(void **state)
 	assert_ptr_not_equal(found, &errno);
 }
 
+static bool is_inet(const struct sock *sock, const void *context)
+{
+	(void)context;
+	return sock->family == AF_INET;
+}
+
+static void the_first_and_the_last_number_are_found(void **state)
+{
+	(void)state;
+	int fd = -1;
+	fd_open(BASE, AF_INET6);
+	struct sock *first = fd_open(0, AF_INET), *last = fd_open(fd_highest(), AF_INET6);
+	assert_ptr_equal(fd_find_held(is_inet, NULL, &fd), first);
+	assert_int_equal(fd, 0);
+	assert_int_equal(references(first), 2);
+	fd_release(first);
+	last->family = AF_INET;
+	fd_forget(0);
+	assert_ptr_equal(fd_find_held(is_inet, NULL, &fd), last);
+	assert_int_equal(fd, fd_highest());
+	fd_release(last);
+	fd_forget(fd);
+	assert_null(fd_find_held(is_inet, NULL, &fd));
+}
+
+static void *end_greeting_later(void *sock)
+{
+	static const struct timespec later = {0, 20000000};
+	nanosleep(&later, NULL);
+	fd_greeting_end(sock);
+	return NULL;
+}
+
+/* The moment in which a task puts another socket in place is waited for, and what is there then counts. */
+static void a_greeting_is_asked_for_when_it_is_not_locked(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	assert_false(fd_greets(sock));
+	assert_false(fd_greeting_lock(sock));
+	fd_greeting_begin(sock);
+	assert_true(fd_greets(sock));
+	assert_true(fd_greeting_lock(sock));
+	assert_int_equal(pthread_create(&thread, NULL, end_greeting_later, sock), 0);
+	assert_false(fd_greets(sock));
+	pthread_join(thread, NULL);
+	fd_greeting_begin(sock);
+	assert_true(fd_greeting_lock(sock));
+	fd_greeting_unlock(sock);
+	assert_true(fd_greeting_lock(sock));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +570,8 @@ int main(void)
 		TEST(a_record_belongs_to_one_thread_at_a_time),
 		TEST(a_pool_that_is_used_up_says_so),
 		TEST(errno_is_found_in_every_thread),
+		TEST(the_first_and_the_last_number_are_found),
+		TEST(a_greeting_is_asked_for_when_it_is_not_locked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

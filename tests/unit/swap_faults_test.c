@@ -781,6 +781,7 @@ static bool inject(const struct scenario *scenario, int which, int error)
 	describe(before, sizeof before, scenario->leaves == SAME);
 	int open_before = count_fds(), result = act(scenario, which, error), last = errno;
 	if (result < 0) {
+		assert_int_equal(result, -1);
 		if (last <= 0 || last > 133)
 			fail_msg("errno %d", last);
 		if (!failed)
