@@ -611,7 +611,8 @@ CASE(bind_reuseport_processes_at_once, "processes that start at the same moment 
 			pause_ms(20000);
 		}
 		close(go.ends[0]), close(go.ends[1]);
-		for (char byte, i = 0; i < PROCESSES; i++) {
+		for (int i = 0; i < PROCESSES; i++) {
+			char byte;
 			if (read(tried.ends[0], &byte, 1) != 1)
 				give_up("read");
 			bound += byte;
