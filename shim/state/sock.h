@@ -51,11 +51,11 @@ enum sock_state {
 
 /* The local address that the program has given the socket. Held. */
 struct claim {
-	bool bound;	     /* bind() gave it one */
-	bool any_port;	     /* with port 0: TCP gives such a port up together with what it was for */
-	bool had_address;    /* it was bound to a certain IP address: TCP keeps what it has from then on */
-	struct address name; /* what bind() asked for, or was given */
-	uint16_t tried;	     /* the port of the last attempt to connect: TCP goes on showing it */
+	_Atomic bool bound;	/* bind() gave it one */
+	bool any_port;		/* with port 0: TCP gives such a port up together with what it was for */
+	bool had_address;	/* it was bound to a certain IP address: TCP keeps what it has from then on */
+	struct address name;	/* what bind() asked for, or was given */
+	_Atomic uint16_t tried; /* the port of the last attempt to connect: TCP goes on showing it */
 };
 
 /* What is still to be reported of an attempt to connect, and of the connection. Any. */

@@ -62,12 +62,19 @@ static void a_name_says_the_port_and_no_other_machine(void **state)
 	assert_int_equal(READ("\0ip2vsock-local/40000/client").port, 40000);
 	assert_int_equal(READ("\0ip2vsock-local/40000/client").cid, CID_LOCAL);
 	assert_int_equal(READ("\0ip2vsock-local/8080").port, 8080);
-	static const char *const others[] = {"\0ip2vsock/3.22/1.1", "/tmp/3.22", "\0ip2vsock-local/3.22",
-		"\0ip2vsock-local//", "\0ip2vsock-local/99999999999", "\0ip2vsock-local/-1", "\0x", ""};
+#define NAME(text)                                                                                           \
+	{                                                                                                    \
+		text, sizeof(text) - 1                                                                       \
+	}
+	static const struct {
+		const char *text;
+		size_t size;
+	} others[] = {NAME("\0ip2vsock/3.22/1.1"), NAME("/tmp/3.22"), NAME("\0ip2vsock-local/3.22"),
+		NAME("\0ip2vsock-local//"), NAME("\0ip2vsock-local/99999999999"), NAME("\0ip2vsock-local/-1"),
+		NAME("\0x"), NAME("")};
+#undef NAME
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-		size_t size = *others[i] ? strlen(others[i]) : 1 + strlen(others[i] + 1);
-		struct endpoint endpoint =
-			read_name(others[i], i + 1 < sizeof others / sizeof *others ? size : 0);
+		struct endpoint endpoint = read_name(others[i].text, others[i].size);
 		assert_int_equal(endpoint.cid, CID_LOCAL);
 		assert_int_equal(endpoint.port, PORT_ANY);
 	}
