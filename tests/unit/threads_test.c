@@ -142,7 +142,7 @@ static void a_thread_that_is_cancelled_beside_another_leaves_nothing(void **stat
 	struct sock *sock;
 	int fd = connecting(&sock);
 	/* glibc wants it to cancel, and can't find it in a root beside / */
-	dlopen("libgcc_s.so.1", RTLD_NOW);
+	void *unwinder = dlopen("libgcc_s.so.1", RTLD_NOW);
 	set_state(sock, STATE_IP);
 	sock->attempting = (uintptr_t)another_thread();
 	assert_int_equal(pthread_create(&thread, NULL, connect_in_thread, (void *)(intptr_t)fd), 0);
@@ -155,6 +155,8 @@ static void a_thread_that_is_cancelled_beside_another_leaves_nothing(void **stat
 	assert_int_equal(sock->references, 1);
 	sock->attempting = 0;
 	close(fd);
+	if (unwinder)
+		dlclose(unwinder);
 }
 
 static int connected_pair[2];
