@@ -74,11 +74,6 @@ static bool shares(const struct sock *first, const void *context)
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
-static bool wants_to_share(const struct sock *sock)
-{
-	return options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0);
-}
-
 static bool has_the_place(int copy, const void *context)
 {
 	const struct sharing *sharing = context;
@@ -103,7 +98,7 @@ static int join(int fresh, struct sock *sock, const struct sharing *sharing)
 {
 	struct stat own;
 	int refused = 0;
-	if (passive() || !wants_to_share(sock) || fstat(fresh, &own) < 0)
+	if (passive() || !sock_wants_to_share(sock) || fstat(fresh, &own) < 0)
 		return fail(EADDRINUSE);
 	const struct sought sought = {own.st_uid, sharing->to->transport->family, has_the_place, sharing};
 	int copy = sockets_find(&sought, &refused);
@@ -146,7 +141,7 @@ static int bind_once(
 			fresh = to->transport->open(flags, rule->buffer);
 		if (fresh < 0)
 			return -1;
-		if (!any && wants_to_share(sock))
+		if (!any && sock_wants_to_share(sock))
 			stream_mark_sharing(fresh, sock->family, wanted);
 		if (to->transport->bind(fresh, &to->place) == 0) {
 			wanted->port = port;

@@ -175,12 +175,16 @@ static inline bool sock_change(struct sock *sock, enum sock_state from, enum soc
 	return atomic_compare_exchange_strong(&sock->state, &before, (uint8_t)to);
 }
 
+static inline bool sock_wants_to_share(const struct sock *sock)
+{
+	return options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0);
+}
+
 /* Bound with SO_REUSEPORT: any process of the same user may have taken a copy (stream_bind()). */
 static inline bool sock_is_open_to_others(const struct sock *sock)
 {
 	enum sock_state state = state_of(sock);
-	return (state == STATE_BOUND || state == STATE_LISTENING) &&
-	       options_int(&sock->options, SOL_SOCKET, SO_REUSEPORT, 0);
+	return (state == STATE_BOUND || state == STATE_LISTENING) && sock_wants_to_share(sock);
 }
 
 /* Does the description live on when this sock's numbers are closed? */

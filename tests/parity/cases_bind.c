@@ -375,6 +375,18 @@ CASE_EACH(bind_reuseport_processes,
 	end_neighbour(second);
 }
 
+/* Shares its port, and serves on when it has ended. */
+static int outlive(pid_t first, struct addr at)
+{
+	int t = sharing_socket(), c = tcp();
+	BIND(t, at);
+	LISTEN(t, 8);
+	end_neighbour(first);
+	CONNECT(c, at);
+	ACCEPT(t);
+	return t;
+}
+
 CASE(bind_reuseport_processes_survivor,
 	"the first of two processes ends, the other serves on, and a third may join it")
 {
@@ -391,12 +403,7 @@ CASE(bind_reuseport_processes_survivor,
 		done();
 	}
 	pid_t first = neighbour(sharing_listener, at, idle);
-	int t = sharing_socket(), c = tcp();
-	BIND(t, at);
-	LISTEN(t, 8);
-	end_neighbour(first);
-	CONNECT(c, at);
-	ACCEPT(t);
+	int t = outlive(first, at);
 	give(&third);
 	wait_for(pid);
 	CLOSE(t);
@@ -493,12 +500,7 @@ CASE(bind_reuseport_processes_exec, "a process that has executed another program
 	close(ends[1]);
 	if (read(ends[0], &byte, 1))
 		give_up("read");
-	int t = sharing_socket(), c = tcp();
-	BIND(t, at);
-	LISTEN(t, 8);
-	end_neighbour(first);
-	CONNECT(c, at);
-	ACCEPT(t);
+	outlive(first, at);
 }
 
 static int sharing_later(struct addr at)

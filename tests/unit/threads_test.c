@@ -278,13 +278,21 @@ static void and_if_it_is_fd_0(void **state)
 	close(fd);
 }
 
-static int connects_anew(int fd, struct sock *sock)
+static int is_connected(int fd, struct sock *sock)
 {
 	if (!sock->orphaned)
 		return 1;
 	if (connect_to_server(fd) < 0)
 		return errno;
-	return state_of(sock) == STATE_CONNECTED && write(fd, "c", 1) == 1 ? 0 : 255;
+	return state_of(sock) == STATE_CONNECTED ? 0 : 255;
+}
+
+static int connects_anew(int fd, struct sock *sock)
+{
+	int error = is_connected(fd, sock);
+	if (error)
+		return error;
+	return write(fd, "c", 1) == 1 ? 0 : 255;
 }
 
 /* What comes of the parent's attempt may never be seen in the child. */
@@ -305,15 +313,6 @@ static void a_child_connects_anew_what_its_parents_thread_was_connecting(void **
 	assert_int_equal(state_of(sock), STATE_CONNECTING);
 	sock->attempting = 0;
 	close(fd);
-}
-
-static int is_connected(int fd, struct sock *sock)
-{
-	if (!sock->orphaned)
-		return 1;
-	if (connect_to_server(fd) < 0)
-		return errno;
-	return state_of(sock) == STATE_CONNECTED ? 0 : 255;
 }
 
 /* Unless it has been connected meanwhile. */
