@@ -36,25 +36,28 @@ static bool allowed(const struct rule *rule, uint32_t cid)
 	return rule->allow_count == 0;
 }
 
-/* The family in which a client's address is shown: a dual-stack IPv6 listener has IPv6 sockets with IPv4
- * addresses. */
-static int shown_in(const struct watched *listener, const struct endpoint *peer)
+/* The family of a connection, and that in which its client's address is shown: a dual-stack IPv6 listener has
+ * IPv6 sockets with IPv4 addresses, and one that is for IPv6 alone may get its twin's client. */
+static int family_of_peer(const struct watched *listener, const struct endpoint *peer, int *shown_in)
 {
 	bool only_six = options_int(&listener->options, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	*shown_in = AF_INET;
 	if (listener->family == AF_INET)
 		return AF_INET;
-	return address_is_ipv4(&listener->name) || (!only_six && ports_of_ipv4(peer->port)) ? AF_INET
-											    : AF_INET6;
+	if (only_six && listener->has_twin && ports_of_ipv4(peer->port))
+		return AF_INET;
+	if (!address_is_ipv4(&listener->name) && (only_six || !ports_of_ipv4(peer->port)))
+		*shown_in = AF_INET6;
+	return AF_INET6;
 }
 
 /* Makes the record of an accepted connection. It inherits options from its listener, as in TCP; our
  * transports pass on nothing. */
-static void inherit(
-	int fd, const struct watched *listener, const struct endpoint *peer, const struct address *shown)
+static void inherit(int fd, const struct watched *listener, int family, const struct endpoint *peer,
+	const struct address *shown)
 {
 	struct stat status;
-	struct watched *watched =
-		fstat(fd, &status) == 0 ? watched_open(status.st_ino, listener->family) : NULL;
+	struct watched *watched = fstat(fd, &status) == 0 ? watched_open(status.st_ino, family) : NULL;
 	if (!watched)
 		return; /* its addresses will be those of its transport; IP isn't involved */
 	watched->rule = listener->rule;
@@ -84,15 +87,32 @@ static int accept_flags(const struct call *call)
 	return call->system_call == SYS_accept4 ? (int)call->arguments[3] : 0;
 }
 
+static void beaten(struct watched *twin, const void *thread)
+{
+	twin->beaten_by = *(const pid_t *)thread;
+}
+
+/* An event loop with blocking listeners finds that both of two twins are readable for one client. Its second
+ * accept() fails once, as on TCP when a client has gone, where it would wait. */
+static bool was_beaten(struct subject *subject)
+{
+	struct watched *listener = subject->watched;
+	pid_t thread = subject->call->thread;
+	bool was = listener->beaten_by == thread;
+	listener->beaten_by = 0;
+	return was && task_find(thread, listener->inode, subject->number) >= 0; /* the twin isn't closed */
+}
+
 /* Gives a connection to the program. The call is answered, or the connection is kept for the next accept().
  */
-static void deliver(struct subject *subject, int fd, const struct endpoint *peer, const struct address *shown)
+static void deliver(
+	struct subject *subject, int fd, int family, const struct endpoint *peer, const struct address *shown)
 {
 	struct call *call = subject->call;
 	struct watched *listener = subject->watched;
 	if (call->arguments[1]) {
 		int error = subject_return_address(
-			subject, listener->family, shown, 0, call->arguments[1], call->arguments[2]);
+			subject, family, shown, 0, call->arguments[1], call->arguments[2]);
 		if (error) {
 			close(fd);
 			fail(subject, error);
@@ -108,6 +128,8 @@ static void deliver(struct subject *subject, int fd, const struct endpoint *peer
 			fail(subject, error);
 		return;
 	}
+	listener->beaten_by = 0;
+	watched_each_twin(listener, beaten, &call->thread);
 	close(fd);
 }
 
@@ -165,15 +187,16 @@ static bool try_accept(struct subject *subject)
 		}
 		if (target_has(listener->rule, TARGET_FROM_AFAR))
 			peer.cid = CID_ANY;
-		struct address shown = endpoint_shown(&peer, shown_in(listener, &peer), &shim.ranges);
+		int shown_in, family = family_of_peer(listener, &peer, &shown_in);
+		struct address shown = endpoint_shown(&peer, shown_in, &shim.ranges);
 		bool let_in = allowed(listener->rule, peer.cid);
 		if (!kept) {
 			report("accept", &shown, listener->rule, &peer, let_in ? "accepted" : "not allowed");
 			if (let_in)
-				inherit(fd, listener, &peer, &shown);
+				inherit(fd, listener, family, &peer, &shown);
 		}
 		if (let_in) {
-			deliver(subject, fd, &peer, &shown);
+			deliver(subject, fd, family, &peer, &shown);
 			return true;
 		}
 		close(fd);
@@ -274,6 +297,9 @@ void serve_accept(struct subject *subject)
 	} else if ((error = call_take_back(subject->call)) >= 0) {
 		answer(subject, error, 0);
 	} else if (!try_accept(subject)) {
-		wait_for_client(subject);
+		if (was_beaten(subject))
+			fail(subject, ECONNABORTED);
+		else
+			wait_for_client(subject);
 	}
 }

@@ -484,7 +484,7 @@ static void again_done(struct again *again, int error)
 	free(again);
 	subject.call = &call;
 	/* The table may have dropped it meanwhile. */
-	subject.watched = watched_find(subject.inode);
+	subject.watched = watched_find(subject.inode, subject.number);
 	if (subject.watched && call_is_there(&call)) {
 		error = error == ASK ? subject_take_error(&subject) : error;
 		if (!error)
@@ -627,7 +627,7 @@ static void beside_over(struct call *call)
 static void beside_look(struct timer *timer)
 {
 	struct beside *beside = (struct beside *)((char *)timer - offsetof(struct beside, timer));
-	struct watched *watched = watched_find(beside->inode);
+	struct watched *watched = watched_find(beside->inode, -1);
 	struct call call = beside->held.call;
 	bool goes_on = watched && watched->attempt, late = beside->until && now_ms() >= beside->until;
 	if (goes_on && !late) {

@@ -259,7 +259,7 @@ static void end_reader(struct reader *reader)
 /* false: nothing has come. */
 static bool receive(struct subject *subject)
 {
-	const struct watched *watched = watched_find(subject->inode);
+	const struct watched *watched = watched_find(subject->inode, subject->number);
 	uint8_t reply[DNS_ANSWER];
 	int flags = (int)argument(subject, 3) & (MSG_PEEK | MSG_TRUNC);
 	ssize_t got = libc.recv(subject->fd, reply, sizeof reply, MSG_DONTWAIT | flags);

@@ -30,22 +30,28 @@ struct sharing {
 	const struct rule *rule;
 };
 
-/* Two sockets on one port, as TCP allows them: with different addresses (0.0.0.0 and an IPv6-only ::), with
- * SO_REUSEPORT on both, or with SO_REUSEADDR while neither listens. */
-static bool may_share(const struct watched *first, const struct watched *second, const struct address *wanted)
+/* Two sockets on one port that may both listen, as TCP allows them: with different addresses (0.0.0.0 and an
+ * IPv6-only ::), or with SO_REUSEPORT on both. */
+static bool may_listen(
+	const struct watched *first, const struct watched *second, const struct address *wanted)
 {
 	const struct watched *six = first->family == AF_INET6	 ? first
 				    : second->family == AF_INET6 ? second
 								 : NULL;
 	if (both_set(first, second, SO_REUSEPORT))
 		return true;
-	if (both_set(first, second, SO_REUSEADDR) && first->stage != STAGE_LISTENING &&
-		second->stage != STAGE_LISTENING)
-		return true;
 	if (first->family != second->family && options_int(&six->options, IPPROTO_IPV6, IPV6_V6ONLY, 0))
 		return true;
 	return !address_is_wildcard(&first->name) && !address_is_wildcard(wanted) &&
 	       memcmp(first->name.ip, wanted->ip, sizeof wanted->ip) != 0;
+}
+
+/* With SO_REUSEADDR on both, one may be bound while neither listens. */
+static bool may_share(const struct watched *first, const struct watched *second, const struct address *wanted)
+{
+	return may_listen(first, second, wanted) ||
+	       (both_set(first, second, SO_REUSEADDR) && first->stage != STAGE_LISTENING &&
+		       second->stage != STAGE_LISTENING);
 }
 
 static bool shares(const struct watched *first, const void *context)
@@ -59,8 +65,9 @@ static bool shares(const struct watched *first, const void *context)
 	       may_share(first, sharing->second, sharing->wanted);
 }
 
-/* The port is taken, because CID any takes the whole port. If TCP would allow a second socket beside ours, it
- * gets a place that nobody knows, and the first one gets the clients of both. */
+/* The port is taken, because CID any takes the whole port. If TCP would allow a second socket beside ours,
+ * and it can't become that one's twin, it gets a place that nobody knows, and the first one gets the clients
+ * of both. */
 static int bind_beside(const struct rule *rule, const struct endpoint *local, int fresh)
 {
 	struct place place;
@@ -130,13 +137,29 @@ static int become(struct subject *subject, struct watched *first, const struct a
 	return error;
 }
 
+/* A second listener of the process with another address is a duplicate of the first one's socket: both are
+ * readable when a client comes, whichever address it asked for, and whichever accepts gets it. Returns the
+ * duplicate, ours to close; -1: they can't be one socket. */
+static int twin_of(
+	const struct subject *subject, const struct watched *first, const struct address *wanted, int flags)
+{
+	pid_t thread = subject->call->thread;
+	int number = may_listen(first, subject->watched, wanted) ? task_find(thread, first->inode, -1) : -1;
+	int fd = number < 0 || first->number == subject->number ? -1 : task_duplicate(thread, number);
+	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 static int put_bound(struct subject *subject, const struct rule *rule, const struct transport *transport,
 	struct address *wanted, int fresh, int flags)
 {
 	struct watched *watched = subject->watched;
 	struct endpoint local = {CID_ANY, PORT_ANY};
 	bool any_port = wanted->port == 0;
-	int error = bind_fresh(subject, rule, wanted, &local, fresh);
+	int twin = -1, error = bind_fresh(subject, rule, wanted, &local, fresh);
 	struct sharing sharing = {.second = watched, .wanted = wanted, .local = local, .rule = rule};
 	struct watched *first = error == EADDRINUSE && !any_port ? watched_first(shares, &sharing) : NULL;
 	if (first) {
@@ -145,7 +168,8 @@ static int put_bound(struct subject *subject, const struct rule *rule, const str
 			report("bind", wanted, rule, &local, error ? log_errno(error) : "bound, and shared");
 			return error;
 		}
-		error = bind_beside(rule, &local, fresh);
+		twin = twin_of(subject, first, wanted, flags);
+		error = twin < 0 ? bind_beside(rule, &local, fresh) : 0;
 	}
 	report("bind", wanted, rule, &local, error ? log_errno(error) : "bound");
 	if (error) {
@@ -154,10 +178,16 @@ static int put_bound(struct subject *subject, const struct rule *rule, const str
 		return error;
 	}
 	subject_learn_options(subject);
-	options_apply(&watched->options, fresh, rule->buffer);
-	error = subject_replace(subject, fresh, flags & O_CLOEXEC);
+	if (twin < 0)
+		options_apply(&watched->options, fresh, rule->buffer);
+	error = subject_replace(subject, twin < 0 ? fresh : twin, flags & O_CLOEXEC);
+	if (twin >= 0)
+		close(twin);
 	if (error)
 		return error;
+	watched->number = subject->number;
+	if (twin >= 0)
+		watched->has_twin = first->has_twin = true;
 	watched->rule = rule;
 	watched->transport = transport;
 	watched->local = local;

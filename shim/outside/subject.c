@@ -170,7 +170,7 @@ bool subject_open(struct subject *subject, struct call *call)
 		return false;
 	}
 	subject->inode = status.st_ino;
-	subject->watched = watched_find(subject->inode);
+	subject->watched = watched_find(subject->inode, subject->number);
 	return !answer_again(subject) && !succeed_again(subject);
 }
 
@@ -193,9 +193,9 @@ struct watched *subject_know(struct subject *subject, int *error)
 	*error = 0;
 	if (subject->watched)
 		return subject->watched;
-	int protocol = int_option(subject->fd, SO_PROTOCOL);
-	bool stream = is_tcp_protocol(protocol);
-	if ((!stream && protocol != IPPROTO_UDP) ||
+	int type = int_option(subject->fd, SO_TYPE), protocol = int_option(subject->fd, SO_PROTOCOL);
+	bool stream = type == SOCK_STREAM && is_tcp_protocol(protocol);
+	if ((!stream && !(type == SOCK_DGRAM && protocol == IPPROTO_UDP)) ||
 		libc.getsockname(subject->fd, (struct sockaddr *)&name, &length) < 0 ||
 		(name.ss_family != AF_INET && name.ss_family != AF_INET6))
 		return NULL;
@@ -305,6 +305,7 @@ static struct watched *leave_to_others(uint64_t inode, const struct watched *was
 		return NULL;
 	options_copy(&others->options, &was->options);
 	others->stage = was->stage;
+	others->number = was->number;
 	others->rule = was->rule;
 	others->transport = was->transport;
 	others->local = was->local;

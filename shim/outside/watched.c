@@ -21,12 +21,21 @@ static struct watched **bucket(uint64_t inode)
 	return &buckets[inode % BUCKETS];
 }
 
-struct watched *watched_find(uint64_t inode)
+struct watched *watched_find(uint64_t inode, int number)
 {
-	struct watched *one = *bucket(inode);
-	while (one && one->inode != inode)
-		one = one->next;
-	return one;
+	struct watched *found = NULL;
+	for (struct watched *one = *bucket(inode); one; one = one->next)
+		if (one->inode == inode && (!found || one->number == number))
+			found = one;
+	return found;
+}
+
+void watched_each_twin(const struct watched *watched,
+	void (*visit)(struct watched *twin, const void *context), const void *context)
+{
+	for (struct watched *one = *bucket(watched->inode); one; one = one->next)
+		if (one->inode == watched->inode && one != watched)
+			visit(one, context);
 }
 
 static void enter(struct watched *one, uint64_t inode)
@@ -113,13 +122,19 @@ static void enter_process(struct walk *walk, const char *process)
 		close(fd);
 }
 
+static void seen(struct watched *one, const void *process)
+{
+	one->missed = 0;
+	one->holder = *(const pid_t *)process;
+}
+
 static void look_at(const struct walk *walk, const char *number)
 {
 	uint64_t inode = inode_of(dirfd(walk->fds), number);
-	struct watched *one = inode ? watched_find(inode) : NULL;
+	struct watched *one = inode ? watched_find(inode, -1) : NULL;
 	if (one) {
-		one->missed = 0;
-		one->holder = walk->process;
+		seen(one, &walk->process);
+		watched_each_twin(one, seen, &walk->process);
 	}
 }
 
@@ -228,6 +243,7 @@ struct watched *watched_open(uint64_t inode, int family)
 		return NULL;
 	count++;
 	one->family = (uint8_t)family;
+	one->number = -1;
 	enter(one, inode);
 	return one;
 }

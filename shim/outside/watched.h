@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What is known of the supervised programs' sockets, by inode. All fds and processes that share a socket have
- * the same inode, and no other socket has it while that one lives. Nothing reports when a socket is closed,
- * so closed ones are swept out when the table has grown, in steps between events (wait.h), or when one would
- * be in the way. One thread; not for signal handlers; errno is untouched unless stated otherwise. */
+ * the same inode, and no other socket has it while that one lives. Only twins, two listeners that share a
+ * port, are one socket with two entries, and differ by their numbers. Nothing reports when a socket is
+ * closed, so closed ones are swept out when the table has grown, in steps between events (wait.h), or when
+ * one would be in the way. One thread; not for signal handlers; errno is untouched unless stated otherwise.
+ */
 #ifndef IP2VSOCK_WATCHED_H
 #define IP2VSOCK_WATCHED_H
 
@@ -34,6 +36,7 @@ struct unclaimed {
 struct watched {
 	struct watched *next; /* in the table */
 	uint64_t inode;	      /* of the socket that the program has now */
+	int number;	      /* the fd that it was bound on; -1: none */
 	uint8_t family;	      /* the one that the program sees: AF_INET or AF_INET6 */
 	uint8_t stage;	      /* enum stage */
 	pid_t holder;	      /* a process that had it when the table was last swept; 0: not known */
@@ -45,6 +48,7 @@ struct watched {
 			   */
 	bool accepted;	  /* it came from accept() */
 	bool shared;	  /* with another bind() (SO_REUSEPORT) */
+	bool has_twin;	  /* or had one */
 	bool shut_read, shut_write; /* the program has shut down this direction */
 	bool keep_read;		    /* SHUT_RD wasn't passed on to the transport */
 	bool abort_once;  /* connect() is to fail once with ECONNABORTED: SO_ERROR has already returned the
@@ -61,9 +65,14 @@ struct watched {
 	uint16_t tried;		 /* the port of the last attempt to connect, which TCP continues to show */
 	struct attempt *attempt; /* the attempt under way, whose socket isn't the program's yet; NULL: none */
 	struct unclaimed unclaimed; /* for the next accept() */
+	pid_t beaten_by;	    /* a thread that has accepted from its twin; 0: none */
 };
 
-struct watched *watched_find(uint64_t inode);
+/* The entry of a socket that stands on this number; only if it has a twin does the number matter. */
+struct watched *watched_find(uint64_t inode, int number);
+/* For each other entry of the same socket. */
+void watched_each_twin(const struct watched *watched,
+	void (*visit)(struct watched *twin, const void *context), const void *context);
 /* Makes an entry in STAGE_IP. NULL: out of memory. */
 struct watched *watched_open(uint64_t inode, int family);
 /* The socket has been replaced by another one. */
