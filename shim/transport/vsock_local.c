@@ -2,6 +2,7 @@
 #include "vsock_local.h"
 
 #include "system/errno.h"
+#include "system/forks.h"
 #include "system/kernel.h"
 #include "transport.h"
 
@@ -18,14 +19,15 @@ static enum answer cid_1_loops(void)
 		return YES;
 	struct sockaddr_vm local = {
 		.svm_family = AF_VSOCK, .svm_cid = CID_LOCAL, .svm_port = VMADDR_PORT_ANY};
+	forks_hold_off();
 	int probe = libc.socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe < 0)
-		return NOBODY_ASKED;
-	bool loops = libc.bind(probe, (struct sockaddr *)&local, sizeof local) == 0;
-	close_quietly(probe);
+	bool loops = probe >= 0 && libc.bind(probe, (struct sockaddr *)&local, sizeof local) == 0;
+	if (probe >= 0)
+		close_quietly(probe);
+	forks_let();
 	if (loops)
 		atomic_store(&known, true);
-	return loops ? YES : NO;
+	return probe < 0 ? NOBODY_ASKED : loops ? YES : NO;
 }
 
 static bool own_cid_may_loop(void)

@@ -2,9 +2,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Reads the file `differences`, those of `greeting`, `door` and `supervised`, and then those of the array $more. Sourced with $here set.
 
-# Is this kernel VERSION or older?
-older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
-
 # listed[CASE TRANSPORT]: the names of the differences that apply; pattern[CASE TRANSPORT NAME]: the lines of each.
 # unsteady[CASE TRANSPORT]: it needn't differ.
 declare -A listed=() pattern=() unsteady=()

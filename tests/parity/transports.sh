@@ -12,6 +12,9 @@ fail() {
 	exit 2
 }
 
+# Is this kernel VERSION or older?
+older_than() { [ "$(printf '%s.9999\n%s\n' "$1" "$(uname -r)" | sort -V | tail -n 1)" = "$1.9999" ]; }
+
 # Everything of a run lies in one directory that anybody may enter: cases drop their privileges.
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT

@@ -142,7 +142,10 @@ static void retry_waits_for_a_cid_that_is_not_there(void)
 {
 	long since = now_ms();
 	int result = connect_to(tcp(0), NO_SUCH_CID);
-	expect("connect", result, getenv("IP2VSOCK_TRANSPORT") ? ECONNREFUSED : EHOSTUNREACH);
+	expect("connect", result,
+		getenv("IP2VSOCK_TRANSPORT") ? ECONNREFUSED
+		: getenv("PARITY_OWN_CID") ? ETIMEDOUT /* before Linux 5.6 a guest sends it out, to nobody */
+					   : EHOSTUNREACH);
 	took("connect", since, 300, 1500);
 }
 
