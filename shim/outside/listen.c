@@ -54,15 +54,33 @@ static bool may_share(const struct watched *first, const struct watched *second,
 		       second->stage != STAGE_LISTENING);
 }
 
-static bool shares(const struct watched *first, const void *context)
+static bool is_at(const struct watched *first, const struct sharing *sharing)
 {
-	const struct sharing *sharing = context;
 	return first != sharing->second && first->rule &&
 	       (first->stage == STAGE_BOUND || first->stage == STAGE_LISTENING) &&
 	       first->local.cid == sharing->local.cid && first->local.port == sharing->local.port &&
 	       first->rule->target.kind == sharing->rule->target.kind &&
-	       first->name.port == sharing->wanted->port &&
-	       may_share(first, sharing->second, sharing->wanted);
+	       first->name.port == sharing->wanted->port;
+}
+
+/* The socket is open; but is it as its twin's only? */
+static bool stands(const struct watched *one)
+{
+	struct task_fd fd;
+	return !one->has_twin || !one->holder ||
+	       (task_look(one->holder, one->number, &fd) == 0 && fd.inode == one->inode);
+}
+
+static bool shares(const struct watched *first, const void *context)
+{
+	const struct sharing *sharing = context;
+	return is_at(first, sharing) && may_share(first, sharing->second, sharing->wanted);
+}
+
+static bool forbids(const struct watched *first, const void *context)
+{
+	const struct sharing *sharing = context;
+	return is_at(first, sharing) && !may_share(first, sharing->second, sharing->wanted) && stands(first);
 }
 
 /* The port is taken, because CID any takes the whole port. If TCP would allow a second socket beside ours,
@@ -162,7 +180,7 @@ static int put_bound(struct subject *subject, const struct rule *rule, const str
 	int twin = -1, error = bind_fresh(subject, rule, wanted, &local, fresh);
 	struct sharing sharing = {.second = watched, .wanted = wanted, .local = local, .rule = rule};
 	struct watched *first = error == EADDRINUSE && !any_port ? watched_first(shares, &sharing) : NULL;
-	if (first) {
+	if (first && !watched_first(forbids, &sharing)) {
 		error = become(subject, first, wanted, flags);
 		if (error != ENOTSUP) {
 			report("bind", wanted, rule, &local, error ? log_errno(error) : "bound, and shared");
@@ -360,7 +378,7 @@ static bool conflicts(const struct watched *other, const void *context)
 	const struct watched *watched = context;
 	return other != watched && other->stage == STAGE_LISTENING &&
 	       other->local.cid == watched->local.cid && other->local.port == watched->local.port &&
-	       !may_share(other, watched, &watched->name);
+	       !may_share(other, watched, &watched->name) && stands(other);
 }
 
 /* If the backlog is full, AF_VSOCK refuses and Unix sockets fail, whereas TCP lets clients wait. So ask for

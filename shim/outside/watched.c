@@ -25,8 +25,11 @@ struct watched *watched_find(uint64_t inode, int number)
 {
 	struct watched *found = NULL;
 	for (struct watched *one = *bucket(inode); one; one = one->next)
-		if (one->inode == inode && (!found || one->number == number))
-			found = one;
+		if (one->inode == inode) {
+			found = one; /* the last is the oldest */
+			if (one->number == number)
+				break;
+		}
 	return found;
 }
 

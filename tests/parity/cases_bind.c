@@ -721,6 +721,23 @@ CASE(bind_both_families, "0.0.0.0 and :: with V6ONLY share a port, and both kind
 	VALUE(served);
 }
 
+CASE(bind_both_families_again, "of two that share a port, one is bound again only after it was closed")
+{
+	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), u = tcp(), c = tcp();
+	BIND(s, ipv4("127.0.0.1", 0));
+	struct addr at = address_of(s);
+	BIND(t, ipv6("::1", port_of(&at)));
+	LISTEN(s, 8);
+	LISTEN(t, 8);
+	BIND(u, at);
+	CLOSE(s);
+	BIND(u, at);
+	LISTEN(u, 8);
+	GETSOCKNAME(u);
+	CONNECT(c, at);
+	ACCEPT(u);
+}
+
 CASE(bind_both_families_shown, "each of the two shows its client's address in its own family")
 {
 	int s = tcp(), t = SOCKET(AF_INET6, SOCK_STREAM, 0), c = tcp(), d = SOCKET(AF_INET6, SOCK_STREAM, 0);
