@@ -44,7 +44,7 @@ static uint32_t decide_by(const struct sock_filter *filter, size_t length, const
 static uint32_t decide(bool datagrams, int number, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	struct sock_filter filter[FILTER_LENGTH];
-	size_t length = filter_build(filter, datagrams);
+	size_t length = filter_build(filter, FILTER_NOTIFIED, datagrams);
 	assert_in_range(length, 1, FILTER_LENGTH);
 	struct seccomp_data data = {.nr = number, .arch = NATIVE_ARCH, .args = {3, b, c, d, e}};
 	return decide_by(filter, length, &data);
@@ -107,7 +107,7 @@ static void ways_past_it_are_closed(void **state)
 {
 	(void)state;
 	struct sock_filter filter[FILTER_LENGTH];
-	size_t length = filter_build(filter, true);
+	size_t length = filter_build(filter, FILTER_NOTIFIED, true);
 	struct seccomp_data foreign = {.nr = SYS_getpid, .arch = NATIVE_ARCH ^ 1};
 	assert_int_equal(decide_by(filter, length, &foreign), SECCOMP_RET_USER_NOTIF);
 	assert_int_equal(decide(false, SYS_io_uring_setup, 0, 0, 0, 0), SECCOMP_RET_ERRNO | ENOSYS);

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls by ptrace(2), with SECCOMP_RET_TRACE: Linux 4.8. Memory is reached from outside, but fds aren't:
+ * before Linux 5.6 nobody can take an fd of another process or give it one, so the stopped thread does that
+ * itself. It opens a Unix socket, and a message on it brings the supervisor that socket and the fd in
+ * question. What the supervisor sends with that socket, to itself, the thread receives. Nobody else has the
+ * socket, and it is closed before the thread goes on. */
+#include "mechanism.h"
+#include "stops.h"
+#include "task.h"
+
+#include "system/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef GRND_NONBLOCK
+#define GRND_NONBLOCK 1
+#endif
+
+/* ---- the box that threads send their fds to ---- */
+
+struct box {
+	int socket;
+	struct sockaddr_un name;
+	socklen_t length;
+};
+static struct box own_box = {.socket = -1};
+
+/* Abstract, so that no file is needed; each network namespace has names of its own. */
+static bool open_box(struct box *box, int fd)
+{
+	static unsigned boxes;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	*box = (struct box){.socket = fd, .name.sun_family = AF_UNIX};
+	int length = snprintf(box->name.sun_path + 1, sizeof box->name.sun_path - 1, "ip2vsock/%d.%lld.%ld.%u",
+		getpid(), (long long)now.tv_sec, now.tv_nsec, boxes++);
+	box->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&box->name, box->length) == 0)
+		return true;
+	if (fd >= 0)
+		close(fd);
+	box->socket = -1;
+	return false;
+}
+
+/* What shows that a message is the one that we wait for. */
+static uint64_t next_secret(void)
+{
+	static uint64_t secret;
+	if (!secret && syscall(SYS_getrandom, &secret, sizeof secret, GRND_NONBLOCK) != sizeof secret)
+		secret = (uint64_t)now_ms(); /* early in the life of a machine */
+	return ++secret;
+}
+
+/* ---- a message, in our memory or in the thread's ---- */
+
+enum { FDS = 2 };
+struct letter {
+	struct msghdr header;
+	struct iovec part;
+	uint64_t secret;
+	struct sockaddr_un to;
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(FDS * sizeof(int))];
+	} fds;
+};
+
+/* The pointers in it are for where it will be. */
+static void address_letter(struct letter *letter, uint64_t at)
+{
+	char *base = (char *)(uintptr_t)at;
+	letter->part = (struct iovec){base + offsetof(struct letter, secret), sizeof letter->secret};
+	letter->header.msg_iov = (struct iovec *)(void *)(base + offsetof(struct letter, part));
+	letter->header.msg_iovlen = 1;
+	letter->header.msg_control = base + offsetof(struct letter, fds);
+}
+
+static void enclose(struct letter *letter, const int *fds, int count)
+{
+	size_t size = (size_t)count * sizeof *fds;
+	letter->header.msg_controllen = CMSG_SPACE(size);
+	letter->fds.header.cmsg_level = SOL_SOCKET;
+	letter->fds.header.cmsg_type = SCM_RIGHTS;
+	letter->fds.header.cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(&letter->fds.header), fds, size);
+}
+
+/* The fds of a message that has come; their number. */
+static int enclosed(const struct letter *letter, int fds[FDS])
+{
+	size_t length = letter->fds.header.cmsg_len;
+	if (letter->header.msg_controllen < sizeof letter->fds.header || length < CMSG_LEN(sizeof *fds) ||
+		length > CMSG_LEN(FDS * sizeof *fds) || letter->fds.header.cmsg_type != SCM_RIGHTS)
+		return 0;
+	int count = (int)((length - CMSG_LEN(0)) / sizeof *fds);
+	memcpy(fds, CMSG_DATA(&letter->fds.header), (size_t)count * sizeof *fds);
+	return count;
+}
+
+/* The next message with this secret, in our memory. The number of its fds; -1: there is none. */
+static int receive_here(int from, uint64_t secret, int fds[FDS])
+{
+	struct letter letter;
+	for (;;) {
+		memset(&letter, 0, sizeof letter);
+		address_letter(&letter, (uintptr_t)&letter);
+		letter.header.msg_controllen = sizeof letter.fds;
+		if (recvmsg(from, &letter.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+			return -1;
+		int count = enclosed(&letter, fds);
+		if (letter.secret == secret)
+			return count;
+		while (count > 0)
+			close(fds[--count]);
+	}
+}
+
+/* ---- what the thread does ---- */
+
+#define MAKE(one, number, ...) stops_make(one, number, (const uint64_t[6]){__VA_ARGS__})
+
+static int error_of(int64_t result)
+{
+	return result < 0 ? (int)-result : 0;
+}
+
+static struct call memory_of(const struct stopped *one)
+{
+	return (struct call){.thread = one->thread};
+}
+
+/* Memory for a letter, and a socket. 0 or an errno. */
+static int equip(struct stopped *one)
+{
+	if (!one->page) {
+		int64_t page = MAKE(one, SYS_mmap, 0, sizeof(struct letter), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1);
+		if (page < 0 && page > -4096)
+			return error_of(page);
+		one->page = (uint64_t)page;
+	}
+	if (one->socket < 0) {
+		int64_t fd = MAKE(one, SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC);
+		if (fd < 0)
+			return error_of(fd);
+		one->socket = (int)fd;
+	}
+	return 0;
+}
+
+/* Before it goes on its way. */
+static void clear(struct stopped *one)
+{
+	if (one->socket >= 0)
+		MAKE(one, SYS_close, (uint64_t)one->socket);
+	if (one->page)
+		MAKE(one, SYS_munmap, one->page, sizeof(struct letter));
+	if (one->far_end >= 0)
+		close(one->far_end);
+	one->socket = one->far_end = -1;
+	one->page = 0;
+}
+
+/* Sends its socket, and this fd if it isn't -1, to a box. 0 or an errno. */
+static int send_there(struct stopped *one, int number, const struct box *box, uint64_t secret)
+{
+	struct call memory = memory_of(one);
+	struct letter letter = {.secret = secret, .to = box->name};
+	address_letter(&letter, one->page);
+	letter.header.msg_name = (char *)(uintptr_t)one->page + offsetof(struct letter, to);
+	letter.header.msg_namelen = box->length;
+	enclose(&letter, (const int[]){one->socket, number}, number < 0 ? 1 : FDS);
+	int error = call_write(&memory, one->page, &letter, sizeof letter);
+	return error ? error
+		     : error_of(MAKE(one, SYS_sendmsg, (uint64_t)one->socket, one->page,
+			       MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* The same, and receives them. `fds` are ours then. */
+static int fetch_to(struct stopped *one, int number, const struct box *box, int fds[FDS])
+{
+	uint64_t secret = next_secret();
+	int error = send_there(one, number, box, secret);
+	if (error)
+		return error;
+	int count = receive_here(box->socket, secret, fds), wanted = number < 0 ? 1 : FDS;
+	if (count == wanted)
+		return 0;
+	while (count > 0)
+		close(fds[--count]);
+	return EMFILE; /* we have no room for them */
+}
+
+/* Of a thread in another network namespace. */
+static int fetch_from_elsewhere(struct stopped *one, int number, int fds[FDS])
+{
+	struct box there;
+	if (!open_box(&there, task_socket(one->thread, AF_UNIX, SOCK_DGRAM)))
+		return errno;
+	int error = fetch_to(one, number, &there, fds);
+	close(there.socket);
+	return error;
+}
+
+static int fetch(struct stopped *one, int number, int fds[FDS])
+{
+	int error = equip(one);
+	if (error)
+		return error;
+	if (number == one->socket)
+		return EBADF; /* it has just got the lowest free number */
+	error = fetch_to(one, number, &own_box, fds);
+	return error == ECONNREFUSED ? fetch_from_elsewhere(one, number, fds) : error;
+}
+
+/* From here on only it can send to itself. */
+static bool connect_to_itself(int fd)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	socklen_t length = sizeof name;
+	char byte;
+	if (bind(fd, (struct sockaddr *)&name, sizeof name.sun_family) < 0 ||
+		getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
+		connect(fd, (struct sockaddr *)&name, length) < 0)
+		return false;
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+		;
+	return errno == EAGAIN;
+}
+
+/* The far end of its socket is kept: what is sent there, it receives. */
+static int keep_far_end(struct stopped *one, int fd)
+{
+	if (one->far_end >= 0) {
+		close(fd);
+		return 0;
+	}
+	one->far_end = fd;
+	return connect_to_itself(fd) ? 0 : errno;
+}
+
+static int reach(struct stopped *one)
+{
+	int fds[FDS], error = one->far_end >= 0 ? 0 : fetch(one, -1, fds);
+	return error || one->far_end >= 0 ? error : keep_far_end(one, fds[0]);
+}
+
+static int duplicate_of(struct stopped *one, int number, int *fd)
+{
+	int fds[FDS], error = fetch(one, number, fds);
+	if (error)
+		return error;
+	*fd = fds[1];
+	error = keep_far_end(one, fds[0]);
+	if (error)
+		close(*fd);
+	return error;
+}
+
+static int send_far(const struct stopped *one, int fd, uint64_t secret)
+{
+	struct letter letter = {.secret = secret};
+	address_letter(&letter, (uintptr_t)&letter);
+	enclose(&letter, &fd, 1);
+	return sendmsg(one->far_end, &letter.header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+/* The thread receives what was sent to it. 0 or an errno. */
+static int receive_there(struct stopped *one, bool close_on_exec, int *number)
+{
+	struct call memory = memory_of(one);
+	struct letter letter = {.secret = 0};
+	int fds[FDS];
+	address_letter(&letter, one->page);
+	letter.header.msg_controllen = CMSG_SPACE(sizeof *fds);
+	int error = call_write(&memory, one->page, &letter, sizeof letter);
+	if (error)
+		return error;
+	int64_t got = MAKE(one, SYS_recvmsg, (uint64_t)one->socket, one->page,
+		MSG_DONTWAIT | (close_on_exec ? MSG_CMSG_CLOEXEC : 0));
+	if (got < 0)
+		return error_of(got);
+	error = call_read(&memory, one->page, &letter, sizeof letter);
+	if (error)
+		return error;
+	if (enclosed(&letter, fds) != 1)
+		return EMFILE;
+	*number = fds[0];
+	return 0;
+}
+
+/* A duplicate of ours becomes an fd of the thread's. 0 or an errno. */
+static int insert(struct stopped *one, int fd, bool close_on_exec, int *number)
+{
+	int error = reach(one);
+	if (!error)
+		error = send_far(one, fd, 0);
+	return error ? error : receive_there(one, close_on_exec, number);
+}
+
+/* 0 or an errno. */
+static int move(struct stopped *one, int from, int to, bool close_on_exec)
+{
+	if (from == to)
+		return 0;
+	int error = error_of(MAKE(one, SYS_dup3, (uint64_t)from, (uint64_t)to, close_on_exec ? O_CLOEXEC : 0));
+	MAKE(one, SYS_close, (uint64_t)from);
+	return error;
+}
+
+/* ---- the mechanism ---- */
+
+static struct stopped *of(const struct call *call)
+{
+	struct stopped *one = stops_find(call->thread);
+	return one && one->call == call->id ? one : NULL;
+}
+
+static struct stopped *brought(const struct call *call)
+{
+	struct stopped *one = of(call);
+	return one && stops_bring(one) ? one : NULL;
+}
+
+static bool receive(struct call *call)
+{
+	struct stopped *one = stops_next();
+	if (!one) {
+		errno = EAGAIN;
+		return false;
+	}
+	*call = (struct call){
+		.id = one->call, .thread = one->thread, .system_call = one->number, .foreign = one->foreign};
+	for (int i = 0; i < 6; i++)
+		call->arguments[i] = *registers_argument(&one->at_call, i);
+	return true;
+}
+
+static bool is_there(const struct call *call)
+{
+	return of(call);
+}
+
+static bool answer(const struct call *call, int64_t value, int error)
+{
+	struct stopped *one = brought(call);
+	if (!one)
+		return false;
+	clear(one);
+	return stops_answer(one, error ? -error : value);
+}
+
+static bool pass(const struct call *call)
+{
+	struct stopped *one = brought(call);
+	if (!one)
+		return false;
+	clear(one);
+	return stops_pass(one);
+}
+
+/* That of a thread that has ended is ENOENT. */
+static int put(const struct call *call, int number, int fd, bool close_on_exec)
+{
+	struct stopped *one = brought(call);
+	int got, error = one ? insert(one, fd, close_on_exec, &got) : ENOENT;
+	if (!error)
+		error = move(one, got, number, close_on_exec);
+	return error && !of(call) ? ENOENT : error;
+}
+
+/* It gets the lowest number that is free, as if the socket hadn't been there. */
+static int give(const struct call *call, int fd, bool close_on_exec)
+{
+	struct stopped *one = brought(call);
+	int got, error = one ? insert(one, fd, close_on_exec, &got) : ENOENT;
+	if (!error && one->socket < got) {
+		error = move(one, got, one->socket, close_on_exec);
+		got = one->socket;
+		one->socket = -1;
+	}
+	if (!error) {
+		clear(one);
+		return stops_answer(one, got) ? 0 : ENOENT;
+	}
+	return !of(call) ? ENOENT : error;
+}
+
+static int duplicate(pid_t thread, int number)
+{
+	struct stopped *one = stops_find(thread);
+	int fd = -1, error = one && stops_bring(one) ? duplicate_of(one, number, &fd) : ESRCH;
+	errno = error;
+	return error ? -1 : fd;
+}
+
+static void settle(void)
+{
+	for (struct stopped *one; (one = stops_left());) {
+		clear(one);
+		stops_hold(one);
+	}
+}
+
+const struct mechanism traced = {
+	.receive = receive,
+	.is_there = is_there,
+	.answer = answer,
+	.pass = pass,
+	.put = put,
+	.give = give,
+	.settle = settle,
+	.duplicate = duplicate,
+};
+
+bool call_start_tracing(void)
+{
+	mechanism = &traced;
+	return open_box(&own_box, socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
