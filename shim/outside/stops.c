@@ -254,8 +254,10 @@ int64_t stops_make(struct stopped *one, int number, const uint64_t arguments[6])
 {
 	struct registers registers;
 	if (!mask(one) || !set_call(one, number, arguments) || !carry_out(one) ||
-		!registers_get(one->thread, &registers))
+		!registers_get(one->thread, &registers)) {
+		one->call = 0;
 		return -ESRCH;
+	}
 	one->stand = STOPPED_AFTER_CALL;
 	return registers_result(&registers);
 }
@@ -328,26 +330,35 @@ bool stops_bring(struct stopped *one)
 
 /* ---- what they have done ---- */
 
-static void take_call(pid_t thread)
+static void enqueue(struct stopped *one)
 {
-	static uint64_t calls;
-	unsigned long message = 0;
-	struct stopped *one = calloc(1, sizeof *one), **first = bucket(thread);
-	forget(stops_find(thread));
-	if (!one) { /* it must not be carried out, nor may it stay for ever */
-		syscall(SYS_tkill, thread, SIGKILL);
-		return;
-	}
-	ask(PTRACE_GETEVENTMSG, thread, 0, &message);
-	one->thread = thread;
-	one->call = ++calls;
-	one->foreign = message == FILTER_FOREIGN || !registers_get(thread, &one->at_call);
-	one->number = registers_call(thread, &one->at_call);
-	one->socket = one->far_end = -1;
+	struct stopped **first = bucket(one->thread);
 	one->next = *first;
 	*first = one;
 	*queue_end = one;
 	queue_end = &one->behind;
+}
+
+static void take_call(pid_t thread)
+{
+	static uint64_t calls;
+	unsigned long message = 0;
+	struct stopped *one = calloc(1, sizeof *one);
+	forget(stops_find(thread));
+	if (!one) { /* the call must not be carried out */
+		syscall(SYS_tkill, thread, SIGKILL);
+		return;
+	}
+	*one = (struct stopped){.thread = thread, .call = ++calls, .socket = -1, .far_end = -1};
+	bool alive = ask(PTRACE_GETEVENTMSG, thread, 0, &message) == 0;
+	one->foreign = message == FILTER_FOREIGN; /* its registers may be others */
+	if (alive && !one->foreign)
+		alive = registers_get(thread, &one->at_call);
+	one->number = registers_call(thread, &one->at_call);
+	if (alive)
+		enqueue(one);
+	else /* it has been killed */
+		free(one);
 }
 
 /* A signal has ended the substitute: the kernel is to treat the call as if it had been interrupted. */

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 enum stand {
@@ -35,6 +36,8 @@ struct stopped {
 	uint64_t page; /* of its memory, for our use; 0: none */
 	int socket;    /* an fd of its own, for our use; -1: none */
 	int far_end;   /* ours, of that socket */
+	bool raised;   /* its process may have a few fds more than this: */
+	struct rlimit limit;
 };
 
 /* From here on `process`, which is a child of ours that has one thread, is traced with all that it starts. If

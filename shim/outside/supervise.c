@@ -443,6 +443,7 @@ __attribute__((noreturn)) static void be_supervisor(const struct plan *plan)
 		_exit(STATUS_REFUSED);
 	}
 	program = candidate.process;
+	shared->traced = listener < 0;
 	let_go_of_inherited((int[]){candidate.channel, reports, listener}, 3);
 	outside_prepare(plan->settings);
 	protect();

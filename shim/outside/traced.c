@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -140,6 +141,32 @@ static struct call memory_of(const struct stopped *one)
 	return (struct call){.thread = one->thread};
 }
 
+/* A process may have no number left, or one, while we need two of them for a moment. false: it can't be. */
+static bool raise_limit(struct stopped *one)
+{
+	enum { MORE = 8 };
+	if (one->raised || prlimit(one->thread, RLIMIT_NOFILE, NULL, &one->limit) < 0)
+		return false;
+	struct rlimit limit = {.rlim_cur = one->limit.rlim_cur + MORE, .rlim_max = one->limit.rlim_max};
+	if (limit.rlim_max < limit.rlim_cur)
+		limit.rlim_max = limit.rlim_cur;
+	one->raised = prlimit(one->thread, RLIMIT_NOFILE, &limit, NULL) == 0;
+	return one->raised;
+}
+
+static void restore_limit(struct stopped *one)
+{
+	if (one->raised)
+		prlimit(one->thread, RLIMIT_NOFILE, &one->limit, NULL);
+	one->raised = false;
+}
+
+static int64_t open_socket(struct stopped *one)
+{
+	int64_t fd = MAKE(one, SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC);
+	return fd == -EMFILE && raise_limit(one) ? open_socket(one) : fd;
+}
+
 /* Memory for a letter, and a socket. 0 or an errno. */
 static int equip(struct stopped *one)
 {
@@ -151,7 +178,7 @@ static int equip(struct stopped *one)
 		one->page = (uint64_t)page;
 	}
 	if (one->socket < 0) {
-		int64_t fd = MAKE(one, SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC);
+		int64_t fd = open_socket(one);
 		if (fd < 0)
 			return error_of(fd);
 		one->socket = (int)fd;
@@ -168,11 +195,14 @@ static void clear(struct stopped *one)
 		MAKE(one, SYS_munmap, one->page, sizeof(struct letter));
 	if (one->far_end >= 0)
 		close(one->far_end);
+	restore_limit(one);
 	one->socket = one->far_end = -1;
 	one->page = 0;
 }
 
-/* Sends its socket, and this fd if it isn't -1, to a box. 0 or an errno. */
+enum { NO_FD = -1 };
+
+/* Sends its socket, and this fd if there is one, to a box. 0 or an errno. */
 static int send_there(struct stopped *one, int number, const struct box *box, uint64_t secret)
 {
 	struct call memory = memory_of(one);
@@ -180,7 +210,7 @@ static int send_there(struct stopped *one, int number, const struct box *box, ui
 	address_letter(&letter, one->page);
 	letter.header.msg_name = (char *)(uintptr_t)one->page + offsetof(struct letter, to);
 	letter.header.msg_namelen = box->length;
-	enclose(&letter, (const int[]){one->socket, number}, number < 0 ? 1 : FDS);
+	enclose(&letter, (const int[]){one->socket, number}, number == NO_FD ? 1 : FDS);
 	int error = call_write(&memory, one->page, &letter, sizeof letter);
 	return error ? error
 		     : error_of(MAKE(one, SYS_sendmsg, (uint64_t)one->socket, one->page,
@@ -194,7 +224,7 @@ static int fetch_to(struct stopped *one, int number, const struct box *box, int 
 	int error = send_there(one, number, box, secret);
 	if (error)
 		return error;
-	int count = receive_here(box->socket, secret, fds), wanted = number < 0 ? 1 : FDS;
+	int count = receive_here(box->socket, secret, fds), wanted = number == NO_FD ? 1 : FDS;
 	if (count == wanted)
 		return 0;
 	while (count > 0)
@@ -252,13 +282,13 @@ static int keep_far_end(struct stopped *one, int fd)
 
 static int reach(struct stopped *one)
 {
-	int fds[FDS], error = one->far_end >= 0 ? 0 : fetch(one, -1, fds);
+	int fds[FDS], error = one->far_end >= 0 ? 0 : fetch(one, NO_FD, fds);
 	return error || one->far_end >= 0 ? error : keep_far_end(one, fds[0]);
 }
 
 static int duplicate_of(struct stopped *one, int number, int *fd)
 {
-	int fds[FDS], error = fetch(one, number, fds);
+	int fds[FDS], error = number < 0 ? EBADF : fetch(one, number, fds);
 	if (error)
 		return error;
 	*fd = fds[1];
@@ -268,16 +298,16 @@ static int duplicate_of(struct stopped *one, int number, int *fd)
 	return error;
 }
 
-static int send_far(const struct stopped *one, int fd, uint64_t secret)
+static int send_far(const struct stopped *one, int fd)
 {
-	struct letter letter = {.secret = secret};
+	struct letter letter = {.secret = 0};
 	address_letter(&letter, (uintptr_t)&letter);
 	enclose(&letter, &fd, 1);
 	return sendmsg(one->far_end, &letter.header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-/* The thread receives what was sent to it. 0 or an errno. */
-static int receive_there(struct stopped *one, bool close_on_exec, int *number)
+/* The thread receives what was sent to it, close-on-exec. 0 or an errno. */
+static int receive_there(struct stopped *one, int *number)
 {
 	struct call memory = memory_of(one);
 	struct letter letter = {.secret = 0};
@@ -287,8 +317,7 @@ static int receive_there(struct stopped *one, bool close_on_exec, int *number)
 	int error = call_write(&memory, one->page, &letter, sizeof letter);
 	if (error)
 		return error;
-	int64_t got = MAKE(one, SYS_recvmsg, (uint64_t)one->socket, one->page,
-		MSG_DONTWAIT | (close_on_exec ? MSG_CMSG_CLOEXEC : 0));
+	int64_t got = MAKE(one, SYS_recvmsg, (uint64_t)one->socket, one->page, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return error_of(got);
 	error = call_read(&memory, one->page, &letter, sizeof letter);
@@ -300,20 +329,22 @@ static int receive_there(struct stopped *one, bool close_on_exec, int *number)
 	return 0;
 }
 
-/* A duplicate of ours becomes an fd of the thread's. 0 or an errno. */
-static int insert(struct stopped *one, int fd, bool close_on_exec, int *number)
+/* A duplicate of ours becomes an fd of the thread's, close-on-exec. 0 or an errno. */
+static int insert(struct stopped *one, int fd, int *number)
 {
 	int error = reach(one);
 	if (!error)
-		error = send_far(one, fd, 0);
-	return error ? error : receive_there(one, close_on_exec, number);
+		error = send_far(one, fd);
+	if (!error)
+		error = receive_there(one, number);
+	return error == EMFILE && raise_limit(one) ? insert(one, fd, number) : error;
 }
 
-/* 0 or an errno. */
+/* From one number to another, or the same. 0 or an errno. */
 static int move(struct stopped *one, int from, int to, bool close_on_exec)
 {
 	if (from == to)
-		return 0;
+		return close_on_exec ? 0 : error_of(MAKE(one, SYS_fcntl, (uint64_t)from, F_SETFD, 0));
 	int error = error_of(MAKE(one, SYS_dup3, (uint64_t)from, (uint64_t)to, close_on_exec ? O_CLOEXEC : 0));
 	MAKE(one, SYS_close, (uint64_t)from);
 	return error;
@@ -374,7 +405,7 @@ static bool pass(const struct call *call)
 static int put(const struct call *call, int number, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
-	int got, error = one ? insert(one, fd, close_on_exec, &got) : ENOENT;
+	int got, error = one ? insert(one, fd, &got) : ENOENT;
 	if (!error)
 		error = move(one, got, number, close_on_exec);
 	return error && !of(call) ? ENOENT : error;
@@ -384,11 +415,17 @@ static int put(const struct call *call, int number, int fd, bool close_on_exec)
 static int give(const struct call *call, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
-	int got, error = one ? insert(one, fd, close_on_exec, &got) : ENOENT;
-	if (!error && one->socket < got) {
-		error = move(one, got, one->socket, close_on_exec);
-		got = one->socket;
-		one->socket = -1;
+	int got, error = one ? insert(one, fd, &got) : ENOENT;
+	if (!error) {
+		bool lower = one->socket < got;
+		int to = lower ? one->socket : got;
+		error = move(one, got, to, close_on_exec);
+		got = to;
+		one->socket = lower ? -1 : one->socket;
+	}
+	if (!error && one->raised && (rlim_t)got >= one->limit.rlim_cur) {
+		MAKE(one, SYS_close, (uint64_t)got);
+		error = EMFILE;
 	}
 	if (!error) {
 		clear(one);
