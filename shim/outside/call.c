@@ -2,7 +2,10 @@
 #include "mechanism.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 const struct mechanism *mechanism = &notified;
 
@@ -64,17 +67,41 @@ static int moved(ssize_t got, size_t size)
 {
 	if (got == (ssize_t)size)
 		return 0;
-	return got >= 0 ? EFAULT : errno;
+	return got >= 0 || errno == EIO ? EFAULT : errno;
+}
+
+/* A kernel may have no process_vm_readv(2): CONFIG_CROSS_MEMORY_ATTACH. */
+static ssize_t move_by_file(pid_t thread, uint64_t address, const struct iovec *here, bool writes)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/%d/mem", thread);
+	int file = open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+	if (file < 0)
+		return -1;
+	ssize_t got = writes ? pwrite(file, here->iov_base, here->iov_len, (off_t)address)
+			     : pread(file, here->iov_base, here->iov_len, (off_t)address);
+	int error = errno;
+	close(file);
+	errno = error;
+	return got;
+}
+
+static int move(pid_t thread, uint64_t address, void *bytes, size_t size, bool writes)
+{
+	struct iovec here = {bytes, size}, there = {(void *)(uintptr_t)address, size};
+	ssize_t got = writes ? process_vm_writev(thread, &here, 1, &there, 1, 0)
+			     : process_vm_readv(thread, &here, 1, &there, 1, 0);
+	if (got < 0 && errno == ENOSYS)
+		got = move_by_file(thread, address, &here, writes);
+	return moved(got, size);
 }
 
 int call_read(const struct call *call, uint64_t address, void *to, size_t size)
 {
-	struct iovec here = {to, size}, there = {(void *)(uintptr_t)address, size};
-	return size ? moved(process_vm_readv(call->thread, &here, 1, &there, 1, 0), size) : 0;
+	return size ? move(call->thread, address, to, size, false) : 0;
 }
 
 int call_write(const struct call *call, uint64_t address, const void *from, size_t size)
 {
-	struct iovec here = {(void *)(uintptr_t)from, size}, there = {(void *)(uintptr_t)address, size};
-	return size ? moved(process_vm_writev(call->thread, &here, 1, &there, 1, 0), size) : 0;
+	return size ? move(call->thread, address, (void *)(uintptr_t)from, size, true) : 0;
 }

@@ -26,7 +26,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -120,13 +119,13 @@ bool supervise_proc_is_ours(void)
 static bool can_look_into(pid_t process, int number)
 {
 	static const int known = 0x76736f63;
-	int read_back = 0;
-	struct iovec here = {&read_back, sizeof read_back}, there = {(void *)&known, sizeof known};
+	const struct call call = {.thread = process};
+	int read_back = 0, error = call_read(&call, (uintptr_t)&known, &read_back, sizeof read_back);
 	char path[48];
-	if (process_vm_readv(process, &here, 1, &there, 1, 0) != sizeof known || read_back != known)
+	if (error || read_back != known)
 		return refuse("process_vm_readv: %s: a program can't be supervised here; in a container allow it "
 			      "(docker run --cap-add SYS_PTRACE), and see /proc/sys/kernel/yama/ptrace_scope",
-			strerror(errno));
+			strerror(error));
 	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", process, number);
 	if (access(path, R_OK))
 		return refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid", path,
