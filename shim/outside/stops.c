@@ -21,7 +21,7 @@ enum { SET_MASK = 0x420b, GET_MASK = 0x420a, SYSTEM_CALL_STOP = SIGTRAP | 0x80 }
 
 static long ask(int request, pid_t thread, uint64_t address, void *data)
 {
-	return ptrace((enum __ptrace_request)request, thread, (void *)(uintptr_t)address, data);
+	return ptrace(request, thread, (void *)(uintptr_t)address, data);
 }
 
 static bool resume(int request, pid_t thread, int signal_number)
@@ -114,6 +114,41 @@ struct stopped *stops_next(void)
 struct stopped *stops_left(void)
 {
 	return stopped;
+}
+
+/* ---- processes ---- */
+
+struct process {
+	struct process *next;
+	pid_t process;
+	uint64_t page;
+};
+static struct process *processes[BUCKETS];
+
+static struct process **find_process(pid_t process)
+{
+	struct process **link = &processes[(unsigned)process % BUCKETS];
+	while (*link && (*link)->process != process)
+		link = &(*link)->next;
+	return link;
+}
+
+uint64_t *stops_page(pid_t process)
+{
+	struct process **link = find_process(process);
+	if (!*link && (*link = calloc(1, sizeof **link)))
+		(*link)->process = process;
+	return *link ? &(*link)->page : NULL;
+}
+
+/* Its memory is no more. */
+static void forget_process(pid_t process)
+{
+	struct process **link = find_process(process), *one = *link;
+	if (!one)
+		return;
+	*link = one->next;
+	free(one);
 }
 
 /* ---- what other threads do while we wait for one ---- */
@@ -382,6 +417,7 @@ static void executed(pid_t thread)
 	ask(PTRACE_GETEVENTMSG, thread, 0, &former);
 	forget(stops_find((pid_t)former));
 	forget(stops_find(thread));
+	forget_process(thread);
 	resume(PTRACE_CONT, thread, 0);
 }
 
@@ -399,6 +435,7 @@ static bool handle(pid_t thread, int *status)
 	int event = *status >> 16, signal_number = WSTOPSIG(*status);
 	if (!WIFSTOPPED(*status)) {
 		forget(stops_find(thread));
+		forget_process(thread); /* a process's first thread ends last */
 		return true;
 	}
 	switch (event) {

@@ -33,7 +33,6 @@ struct stopped {
 	bool group_stops; /* the process is to be stopped */
 	int number; /* of the call, SYS_… */
 	struct registers at_call;
-	uint64_t page; /* of its memory, for our use; 0: none */
 	int socket;    /* an fd of its own, for our use; -1: none */
 	int far_end;   /* ours, of that socket */
 	bool raised;   /* its process may have a few fds more than this: */
@@ -50,6 +49,9 @@ bool stops_start(pid_t process);
 pid_t stops_wait(int *status);
 /* More has happened: stops_wait() is to be called again. */
 bool stops_more(void);
+
+/* The address of a page in this process's memory that is ours; 0: there is none yet. NULL: out of memory. */
+uint64_t *stops_page(pid_t process);
 
 bool stops_waiting(void);	  /* there is a call that nobody has taken */
 struct stopped *stops_next(void); /* the call that came first; NULL: none is waiting */

@@ -85,6 +85,7 @@ static void address_letter(struct letter *letter, uint64_t at)
 	letter->header.msg_iov = (struct iovec *)(void *)(base + offsetof(struct letter, part));
 	letter->header.msg_iovlen = 1;
 	letter->header.msg_control = base + offsetof(struct letter, fds);
+	letter->header.msg_name = letter->header.msg_namelen ? base + offsetof(struct letter, to) : NULL;
 }
 
 static void enclose(struct letter *letter, const int *fds, int count)
@@ -136,11 +137,6 @@ static int error_of(int64_t result)
 	return result < 0 ? (int)-result : 0;
 }
 
-static struct call memory_of(const struct stopped *one)
-{
-	return (struct call){.thread = one->thread};
-}
-
 /* A process may have no number left, or one, while we need two of them for a moment. false: it can't be. */
 static bool raise_limit(struct stopped *one)
 {
@@ -167,23 +163,33 @@ static int64_t open_socket(struct stopped *one)
 	return fd == -EMFILE && raise_limit(one) ? open_socket(one) : fd;
 }
 
-/* Memory for a letter, and a socket. 0 or an errno. */
-static int equip(struct stopped *one)
+/* Maps a page in its process's memory, which stays for the next calls. fork() doesn't copy it. 0 or an errno.
+ */
+static int map_page(struct stopped *one, uint64_t *page)
 {
-	if (!one->page) {
-		int64_t page = MAKE(one, SYS_mmap, 0, sizeof(struct letter), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1);
-		if (page < 0 && page > -4096)
-			return error_of(page);
-		one->page = (uint64_t)page;
-	}
-	if (one->socket < 0) {
-		int64_t fd = open_socket(one);
-		if (fd < 0)
-			return error_of(fd);
-		one->socket = (int)fd;
-	}
+	int64_t got = MAKE(one, SYS_mmap, 0, sizeof(struct letter), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1);
+	if (got < 0 && got > -4096)
+		return error_of(got);
+	*page = (uint64_t)got;
+	MAKE(one, SYS_madvise, *page, sizeof(struct letter), MADV_DONTFORK);
 	return 0;
+}
+
+/* Puts a letter into its memory, at *page. The program may have unmapped what isn't its own. 0 or an errno. */
+static int hand_over(struct stopped *one, struct letter *letter, uint64_t *page)
+{
+	struct call memory = {.thread = one->thread};
+	uint64_t *known = stops_page(task_process(one->thread));
+	int error = known ? EFAULT : ENOMEM;
+	for (int i = 0; i < 2 && error == EFAULT; i++) {
+		if ((i || !*known) && (error = map_page(one, known)))
+			return error;
+		address_letter(letter, *known);
+		*page = *known;
+		error = call_write(&memory, *page, letter, sizeof *letter);
+	}
+	return error;
 }
 
 /* Before it goes on its way. */
@@ -191,13 +197,10 @@ static void clear(struct stopped *one)
 {
 	if (one->socket >= 0)
 		MAKE(one, SYS_close, (uint64_t)one->socket);
-	if (one->page)
-		MAKE(one, SYS_munmap, one->page, sizeof(struct letter));
 	if (one->far_end >= 0)
 		close(one->far_end);
 	restore_limit(one);
 	one->socket = one->far_end = -1;
-	one->page = 0;
 }
 
 enum { NO_FD = -1 };
@@ -205,15 +208,12 @@ enum { NO_FD = -1 };
 /* Sends its socket, and this fd if there is one, to a box. 0 or an errno. */
 static int send_there(struct stopped *one, int number, const struct box *box, uint64_t secret)
 {
-	struct call memory = memory_of(one);
-	struct letter letter = {.secret = secret, .to = box->name};
-	address_letter(&letter, one->page);
-	letter.header.msg_name = (char *)(uintptr_t)one->page + offsetof(struct letter, to);
-	letter.header.msg_namelen = box->length;
+	struct letter letter = {.secret = secret, .to = box->name, .header.msg_namelen = box->length};
+	uint64_t page;
 	enclose(&letter, (const int[]){one->socket, number}, number == NO_FD ? 1 : FDS);
-	int error = call_write(&memory, one->page, &letter, sizeof letter);
+	int error = hand_over(one, &letter, &page);
 	return error ? error
-		     : error_of(MAKE(one, SYS_sendmsg, (uint64_t)one->socket, one->page,
+		     : error_of(MAKE(one, SYS_sendmsg, (uint64_t)one->socket, page,
 			       MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
@@ -245,12 +245,13 @@ static int fetch_from_elsewhere(struct stopped *one, int number, int fds[FDS])
 
 static int fetch(struct stopped *one, int number, int fds[FDS])
 {
-	int error = equip(one);
-	if (error)
-		return error;
+	int64_t fd = one->socket < 0 ? open_socket(one) : one->socket;
+	if (fd < 0)
+		return error_of(fd);
+	one->socket = (int)fd;
 	if (number == one->socket)
 		return EBADF; /* it has just got the lowest free number */
-	error = fetch_to(one, number, &own_box, fds);
+	int error = fetch_to(one, number, &own_box, fds);
 	return error == ECONNREFUSED ? fetch_from_elsewhere(one, number, fds) : error;
 }
 
@@ -309,18 +310,16 @@ static int send_far(const struct stopped *one, int fd)
 /* The thread receives what was sent to it, close-on-exec. 0 or an errno. */
 static int receive_there(struct stopped *one, int *number)
 {
-	struct call memory = memory_of(one);
-	struct letter letter = {.secret = 0};
-	int fds[FDS];
-	address_letter(&letter, one->page);
-	letter.header.msg_controllen = CMSG_SPACE(sizeof *fds);
-	int error = call_write(&memory, one->page, &letter, sizeof letter);
+	struct call memory = {.thread = one->thread};
+	struct letter letter = {.header.msg_controllen = CMSG_SPACE(sizeof(int))};
+	uint64_t page;
+	int fds[FDS], error = hand_over(one, &letter, &page);
 	if (error)
 		return error;
-	int64_t got = MAKE(one, SYS_recvmsg, (uint64_t)one->socket, one->page, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int64_t got = MAKE(one, SYS_recvmsg, (uint64_t)one->socket, page, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return error_of(got);
-	error = call_read(&memory, one->page, &letter, sizeof letter);
+	error = call_read(&memory, page, &letter, sizeof letter);
 	if (error)
 		return error;
 	if (enclosed(&letter, fds) != 1)
