@@ -1,124 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-#include "call.h"
-
-#include "kernel.h"
+#include "mechanism.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
-#include <sys/ioctl.h>
+#include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int listener;
-static bool sends; /* SECCOMP_ADDFD_FLAG_SEND, Linux 5.14 */
+const struct mechanism *mechanism = &notified;
 
-/* The kernel's error for an answer to nobody, with these flags. */
-static int probe(uint32_t flags)
+bool call_is_sure(void)
 {
-	struct seccomp_notif_addfd nobody = {.id = UINT64_MAX, .flags = flags, .srcfd = (uint32_t)listener};
-	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &nobody) < 0 ? errno : 0;
+	return mechanism == &traced;
 }
 
-bool call_start(int fd)
+void call_settle(void)
 {
-	listener = fd;
-	sends = probe(SECCOMP_ADDFD_FLAG_SEND) == ENOENT;
-	int known = probe(0);
-	errno = known;
-	return known == ENOENT;
+	if (mechanism->settle)
+		mechanism->settle();
 }
 
 bool call_receive(struct call *call)
 {
-	struct seccomp_notif notification;
-	memset(&notification, 0, sizeof notification); /* the kernel requires this, including the padding */
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
-		return false;
-	*call = (struct call){.id = notification.id,
-		.thread = (pid_t)notification.pid,
-		.system_call = notification.data.nr};
-	call->foreign = notification.data.arch != NATIVE_ARCH;
-	memcpy(call->arguments, notification.data.args, sizeof call->arguments);
-	return true;
+	return mechanism->receive(call);
 }
 
 bool call_is_there(const struct call *call)
 {
-	return call->id && ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0;
-}
-
-static bool respond(struct call *call, int64_t value, int error, uint32_t flags)
-{
-	struct seccomp_notif_resp response = {.id = call->id, .val = value, .error = -error, .flags = flags};
-	bool heard = call->id && ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
-	call->id = 0;
-	return heard;
+	return call->id && mechanism->is_there(call);
 }
 
 bool call_answer(struct call *call, int64_t value, int error)
 {
-	return respond(call, error ? 0 : value, error, 0);
+	bool heard = call->id && mechanism->answer(call, value, error);
+	call->id = 0;
+	return heard;
 }
 
 bool call_pass(struct call *call)
 {
-	return respond(call, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
-}
-
-static int add_fd(const struct call *call, int fd, uint32_t flags, int number, bool close_on_exec)
-{
-	struct seccomp_notif_addfd addfd = {.id = call->id,
-		.flags = flags,
-		.srcfd = (uint32_t)fd,
-		.newfd = (uint32_t)number,
-		.newfd_flags = close_on_exec ? O_CLOEXEC : 0};
-	int result = call->id ? ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) : -1;
-	if (!call->id ||
-		(result < 0 && errno == ESRCH)) /* a signal came before the thread had installed it */
-		errno = ENOENT;
-	return result;
+	bool heard = call->id && mechanism->pass(call);
+	call->id = 0;
+	return heard;
 }
 
 int call_put(const struct call *call, int number, int fd, bool close_on_exec)
 {
-	return add_fd(call, fd, SECCOMP_ADDFD_FLAG_SETFD, number, close_on_exec) < 0 ? errno : 0;
-}
-
-/* Threads that were given an fd and then went away for a signal. There are few, and each soon calls again. */
-static struct {
-	pid_t thread;
-	int number;
-} orphans[64];
-enum { ORPHANS = sizeof orphans / sizeof *orphans };
-
-static void remember(pid_t thread, int number)
-{
-	static unsigned next;
-	unsigned at = next++ % ORPHANS;
-	orphans[at].thread = thread;
-	orphans[at].number = number;
-}
-
-int call_take_back(const struct call *call)
-{
-	for (int i = 0; !sends && i < ORPHANS; i++)
-		if (orphans[i].thread == call->thread) {
-			orphans[i].thread = 0;
-			return orphans[i].number;
-		}
-	return -1;
+	return call->id ? mechanism->put(call, number, fd, close_on_exec) : ENOENT;
 }
 
 int call_give(struct call *call, int fd, bool close_on_exec)
 {
-	int number = add_fd(call, fd, sends ? SECCOMP_ADDFD_FLAG_SEND : 0, 0, close_on_exec);
-	if (number < 0)
-		return errno;
-	if (!sends && !respond(call, number, 0, 0))
-		remember(call->thread, number);
-	call->id = 0;
-	return 0;
+	int error = call->id ? mechanism->give(call, fd, close_on_exec) : ENOENT;
+	if (!error)
+		call->id = 0;
+	return error;
+}
+
+int call_take_back(const struct call *call)
+{
+	return mechanism->take_back ? mechanism->take_back(call) : -1;
 }
 
 /* The kernel stops at a page that isn't mapped; its own copies are complete or fail. */
@@ -126,17 +67,41 @@ static int moved(ssize_t got, size_t size)
 {
 	if (got == (ssize_t)size)
 		return 0;
-	return got >= 0 ? EFAULT : errno;
+	return got >= 0 || errno == EIO ? EFAULT : errno;
+}
+
+/* A kernel may have no process_vm_readv(2): CONFIG_CROSS_MEMORY_ATTACH. */
+static ssize_t move_by_file(pid_t thread, uint64_t address, const struct iovec *here, bool writes)
+{
+	char path[32];
+	snprintf(path, sizeof path, "/proc/%d/mem", thread);
+	int file = open(path, (writes ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+	if (file < 0)
+		return -1;
+	ssize_t got = writes ? pwrite(file, here->iov_base, here->iov_len, (off_t)address)
+			     : pread(file, here->iov_base, here->iov_len, (off_t)address);
+	int error = errno;
+	close(file);
+	errno = error;
+	return got;
+}
+
+static int move(pid_t thread, uint64_t address, void *bytes, size_t size, bool writes)
+{
+	struct iovec here = {bytes, size}, there = {(void *)(uintptr_t)address, size};
+	ssize_t got = writes ? process_vm_writev(thread, &here, 1, &there, 1, 0)
+			     : process_vm_readv(thread, &here, 1, &there, 1, 0);
+	if (got < 0 && errno == ENOSYS)
+		got = move_by_file(thread, address, &here, writes);
+	return moved(got, size);
 }
 
 int call_read(const struct call *call, uint64_t address, void *to, size_t size)
 {
-	struct iovec here = {to, size}, there = {(void *)(uintptr_t)address, size};
-	return size ? moved(process_vm_readv(call->thread, &here, 1, &there, 1, 0), size) : 0;
+	return size ? move(call->thread, address, to, size, false) : 0;
 }
 
 int call_write(const struct call *call, uint64_t address, const void *from, size_t size)
 {
-	struct iovec here = {(void *)(uintptr_t)from, size}, there = {(void *)(uintptr_t)address, size};
-	return size ? moved(process_vm_writev(call->thread, &here, 1, &there, 1, 0), size) : 0;
+	return size ? move(call->thread, address, (void *)(uintptr_t)from, size, true) : 0;
 }

@@ -25,6 +25,13 @@ struct call {
 /* From here on calls come from this listener (seccomp_unotify(2)). false: errno is EINVAL on a kernel that
  * has no SECCOMP_IOCTL_NOTIF_ADDFD (before 5.9). */
 bool call_start(int listener);
+/* Calls are those of traced threads from here on (stops.h). false: errno. */
+bool call_start_tracing(void);
+/* A thread hears each answer, unless it is killed before. */
+bool call_is_sure(void);
+/* At the end of each turn: threads whose calls aren't answered yet take signals again. */
+void call_settle(void);
+
 /* Takes the next call. false: its thread went away before it could be taken. */
 bool call_receive(struct call *call);
 bool call_is_there(const struct call *call);

@@ -25,7 +25,7 @@ struct trap {
 	uint32_t action;
 };
 
-#define SEEN SECCOMP_RET_USER_NOTIF
+#define SEEN SECCOMP_RET_TRACE /* a place holder: the supervisor is asked, in the way of `seen` */
 #define FAILS(error) (SECCOMP_RET_ERRNO | (error))
 
 /* Rows of one system call are adjacent. The first row whose test holds decides; if none does, the call is
@@ -68,6 +68,7 @@ enum { TRAPS = sizeof traps / sizeof *traps };
 struct program {
 	struct sock_filter *code;
 	size_t length;
+	uint32_t seen; /* the action for calls that the supervisor sees */
 };
 
 static void add(struct program *program, uint16_t code, uint8_t yes, uint8_t no, uint32_t value)
@@ -114,7 +115,7 @@ static void add_row(struct program *program, const struct trap *trap)
 	case ALWAYS:
 		break;
 	}
-	add(program, BPF_RET | BPF_K, 0, 0, trap->action);
+	add(program, BPF_RET | BPF_K, 0, 0, trap->action == SEEN ? program->seen : trap->action);
 }
 
 /* The instructions for all rows of one system call, which other calls jump over. Returns the row after them.
@@ -132,14 +133,15 @@ static const struct trap *add_number(struct program *program, const struct trap 
 	return trap;
 }
 
-size_t filter_build(struct sock_filter filter[FILTER_LENGTH], bool datagrams)
+size_t filter_build(struct sock_filter filter[FILTER_LENGTH], enum filter_way way, bool datagrams)
 {
-	struct program program = {filter, 0};
+	bool traced = way == FILTER_TRACED;
+	struct program program = {filter, 0, traced ? SECCOMP_RET_TRACE : SECCOMP_RET_USER_NOTIF};
 	const struct trap *trap = traps, *end = traps + TRAPS - !datagrams;
 	load(&program, offsetof(struct seccomp_data, arch));
 	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
-	add(&program, BPF_RET | BPF_K, 0, 0,
-		SEEN); /* a system call of another machine (int 0x80) ends the process */
+	add(&program, BPF_RET | BPF_K, 0, 0, /* a system call of another machine (int 0x80) ends the process */
+		traced ? SECCOMP_RET_TRACE | FILTER_FOREIGN : SECCOMP_RET_USER_NOTIF);
 	load(&program, offsetof(struct seccomp_data, nr));
 #ifdef FOREIGN_NUMBERS /* x32's, which few kernels have */
 	add(&program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);

@@ -12,8 +12,13 @@
 /* Instructions, at most. */
 enum { FILTER_LENGTH = 256 };
 
+enum filter_way { FILTER_NOTIFIED, FILTER_TRACED };
+
+/* PTRACE_GETEVENTMSG of a traced call of another architecture; 0 of the others. */
+enum { FILTER_FOREIGN = 1 };
+
 /* Writes the filter and returns its length. datagrams: the map stands in for a name server (target `names`),
  * so a recvfrom() that asks for the sender is seen too. */
-size_t filter_build(struct sock_filter filter[FILTER_LENGTH], bool datagrams);
+size_t filter_build(struct sock_filter filter[FILTER_LENGTH], enum filter_way way, bool datagrams);
 
 #endif

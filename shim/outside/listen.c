@@ -142,8 +142,12 @@ static int become(struct subject *subject, struct watched *first, const struct a
 		return ENOTSUP;
 	if (task_user(first->holder) != task_user(subject->call->thread))
 		return EADDRINUSE;
-	int number = task_find(first->holder, first->inode, -1);
-	int fd = number < 0 ? -1 : task_duplicate(first->holder, number), error = ENOTSUP;
+	pid_t thread = subject->call->thread, holder = first->holder;
+	if (task_process(thread) == holder)
+		holder = thread; /* of a traced process only a thread that makes a call has duplicates for us */
+	int number = task_find(holder, first->inode, -1);
+	int fd = number < 0 ? -1 : task_duplicate(holder, number);
+	int error = fd < 0 && call_is_sure() ? EADDRINUSE : ENOTSUP;
 	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK)) {
 		subject->watched = NULL; /* it goes with the socket that it is of */
 		error = subject_replace(subject, fd, flags & O_CLOEXEC);

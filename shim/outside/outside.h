@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Programs into which a library can't be preloaded: static programs, Go programs, and those of another libc.
  * The command becomes their supervisor: the kernel suspends a thread that connects, binds, listens or
- * accepts, and asks the supervisor, which makes the socket and puts it on the program's fd number (seccomp
- * user notification, Linux 5.9).
+ * accepts, and asks the supervisor, which makes the socket and puts it on the program's fd number: by seccomp
+ * user notification (Linux 5.9), or by ptrace.
  *
  * It isn't a sandbox: a program that races with its own memory may escape the map. */
 #ifndef IP2VSOCK_OUTSIDE_H

@@ -69,20 +69,19 @@ __attribute__((noreturn)) static void end_as(int status)
 }
 
 /* The supervisor has been killed. The program's connections live on, but each call that the supervisor would
- * have seen fails (ENOSYS). */
+ * have seen fails (ENOSYS). If it was traced, the kernel has killed it. */
 __attribute__((noreturn)) static void go_on_alone(void)
 {
-	static const char message[] =
-		"ip2vsock: the supervisor has ended: the program's connections go on, but it can't make "
-		"new ones, and nothing of it goes over IP\n";
 	int status = 0;
 	pid_t program = atomic_load(&shared->program), ended;
 	if (shared->message[0]) {
 		dprintf(STDERR_FILENO, "ip2vsock: %s\n", shared->message);
 		_exit(STATUS_REFUSED);
 	}
-	ssize_t written = write(STDERR_FILENO, message, sizeof message - 1);
-	(void)written;
+	dprintf(STDERR_FILENO, "ip2vsock: the supervisor has ended: %s\n",
+		shared->traced ? "the program, which it traced, is killed"
+			       : "the program's connections go on, but it can't make new ones, and nothing of it "
+				 "goes over IP");
 	while ((ended = waitpid(-1, &status, 0)) != program && (ended > 0 || errno == EINTR))
 		;
 	if (ended == program)

@@ -71,7 +71,7 @@ void answer(struct subject *subject, int64_t value, int error)
 	bool accepted = call_answer(subject->call, value, error);
 	if (!accepted && call.id)
 		remember(next_unheard(), &call, inode, value, error);
-	else if (!error && fails_twice(&call))
+	else if (!error && fails_twice(&call) && !call_is_sure())
 		remember(succeeded_of(&call), &call, inode, value, 0);
 }
 

@@ -10,9 +10,13 @@
 #include "filter.h"
 #include "kernel.h"
 #include "serve.h"
+#include "stops.h"
+#include "task.h"
 
 #include "transport/ports.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,7 +26,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -37,26 +40,49 @@ struct installed {
 	int listener, error;
 };
 
-static long install(bool datagrams)
+static long set_filter(unsigned long flags, const struct sock_fprog *program)
+{
+	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+	if (result >= 0 || errno != EACCES)
+		return result;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+}
+
+/* SPEC_ALLOW (4.17): without it, kernels before 5.16 would slow the program down. */
+static struct installed install(enum filter_way way, bool datagrams)
 {
 	static struct sock_filter filter[FILTER_LENGTH];
 	struct sock_fprog program = {
-		.filter = filter, .len = (unsigned short)filter_build(filter, datagrams)};
-	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER |
-			      SECCOMP_FILTER_FLAG_SPEC_ALLOW; /* without it, kernels before 5.16 would slow
-								 the program down */
-	long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-	if (listener >= 0 || errno != EACCES)
-		return listener;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -1;
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+		.filter = filter, .len = (unsigned short)filter_build(filter, way, datagrams)};
+	unsigned long wanted = way == FILTER_NOTIFIED ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+	long result = set_filter(wanted | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+	if (result < 0 && errno == EINVAL && way == FILTER_TRACED)
+		result = set_filter(0, &program);
+	return (struct installed){
+		.listener = way == FILTER_NOTIFIED ? (int)result : -1, .error = result < 0 ? errno : 0};
+}
+
+struct plan {
+	const struct settings *settings;
+	const sigset_t *mask;
+	void (*run)(void *context);
+	void *context;
+};
+
+static bool have_names(const struct settings *settings)
+{
+	for (uint32_t i = 0; settings->map && i < map_count(settings->map); i++)
+		if (map_rule(settings->map, i)->target.kind == TARGET_NAMES)
+			return true;
+	return false;
 }
 
 __attribute__((noreturn)) static void be_program(
-	const int ends[2], bool datagrams, const sigset_t *mask, void (*run)(void *context), void *context)
+	const int ends[2], enum filter_way way, const struct plan *plan)
 {
-	struct installed installed = {.listener = (int)install(datagrams), .error = errno};
+	struct installed installed = install(way, have_names(plan->settings));
 	int channel = ends[1];
 	char go;
 	close(ends[0]); /* a supervisor that ends before its time is noticed */
@@ -65,8 +91,8 @@ __attribute__((noreturn)) static void be_program(
 	close(channel);
 	if (installed.listener >= 0)
 		close(installed.listener);
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	run(context);
+	sigprocmask(SIG_SETMASK, plan->mask, NULL);
+	plan->run(plan->context);
 	_exit(STATUS_REFUSED);
 }
 
@@ -81,40 +107,6 @@ __attribute__((format(printf, 1, 2))) static bool refuse(const char *format, ...
 	return false;
 }
 
-static bool refuse_kernel(void)
-{
-	struct utsname name = {.release = "?"};
-	uname(&name);
-	return refuse("supervising a program needs Linux 5.9 or newer, and this is %s: link the program "
-		      "dynamically, so that the "
-		      "library can be preloaded, or give it a proxy that runs under ip2vsock",
-		name.release);
-}
-
-static bool refuse_filter(int error)
-{
-	if (error == EBUSY)
-		return refuse("another supervisor watches this process already (ip2vsock with another map, "
-			      "or a container's "
-			      "runtime), and the kernel allows one");
-	if (error == ENOSYS || error == EINVAL)
-		return refuse_kernel();
-	return refuse(
-		"the kernel refuses the seccomp filter: %s: allow seccomp(2) in this container's profile",
-		strerror(error));
-}
-
-static bool refuse_access(const char *what)
-{
-	int error = errno;
-	if (error == ENOSYS)
-		return refuse_kernel();
-	return refuse("%s: %s: a program can't be supervised here; in a container allow pidfd_getfd and "
-		      "process_vm_readv "
-		      "(docker run --cap-add SYS_PTRACE), and see /proc/sys/kernel/yama/ptrace_scope",
-		what, strerror(error));
-}
-
 bool supervise_proc_is_ours(void)
 {
 	char text[16];
@@ -123,56 +115,128 @@ bool supervise_proc_is_ours(void)
 	return atoi(text) == getpid();
 }
 
-/* Everything that will be needed from the program's process is tried before the program is let go. Returns
- * the listener, or -1. */
-static int take_listener(pid_t program, int number)
+/* What is needed of every process. */
+static bool can_look_into(pid_t process, int number)
 {
 	static const int known = 0x76736f63;
-	int read_back = 0, pidfd = (int)syscall(SYS_pidfd_open, program, 0);
-	struct iovec here = {&read_back, sizeof read_back}, there = {(void *)&known, sizeof known};
+	const struct call call = {.thread = process};
+	int read_back = 0, error = call_read(&call, (uintptr_t)&known, &read_back, sizeof read_back);
 	char path[48];
-	int listener = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
-	if (listener < 0) {
-		refuse_access("pidfd_getfd");
-		return -1;
-	}
-	close(pidfd);
-	if (process_vm_readv(program, &here, 1, &there, 1, 0) != sizeof known || read_back != known) {
-		refuse_access("process_vm_readv");
-		return -1;
-	}
-	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", program, number);
-	if (access(path, R_OK)) {
-		refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid", path,
+	if (error || read_back != known)
+		return refuse("process_vm_readv: %s: a program can't be supervised here; in a container allow it "
+			      "(docker run --cap-add SYS_PTRACE), and see /proc/sys/kernel/yama/ptrace_scope",
+			strerror(error));
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", process, number);
+	if (access(path, R_OK))
+		return refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid", path,
 			strerror(errno));
-		return -1;
+	return true;
+}
+
+/* The process that is to become the program. */
+struct candidate {
+	pid_t process;
+	int channel; /* to it: it waits for a byte */
+	int number;  /* of its end */
+	struct installed installed;
+};
+
+static void give_up(struct candidate *candidate)
+{
+	if (candidate->process <= 0)
+		return;
+	kill(candidate->process, SIGKILL);
+	waitpid(candidate->process, NULL, 0);
+	close(candidate->channel);
+	candidate->process = 0;
+}
+
+/* Starts it, with the filter installed. */
+static bool start(struct candidate *candidate, enum filter_way way, const struct plan *plan)
+{
+	int ends[2];
+	*candidate = (struct candidate){.process = -1};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ||
+		(candidate->process = fork()) < 0)
+		return refuse("a process can't be started: %s", strerror(errno));
+	if (candidate->process == 0)
+		be_program(ends, way, plan);
+	close(ends[1]);
+	shared->program = candidate->process;
+	candidate->channel = ends[0];
+	candidate->number = ends[1];
+	struct installed *installed = &candidate->installed;
+	if (read(candidate->channel, installed, sizeof *installed) != sizeof *installed)
+		return refuse("the program's process ended before it was started");
+	if (installed->error == EBUSY)
+		return refuse("another supervisor watches this process already (ip2vsock with another map, "
+			      "or a container's runtime), and the kernel allows one");
+	bool unknown = installed->error == ENOSYS || installed->error == EINVAL;
+	if (installed->error && !(unknown && way == FILTER_NOTIFIED))
+		return refuse("the kernel refuses the seccomp filter: %s: allow seccomp(2) in this container's "
+			      "profile",
+			strerror(installed->error));
+	return can_look_into(candidate->process, candidate->number);
+}
+
+/* The listener of user notification. -1: that doesn't work here, and *why says what is missing. */
+static int take_listener(const struct candidate *candidate, const char **why)
+{
+	int pidfd = -1, listener = -1;
+	*why = "the filter";
+	errno = candidate->installed.error;
+	if (!errno) {
+		*why = "pidfd_getfd";
+		pidfd = (int)syscall(SYS_pidfd_open, candidate->process, 0);
+		listener = pidfd < 0 ? -1
+				     : (int)syscall(SYS_pidfd_getfd, pidfd, candidate->installed.listener, 0);
 	}
+	if (listener >= 0 && !call_start(listener)) {
+		*why = "SECCOMP_IOCTL_NOTIF_ADDFD";
+		close(listener);
+		listener = -1;
+	}
+	int error = errno;
+	if (pidfd >= 0)
+		close(pidfd);
+	errno = error;
 	return listener;
 }
 
-static int meet_program(pid_t program, int channel)
+/* The second way. */
+static bool start_traced(struct candidate *candidate, const struct plan *plan, const char *what, int error)
 {
-	struct installed installed;
-	if (!supervise_proc_is_ours()) {
-		refuse("/proc is another pid namespace's, so a program can't be supervised: mount one of its "
-		       "own (bwrap: --proc "
-		       "/proc; unshare: --mount-proc)");
-		return -1;
-	}
-	if (read(channel, &installed, sizeof installed) != sizeof installed) {
-		refuse("the program's process ended before it was started");
-		return -1;
-	}
-	if (installed.listener < 0) {
-		refuse_filter(installed.error);
-		return -1;
-	}
-	int listener = take_listener(program, installed.listener);
-	if (listener >= 0 && !call_start(listener)) {
-		refuse_kernel();
-		return -1;
-	}
-	return listener;
+	struct utsname name = {.release = "?"};
+	uname(&name);
+	if (!start(candidate, FILTER_TRACED, plan))
+		return false;
+	if (!kernel_is_before(4, 8) && stops_start(candidate->process))
+		return true;
+	return refuse("a program can't be supervised here, with Linux %s: %s: %s, and ptrace: %s: in a container "
+		      "allow ptrace, or pidfd_getfd (docker run --cap-add SYS_PTRACE), and see "
+		      "/proc/sys/kernel/yama/ptrace_scope; what strace or gdb has started can't be traced twice",
+		name.release, what, strerror(error), kernel_is_before(4, 8) ? "needs Linux 4.8" : strerror(errno));
+}
+
+/* Everything that will be needed from the program's process is tried before the program is let go. *listener
+ * is -1 if it is traced. */
+static bool meet_program(struct candidate *candidate, const struct plan *plan, int *listener)
+{
+	const char *what;
+	if (!NATIVE_ARCH)
+		return refuse("a program can be supervised on x86-64 and arm64: link the program dynamically, so "
+			      "that the library can be preloaded");
+	if (!supervise_proc_is_ours())
+		return refuse("/proc is another pid namespace's, so a program can't be supervised: mount one of "
+			      "its own (bwrap: --proc /proc; unshare: --mount-proc)");
+	if (!start(candidate, FILTER_NOTIFIED, plan))
+		return false;
+	*listener = take_listener(candidate, &what);
+	if (*listener >= 0)
+		return true;
+	int error = errno;
+	give_up(candidate);
+	return start_traced(candidate, plan, what, error);
 }
 
 /* ---- the supervisor's process ---- */
@@ -202,18 +266,44 @@ static void program_ended(int status)
 		_exit(0);
 }
 
+static void changed(pid_t child, int status)
+{
+	if (child != program)
+		return;
+	if (WIFSTOPPED(status))
+		send_report(REPORT_STOP, status);
+	else if (!WIFCONTINUED(status))
+		program_ended(status);
+}
+
 static void reap(void)
 {
 	int status;
 	pid_t child;
-	while ((child = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
-		if (child != program)
-			continue;
-		if (WIFSTOPPED(status))
-			send_report(REPORT_STOP, status);
-		else if (!WIFCONTINUED(status))
-			program_ended(status);
-	}
+	while ((child = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0)
+		changed(child, status);
+}
+
+/* The same of traced processes, and their calls. */
+static void follow(void)
+{
+	int status;
+	pid_t thread;
+	do {
+		while ((thread = stops_wait(&status)) > 0) {
+			if (!WIFSTOPPED(status)) {
+				task_ended(thread);
+				held_superseded(thread);
+			}
+			changed(thread, status);
+		}
+		unused = thread < 0;
+		if (unused && !program)
+			_exit(0);
+		while (stops_waiting() && serve_next())
+			;
+		call_settle();
+	} while (stops_more());
 }
 
 static void signal_came(struct watch *watch, uint32_t events)
@@ -221,7 +311,7 @@ static void signal_came(struct watch *watch, uint32_t events)
 	struct signalfd_siginfo info;
 	(void)events;
 	while (read(watch->fd, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo == SIGCHLD)
+		if (info.ssi_signo == SIGCHLD && !call_is_sure())
 			reap();
 		else if (info.ssi_signo < SIGNALS)
 			atomic_store(&shared->seen[info.ssi_signo], now_ms());
@@ -249,6 +339,27 @@ static void call_came(struct watch *watch, uint32_t events)
 		_exit(0);
 }
 
+static bool is_kept(int fd, const int *kept, int count)
+{
+	while (count > 0)
+		if (kept[--count] == fd)
+			return true;
+	return fd <= STDERR_FILENO;
+}
+
+/* Before Linux 5.9 there is no close_range(2). */
+static void close_all_but(const int *kept, int count)
+{
+	DIR *own = opendir("/proc/self/fd");
+	for (struct dirent *entry; own && (entry = readdir(own));) {
+		int fd = atoi(entry->d_name);
+		if (fd != dirfd(own) && !is_kept(fd, kept, count))
+			close(fd);
+	}
+	if (own)
+		closedir(own);
+}
+
 /* The supervisor must not keep open what the program inherited, nor keep its directory from being unmounted.
  */
 static void let_go_of_inherited(const int *kept, int count)
@@ -264,7 +375,8 @@ static void let_go_of_inherited(const int *kept, int count)
 		if (last > first)
 			syscall(SYS_close_range, first, last - 1, 0);
 	}
-	syscall(SYS_close_range, first, UINT32_MAX, 0);
+	if (syscall(SYS_close_range, first, UINT32_MAX, 0) < 0)
+		close_all_but(kept, count);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);
@@ -307,54 +419,44 @@ void outside_prepare(const struct settings *settings)
 		shim_start(settings);
 }
 
+/* listener: -1, the program is traced */
 static bool begin(int listener, const sigset_t *all)
 {
 	int incoming = signalfd(-1, all, SFD_CLOEXEC | SFD_NONBLOCK);
-	return incoming >= 0 && wait_start() && watch_begin(&calls, listener, EPOLLIN, call_came) &&
+	return incoming >= 0 && wait_start() &&
+	       (listener < 0 ? call_start_tracing() : watch_begin(&calls, listener, EPOLLIN, call_came)) &&
 	       watch_begin(&signals, incoming, EPOLLIN, signal_came) &&
 	       watch_begin(&stand_in, reports, 0, stand_in_gone);
 }
 
-static bool have_names(const struct settings *settings)
+__attribute__((noreturn)) static void be_supervisor(const struct plan *plan)
 {
-	for (uint32_t i = 0; settings->map && i < map_count(settings->map); i++)
-		if (map_rule(settings->map, i)->target.kind == TARGET_NAMES)
-			return true;
-	return false;
-}
-
-__attribute__((noreturn)) static void be_supervisor(
-	const struct settings *settings, const sigset_t *mask, void (*run)(void *context), void *context)
-{
-	int channel[2];
+	struct candidate candidate = {.process = 0};
+	int listener = -1;
 	sigset_t all;
 	sigfillset(&all);
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0 || (program = fork()) < 0) {
-		refuse("a process can't be started: %s", strerror(errno));
-		_exit(STATUS_REFUSED);
-	}
-	if (program == 0)
-		be_program(channel, have_names(settings), mask, run, context);
-	shared->program = program;
-	close(channel[1]);
 	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	let_go_of_inherited((int[]){channel[0], reports}, 2);
-	int listener = meet_program(program, channel[0]);
-	if (listener < 0) {
-		kill(program, SIGKILL);
+	if (!meet_program(&candidate, plan, &listener)) {
+		give_up(&candidate);
 		_exit(STATUS_REFUSED);
 	}
-	outside_prepare(settings);
+	program = candidate.process;
+	shared->traced = listener < 0;
+	let_go_of_inherited((int[]){candidate.channel, reports, listener}, 3);
+	outside_prepare(plan->settings);
 	protect();
-	if (!begin(listener, &all) || write(channel[0], "", 1) != 1) {
+	if (!begin(listener, &all) || write(candidate.channel, "", 1) != 1) {
 		refuse("the supervisor can't start: %s", strerror(errno));
-		kill(program, SIGKILL);
+		give_up(&candidate);
 		_exit(STATUS_REFUSED);
 	}
-	close(channel[0]);
-	for (;;)
+	close(candidate.channel);
+	for (;;) {
 		wait_once();
+		if (listener < 0)
+			follow();
+	}
 }
 
 pid_t supervise(const struct settings *settings, struct stand_in *stand_in_memory, int pipe,
@@ -364,6 +466,6 @@ pid_t supervise(const struct settings *settings, struct stand_in *stand_in_memor
 	reports = pipe;
 	pid_t supervisor = fork();
 	if (supervisor == 0)
-		be_supervisor(settings, mask, run, context);
+		be_supervisor(&(struct plan){settings, mask, run, context});
 	return supervisor;
 }

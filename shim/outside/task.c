@@ -2,6 +2,7 @@
 #include "task.h"
 
 #include "kernel.h"
+#include "mechanism.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +33,8 @@ static void forget(struct known *one)
 {
 	if (!one->thread)
 		return;
-	close(one->pidfd);
+	if (one->pidfd >= 0)
+		close(one->pidfd);
 	if (one->threads >= 0)
 		close(one->threads);
 	one->thread = 0;
@@ -93,18 +95,26 @@ static bool open_process(struct known *one, pid_t thread)
 	return one->threads >= 0;
 }
 
-static bool open_thread(struct known *one, pid_t thread)
+/* A traced thread needs no pidfd: its end is seen (task_ended()). */
+static bool open_pidfds(struct known *one, pid_t thread)
 {
 	static bool no_threads;
-	one->threads = -1;
+	one->threads = one->pidfd = -1;
+	if (mechanism->duplicate)
+		return true;
 	one->pidfd = no_threads ? -1 : open_pidfd(thread, PIDFD_THREAD);
 	if (one->pidfd < 0 && !no_threads && errno == EINVAL)
 		no_threads = true;
 	if (one->pidfd < 0 && no_threads)
 		one->pidfd = open_pidfd(thread, 0);
-	if (one->pidfd < 0 && !(no_threads && open_process(one, thread)))
-		return false;
+	return one->pidfd >= 0 || (no_threads && open_process(one, thread));
+}
+
+static bool open_thread(struct known *one, pid_t thread)
+{
 	static unsigned opened;
+	if (!open_pidfds(one, thread))
+		return false;
 	one->thread = thread;
 	one->serial = ++opened;
 	return true;
@@ -129,8 +139,15 @@ static struct known *know(pid_t thread)
 	return open_thread(one, thread) ? one : NULL;
 }
 
+void task_ended(pid_t thread)
+{
+	struct known *one = &known[(unsigned)thread % KNOWN];
+	if (one->thread == thread)
+		forget(one);
+}
+
 /* ESRCH may be that of a thread that had the number before. */
-int task_duplicate(pid_t thread, int number)
+static int duplicate(pid_t thread, int number)
 {
 	for (int i = 0; i < 2; i++) {
 		struct known *one = know(thread);
@@ -143,6 +160,14 @@ int task_duplicate(pid_t thread, int number)
 	}
 	errno = ESRCH;
 	return -1;
+}
+
+int task_duplicate(pid_t thread, int number)
+{
+	if (!mechanism->duplicate)
+		return duplicate(thread, number);
+	know(thread);
+	return mechanism->duplicate(thread, number);
 }
 
 unsigned task_serial(pid_t thread)

@@ -17,6 +17,9 @@ int task_duplicate(pid_t thread, int number);
  * they haven't been, or not for a while. */
 unsigned task_serial(pid_t thread);
 
+/* A traced thread has ended, or has executed another program. */
+void task_ended(pid_t thread);
+
 struct task_fd {
 	int flags;	/* O_NONBLOCK and O_CLOEXEC of them */
 	uint64_t inode; /* of what stands there */

@@ -119,7 +119,8 @@ void held_begin(struct held *held, const struct call *call, void (*gone)(struct 
 	held->active = true;
 	held->next = *first;
 	*first = held;
-	timer_begin(&held->soon, WATCH_AFTER_MS, watch_thread);
+	if (!call_is_sure()) /* the end of a traced thread is seen: held_superseded() */
+		timer_begin(&held->soon, WATCH_AFTER_MS, watch_thread);
 }
 
 void held_superseded(pid_t thread)

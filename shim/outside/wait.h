@@ -44,7 +44,7 @@ struct held {
 };
 void held_begin(struct held *held, const struct call *call, void (*gone)(struct held *held));
 void held_end(struct held *held);
-/* This thread makes a call, so none of its earlier calls waits any longer. */
+/* This thread makes a call, or has ended, so none of its earlier calls waits any longer. */
 void held_superseded(pid_t thread);
 /* Releases the calls whose threads no longer wait, for whatever reason. */
 void held_review(void);

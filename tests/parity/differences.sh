@@ -23,6 +23,8 @@ read_differences() {
 			case $on in # Unix sockets carry what is greeted, and what comes by a door
 			emulated-only) on='emulated greeting' ;;
 			emulated*) on="emulated greeting door${on#emulated}" ;;
+			supervised-only) on=supervised ;;
+			supervised) on='supervised traced' ;;
 			esac
 			;;
 		lines) lines=$line ;;

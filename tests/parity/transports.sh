@@ -102,10 +102,12 @@ through() { # TRANSPORT COMMAND...
 			LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library:$state/guest.so" \
 			IP2VSOCK_MAP="${map//local:/firecracker:$emulated.multiplexer:}" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 "$@"
 		;;
-	supervised)
+	supervised | traced)
 		own_cids
+		local without=()
+		[ "$transport" = supervised ] || without=("$here/../guard/refuse" new-calls)
 		own_network env IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 \
-			"${library%/.libs/*}/ip2vsock" --outside -- "$@"
+			${without[@]+"${without[@]}"} "${library%/.libs/*}/ip2vsock" --outside -- "$@"
 		;;
 	vsock)
 		needs_loopback

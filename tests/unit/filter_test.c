@@ -44,7 +44,7 @@ static uint32_t decide_by(const struct sock_filter *filter, size_t length, const
 static uint32_t decide(bool datagrams, int number, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	struct sock_filter filter[FILTER_LENGTH];
-	size_t length = filter_build(filter, datagrams);
+	size_t length = filter_build(filter, FILTER_NOTIFIED, datagrams);
 	assert_in_range(length, 1, FILTER_LENGTH);
 	struct seccomp_data data = {.nr = number, .arch = NATIVE_ARCH, .args = {3, b, c, d, e}};
 	return decide_by(filter, length, &data);
@@ -107,7 +107,7 @@ static void ways_past_it_are_closed(void **state)
 {
 	(void)state;
 	struct sock_filter filter[FILTER_LENGTH];
-	size_t length = filter_build(filter, true);
+	size_t length = filter_build(filter, FILTER_NOTIFIED, true);
 	struct seccomp_data foreign = {.nr = SYS_getpid, .arch = NATIVE_ARCH ^ 1};
 	assert_int_equal(decide_by(filter, length, &foreign), SECCOMP_RET_USER_NOTIF);
 	assert_int_equal(decide(false, SYS_io_uring_setup, 0, 0, 0, 0), SECCOMP_RET_ERRNO | ENOSYS);
@@ -119,6 +119,24 @@ static void ways_past_it_are_closed(void **state)
 #endif
 }
 
+static void a_traced_program_has_the_same_filter(void **state)
+{
+	(void)state;
+	struct sock_filter notified[FILTER_LENGTH], traced[FILTER_LENGTH];
+	size_t lengths[] = {filter_build(notified, FILTER_NOTIFIED, true), filter_build(traced, FILTER_TRACED, true)};
+	for (int i = 0; i < 500 * 3; i++) {
+		uint64_t argument = (uint64_t)(i % 3);
+		struct seccomp_data data = {
+			.nr = i / 3, .arch = NATIVE_ARCH, .args = {3, argument, argument, 0, argument}};
+		uint32_t expected = decide_by(notified, lengths[0], &data);
+		if (expected == SECCOMP_RET_USER_NOTIF)
+			expected = SECCOMP_RET_TRACE;
+		assert_int_equal(decide_by(traced, lengths[1], &data), expected);
+	}
+	struct seccomp_data foreign = {.nr = SYS_getpid, .arch = NATIVE_ARCH ^ 1};
+	assert_int_equal(decide_by(traced, lengths[1], &foreign), SECCOMP_RET_TRACE | FILTER_FOREIGN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +145,7 @@ int main(void)
 		cmocka_unit_test(options_by_level_and_name),
 		cmocka_unit_test(pointers_have_two_halves),
 		cmocka_unit_test(ways_past_it_are_closed),
+		cmocka_unit_test(a_traced_program_has_the_same_filter),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
