@@ -212,11 +212,13 @@ static const struct {
 	const char *words;
 } reports[] = {
 	{KERNEL(6, 2, 0), KERNEL(6, 3, UINT16_MAX),
-		"below Cloud Hypervisor, connections broke: take a newer monitor"},
+		"below Cloud Hypervisor without the fix of its issue #5691, connections break: take a newer "
+		"monitor"},
 	{KERNEL(6, 12, 92), KERNEL(6, 12, 94),
 		"some hundred small unread packets reset a stream: a larger buffer= at the receiving end"},
 	{KERNEL(6, 17, 0), UINT64_MAX,
-		"below older Cloud Hypervisor, Firecracker and libkrun, packets of more than 32 KiB broke "
+		"below Cloud Hypervisor without the fix of its issue #7672, Firecracker without that of "
+		"#5485 and libkrun without those of #535 and #674, packets of more than 32 KiB break "
 		"connections: take a newer monitor, or chunk=32K at the sending end"},
 };
 

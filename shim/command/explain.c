@@ -131,7 +131,7 @@ static bool stands_for_a_peer(const struct question *question)
 
 static void print_reserved(const struct question *question, const struct verdict *verdict)
 {
-	printf("  %s, and the address is in a reserved range: fails: %s\n", no_target(verdict),
+	printf("  %s, but the address is in a reserved range, so this fails: %s\n", no_target(verdict),
 		strerror(verdict->error));
 	if (question->side == SIDE_LISTEN && stands_for_a_peer(question))
 		puts("  (a client may bind to this machine's own address, and connect from there)");
@@ -145,9 +145,9 @@ static void print_udp(const struct question *question, const struct verdict *tcp
 	if (question->side == SIDE_LISTEN || (udp.kind == tcp->kind && udp.error == tcp->error))
 		return;
 	if (udp.kind == VERDICT_RESERVED)
-		printf("  UDP isn't carried: fails: %s\n", strerror(udp.error));
+		printf("  UDP isn't carried, so it fails: %s\n", strerror(udp.error));
 	else
-		puts("  UDP isn't carried: left to IP");
+		puts("  UDP isn't carried, so it is left to IP");
 }
 
 static void print_decision(const struct question *question)

@@ -130,11 +130,34 @@ __attribute__((format(printf, 3, 4))) static int refuse(
 	return status;
 }
 
-static int refuse_errno(struct program *program, int error)
+/* A path is looked up where it leads, any other name in PATH. */
+static int refuse_missing(struct program *program, const char *name)
+{
+	char here[PATH_MAX];
+	if (!*name)
+		return refuse(program, EXIT_NOT_FOUND, "names no program");
+	if (!strchr(name, '/'))
+		return refuse(program, EXIT_NOT_FOUND,
+			"can't be found in PATH: check the name, or write a path, such as ./%s", name);
+	if (*name != '/' && getcwd(here, sizeof here))
+		return refuse(program, EXIT_NOT_FOUND, "can't be found from the directory %s: check the path",
+			here);
+	return refuse(program, EXIT_NOT_FOUND, "can't be found: check the path");
+}
+
+static bool never_executable(const char *path)
+{
+	struct stat status;
+	return !stat(path, &status) && S_ISREG(status.st_mode) &&
+	       !(status.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH));
+}
+
+static int refuse_errno(struct program *program, const char *name, int error)
 {
 	if (error == ENOENT)
-		return refuse(program, EXIT_NOT_FOUND, "can't be found: check the name and PATH");
-	return refuse(program, EXIT_NOT_EXECUTABLE, "can't be executed: %s", strerror(error));
+		return refuse_missing(program, name);
+	return refuse(program, EXIT_NOT_EXECUTABLE, "can't be executed: %s%s", strerror(error),
+		error == EACCES && never_executable(name) ? ": no one may execute it (chmod +x)" : "");
 }
 
 /* The kernel heeds set-ID bits and file capabilities only where the file system and the process let it. The
@@ -215,7 +238,7 @@ static int check_interpreter(
 	script_program(script, name);
 	refuse(program, 0, "is a script, and its interpreter %s ", name);
 	int error = search_program(name, getenv("PATH"), path);
-	return error ? refuse_errno(program, error) : check_file(program, path, own, depth + 1);
+	return error ? refuse_errno(program, name, error) : check_file(program, path, own, depth + 1);
 }
 
 static int check_file(struct program *program, const char *path, const struct elf *own, int depth)
@@ -223,18 +246,18 @@ static int check_file(struct program *program, const char *path, const struct el
 	struct image image;
 	struct script script;
 	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS))
-		return refuse_errno(program, errno);
+		return refuse_errno(program, path, errno);
 	if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS))
 		return refuse(program, EXIT_REFUSED,
 			"can't be read, so ip2vsock can't tell whether the library would be loaded into it: "
 			"give read permission");
 	if (!open_file(path, &image))
-		return refuse_errno(program, errno);
+		return refuse_errno(program, path, errno);
 	int result;
 	if (image.size >= SELFMAG && !memcmp(image.bytes, ELFMAG, SELFMAG))
 		result = check_elf(program, path, &image, own);
 	else if (depth >= SCRIPT_DEPTH)
-		result = refuse_errno(program, ELOOP);
+		result = refuse_errno(program, path, ELOOP);
 	else if (script_read(&script, image.bytes, image.size))
 		result = check_interpreter(program, &script, own, depth);
 	else /* execvp gives what the kernel doesn't know to the shell */
@@ -250,5 +273,5 @@ int program_check(struct program *program, const char *name, const struct elf *o
 	program->foreign = false;
 	refuse(program, 0, "%s ", *name ? name : "\"\"");
 	int error = search_program(name, getenv("PATH"), program->path);
-	return error ? refuse_errno(program, error) : check_file(program, program->path, own, 0);
+	return error ? refuse_errno(program, name, error) : check_file(program, program->path, own, 0);
 }

@@ -144,9 +144,23 @@ static void do_nothing(void *context)
 	_exit(0);
 }
 
+/* A supervisor that was killed left no message. */
+static void explain_end(int status, char message[OUTSIDE_MESSAGE])
+{
+	if (WIFSIGNALED(status))
+		snprintf(message, OUTSIDE_MESSAGE,
+			"the supervisor was killed while it started, by signal %d (%s): is there too little "
+			"memory, or does a seccomp filter kill it? The kernel's log says which",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(message, OUTSIDE_MESSAGE, "the supervisor ended while it started, with status %d",
+			WEXITSTATUS(status));
+}
+
 bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE])
 {
-	int pipes[2], status;
+	int pipes[2], status, end = 0;
+	pid_t ended;
 	sigset_t mask;
 	struct report report = {.kind = REPORT_STOP};
 	if (!prepare(pipes, &mask)) {
@@ -154,14 +168,19 @@ bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE
 		return false;
 	}
 	supervisor = supervise(settings, shared, pipes[1], &mask, do_nothing, NULL);
+	if (supervisor < 0)
+		snprintf(shared->message, OUTSIDE_MESSAGE, "%s", strerror(errno));
 	close(pipes[1]);
 	bool works = supervisor > 0 && read(pipes[0], &report, sizeof report) == sizeof report &&
 		     report.kind == REPORT_END;
 	close(pipes[0]);
-	while (supervisor > 0 && waitpid(-1, &status, 0) > 0)
-		;
+	while (supervisor > 0 && (ended = waitpid(-1, &status, 0)) > 0)
+		end = ended == supervisor ? status : end;
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	snprintf(message, OUTSIDE_MESSAGE, "%s", shared->message);
+	if (works || shared->message[0])
+		snprintf(message, OUTSIDE_MESSAGE, "%s", shared->message);
+	else
+		explain_end(end, message);
 	munmap(shared, sizeof *shared);
 	return works;
 }

@@ -306,7 +306,7 @@ static void env_is_looked_through(void **state)
 		assert_string_equal(name, cases[i].program);
 	}
 	assert_int_equal(check(write_text("by-env", "#!/usr/bin/env no-such-program\n")), 127);
-	assert_says("interpreter no-such-program can't be found");
+	assert_says("interpreter no-such-program can't be found in PATH");
 }
 
 static void script_lines_are_read_as_the_kernel_does(void **state)
@@ -338,13 +338,14 @@ static void path_is_searched_as_execvp_does(void **state)
 	assert_int_equal(check("dynamic"), 0);
 	assert_string_equal(program.path, place("dynamic"));
 	assert_int_equal(check("nothing"), 127);
-	assert_says("nothing can't be found");
+	assert_says("nothing can't be found in PATH: check the name, or write a path, such as ./nothing");
 	assert_int_equal(check("not-executable"), 126);
 	assert_says("Permission denied");
 	assert_int_equal(check("a-directory"), 127);
 	assert_int_equal(check(directory), 126);
 	assert_says(strerror(EISDIR));
 	assert_int_equal(check(""), 127);
+	assert_says("\"\" names no program");
 	setenv("PATH", "", 1);
 	assert_int_equal(chdir(directory), 0);
 	assert_int_equal(check("dynamic"), 0);
