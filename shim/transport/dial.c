@@ -5,6 +5,7 @@
 #include "core/shim.h"
 #include "system/clock.h"
 #include "system/errno.h"
+#include "system/kernel.h"
 #include "system/log.h"
 #include "system/option.h"
 #include "transport_door.h"
@@ -12,6 +13,7 @@
 #include "vsock_local.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 static bool path_of(const struct rule *rule, const struct address *address, uint16_t port, char path[108])
 {
@@ -151,12 +153,13 @@ static void log_wrong(const struct greeting_wish *wish, const struct greeting *g
 	log_error("expected ", greeting_expected(wish->kind), ", found \"", quoted, "\"");
 }
 
-/* What has come, without taking it. Before Linux 5.5 AF_VSOCK can't peek (ENOMEM): a byte is taken then. */
+/* What has come, without taking it. Before Linux 5.5 AF_VSOCK can't peek: a byte is taken then, if there is
+ * one, and not by libc.recv(), which would find a connection of the program's here (socket/stream_end.h). */
 static ssize_t look(int fd, char *bytes, size_t size, bool *taken)
 {
-	ssize_t got = libc.recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
-	*taken = got < 0 && errno == ENOMEM;
-	return *taken ? libc.recv(fd, bytes, 1, MSG_DONTWAIT) : got;
+	*taken = kernel_is_before(5, 5);
+	return *taken ? syscall(SYS_recvfrom, fd, bytes, 1, MSG_DONTWAIT, NULL, NULL)
+		      : libc.recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /* 0: the greeting is over. EAGAIN: not yet, or greeting->sent has been taken back. */
