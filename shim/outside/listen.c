@@ -119,7 +119,8 @@ static int become(struct subject *subject, struct watched *first, const struct a
 		return EADDRINUSE;
 	pid_t thread = subject->call->thread, holder = first->holder;
 	if (task_process(thread) == holder)
-		holder = thread; /* of a traced process only a thread that makes a call has duplicates for us */
+		holder = thread; /* of a traced process only a thread that makes a call has duplicates for us
+				  */
 	int number = task_find(holder, first->inode, -1);
 	int fd = number < 0 ? -1 : task_duplicate(holder, number);
 	int error = fd < 0 && call_is_sure() ? EADDRINUSE : ENOTSUP;

@@ -79,9 +79,10 @@ __attribute__((noreturn)) static void go_on_alone(void)
 		_exit(STATUS_REFUSED);
 	}
 	dprintf(STDERR_FILENO, "ip2vsock: the supervisor has ended: %s\n",
-		shared->traced ? "the program, which it traced, is killed"
-			       : "the program's connections go on, but it can't make new ones, and nothing of it "
-				 "goes over IP");
+		shared->traced
+			? "the program, which it traced, is killed"
+			: "the program's connections go on, but it can't make new ones, and nothing of it "
+			  "goes over IP");
 	while ((ended = waitpid(-1, &status, 0)) != program && (ended > 0 || errno == EINTR))
 		;
 	if (ended == program)

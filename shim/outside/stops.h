@@ -31,11 +31,11 @@ struct stopped {
 	uint64_t mask;	  /* but those that it otherwise blocks */
 	int signal;	  /* SIGSTOP came in spite of that */
 	bool group_stops; /* the process is to be stopped */
-	int number; /* of the call, SYS_… */
+	int number;	  /* of the call, SYS_… */
 	struct registers at_call;
-	int socket;    /* an fd of its own, for our use; -1: none */
-	int far_end;   /* ours, of that socket */
-	bool raised;   /* its process may have a few fds more than this: */
+	int socket;  /* an fd of its own, for our use; -1: none */
+	int far_end; /* ours, of that socket */
+	bool raised; /* its process may have a few fds more than this: */
 	struct rlimit limit;
 };
 

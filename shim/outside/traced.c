@@ -43,8 +43,8 @@ static bool open_box(struct box *box, int fd)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	*box = (struct box){.socket = fd, .name.sun_family = AF_UNIX};
-	int length = snprintf(box->name.sun_path + 1, sizeof box->name.sun_path - 1, "ip2vsock/%d.%lld.%ld.%u",
-		getpid(), (long long)now.tv_sec, now.tv_nsec, boxes++);
+	int length = snprintf(box->name.sun_path + 1, sizeof box->name.sun_path - 1,
+		"ip2vsock/%d.%lld.%ld.%u", getpid(), (long long)now.tv_sec, now.tv_nsec, boxes++);
 	box->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&box->name, box->length) == 0)
 		return true;
@@ -176,7 +176,8 @@ static int map_page(struct stopped *one, uint64_t *page)
 	return 0;
 }
 
-/* Puts a letter into its memory, at *page. The program may have unmapped what isn't its own. 0 or an errno. */
+/* Puts a letter into its memory, at *page. The program may have unmapped what isn't its own. 0 or an errno.
+ */
 static int hand_over(struct stopped *one, struct letter *letter, uint64_t *page)
 {
 	struct call memory = {.thread = one->thread};
@@ -213,8 +214,8 @@ static int send_there(struct stopped *one, int number, const struct box *box, ui
 	enclose(&letter, (const int[]){one->socket, number}, number == NO_FD ? 1 : FDS);
 	int error = hand_over(one, &letter, &page);
 	return error ? error
-		     : error_of(MAKE(one, SYS_sendmsg, (uint64_t)one->socket, page,
-			       MSG_DONTWAIT | MSG_NOSIGNAL));
+		     : error_of(MAKE(
+			       one, SYS_sendmsg, (uint64_t)one->socket, page, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 /* The same, and receives them. `fds` are ours then. */
@@ -344,7 +345,8 @@ static int move(struct stopped *one, int from, int to, bool close_on_exec)
 {
 	if (from == to)
 		return close_on_exec ? 0 : error_of(MAKE(one, SYS_fcntl, (uint64_t)from, F_SETFD, 0));
-	int error = error_of(MAKE(one, SYS_dup3, (uint64_t)from, (uint64_t)to, close_on_exec ? O_CLOEXEC : 0));
+	int error =
+		error_of(MAKE(one, SYS_dup3, (uint64_t)from, (uint64_t)to, close_on_exec ? O_CLOEXEC : 0));
 	MAKE(one, SYS_close, (uint64_t)from);
 	return error;
 }
