@@ -181,8 +181,9 @@ static int map_page(struct stopped *one, uint64_t *page)
 static int hand_over(struct stopped *one, struct letter *letter, uint64_t *page)
 {
 	struct call memory = {.thread = one->thread};
-	uint64_t *known = stops_page(task_process(one->thread));
-	int error = known ? EFAULT : ENOMEM;
+	pid_t process = task_process(one->thread);
+	uint64_t *known = process > 0 ? stops_page(process) : NULL;
+	int error = known ? EFAULT : process > 0 ? ENOMEM : EACCES;
 	for (int i = 0; i < 2 && error == EFAULT; i++) {
 		if ((i || !*known) && (error = map_page(one, known)))
 			return error;
@@ -284,13 +285,13 @@ static int keep_far_end(struct stopped *one, int fd)
 
 static int reach(struct stopped *one)
 {
-	int fds[FDS], error = one->far_end >= 0 ? 0 : fetch(one, NO_FD, fds);
+	int fds[FDS] = {-1, -1}, error = one->far_end >= 0 ? 0 : fetch(one, NO_FD, fds);
 	return error || one->far_end >= 0 ? error : keep_far_end(one, fds[0]);
 }
 
 static int duplicate_of(struct stopped *one, int number, int *fd)
 {
-	int fds[FDS], error = number < 0 ? EBADF : fetch(one, number, fds);
+	int fds[FDS] = {-1, -1}, error = number < 0 ? EBADF : fetch(one, number, fds);
 	if (error)
 		return error;
 	*fd = fds[1];
