@@ -445,7 +445,7 @@ static bool handle(pid_t thread, int *status)
 		return group_stopped(thread, signal_number);
 	case PTRACE_EVENT_EXEC:
 		executed(thread);
-		return false;
+		return true;
 	case 0:
 		if (signal_number == SYSTEM_CALL_STOP)
 			interrupted(thread);

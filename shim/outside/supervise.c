@@ -296,11 +296,13 @@ static void follow(void)
 	pid_t thread;
 	do {
 		while ((thread = stops_wait(&status)) > 0) {
-			if (!WIFSTOPPED(status)) {
+			bool executed = status >> 16;
+			if (!WIFSTOPPED(status) || executed) {
 				task_ended(thread);
 				held_superseded(thread);
 			}
-			changed(thread, status);
+			if (!executed)
+				changed(thread, status);
 		}
 		unused = thread < 0;
 		if (unused && !program)

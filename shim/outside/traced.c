@@ -403,14 +403,27 @@ static bool pass(const struct call *call)
 	return stops_pass(one);
 }
 
-/* That of a thread that has ended is ENOENT. */
+/* A thread that has ended waits for nothing. */
+static int noticed(struct stopped *one, int error)
+{
+	if (one && error == ESRCH)
+		one->call = 0;
+	return error;
+}
+
+static int error_for(const struct call *call, struct stopped *one, int error)
+{
+	noticed(one, error);
+	return error && !of(call) ? ENOENT : error;
+}
+
 static int put(const struct call *call, int number, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
 	int got, error = one ? insert(one, fd, &got) : ENOENT;
 	if (!error)
 		error = move(one, got, number, close_on_exec);
-	return error && !of(call) ? ENOENT : error;
+	return error_for(call, one, error);
 }
 
 /* It gets the lowest number that is free, as if the socket hadn't been there. */
@@ -433,14 +446,14 @@ static int give(const struct call *call, int fd, bool close_on_exec)
 		clear(one);
 		return stops_answer(one, got) ? 0 : ENOENT;
 	}
-	return !of(call) ? ENOENT : error;
+	return error_for(call, one, error);
 }
 
 static int duplicate(pid_t thread, int number)
 {
 	struct stopped *one = stops_find(thread);
 	int fd = -1, error = one && stops_bring(one) ? duplicate_of(one, number, &fd) : ESRCH;
-	errno = error;
+	errno = noticed(one, error);
 	return error ? -1 : fd;
 }
 
