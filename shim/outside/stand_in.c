@@ -162,7 +162,9 @@ bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE
 	while (supervisor > 0 && waitpid(-1, &status, 0) > 0)
 		;
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	snprintf(message, OUTSIDE_MESSAGE, "%s", shared->message);
+	snprintf(message, OUTSIDE_MESSAGE, "%s",
+		works && shared->traced ? " by ptrace (there is no user notification, or no pidfd_getfd)"
+					: shared->message);
 	munmap(shared, sizeof *shared);
 	return works;
 }
