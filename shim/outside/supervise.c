@@ -184,7 +184,7 @@ static bool start(struct candidate *candidate, enum filter_way way, const struct
 static int take_listener(const struct candidate *candidate, const char **why)
 {
 	int pidfd = -1, listener = -1;
-	*why = "the filter";
+	*why = "user notification";
 	errno = candidate->installed.error;
 	if (!errno) {
 		*why = "pidfd_getfd";

@@ -183,7 +183,9 @@ static int hand_over(struct stopped *one, struct letter *letter, uint64_t *page)
 	struct call memory = {.thread = one->thread};
 	pid_t process = task_process(one->thread);
 	uint64_t *known = process > 0 ? stops_page(process) : NULL;
-	int error = known ? EFAULT : process > 0 ? ENOMEM : EACCES;
+	int error = EFAULT;
+	if (!known)
+		return process > 0 ? ENOMEM : EACCES;
 	for (int i = 0; i < 2 && error == EFAULT; i++) {
 		if ((i || !*known) && (error = map_page(one, known)))
 			return error;
