@@ -422,7 +422,7 @@ static int error_for(const struct call *call, struct stopped *one, int error)
 static int put(const struct call *call, int number, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
-	int got, error = one ? insert(one, fd, &got) : ENOENT;
+	int got = -1, error = one ? insert(one, fd, &got) : ENOENT;
 	if (!error)
 		error = move(one, got, number, close_on_exec);
 	return error_for(call, one, error);
@@ -432,7 +432,7 @@ static int put(const struct call *call, int number, int fd, bool close_on_exec)
 static int give(const struct call *call, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
-	int got, error = one ? insert(one, fd, &got) : ENOENT;
+	int got = -1, error = one ? insert(one, fd, &got) : ENOENT;
 	if (!error) {
 		bool lower = one->socket < got;
 		int to = lower ? one->socket : got;
