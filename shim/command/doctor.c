@@ -414,7 +414,7 @@ static void check_supervising(const struct settings *settings, const struct doct
 	if (supervised(&identity))
 		ok("outside", "an ip2vsock supervises this process and its children already");
 	else if (outside_works(settings, why))
-		ok("outside", "programs can be supervised: static ones, Go's, other libcs'");
+		ok("outside", "programs can be supervised%s: static ones, Go's, other libcs'", why);
 	else if (program->supervised)
 		bad("outside", "%s", why);
 	else

@@ -140,7 +140,8 @@ size_t filter_build(struct sock_filter filter[FILTER_LENGTH], enum filter_way wa
 	const struct trap *trap = traps, *end = traps + TRAPS - !datagrams;
 	load(&program, offsetof(struct seccomp_data, arch));
 	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
-	add(&program, BPF_RET | BPF_K, 0, 0, /* a system call of another machine (int 0x80) ends the process */
+	add(&program, BPF_RET | BPF_K, 0,
+		0, /* a system call of another machine (int 0x80) ends the process */
 		traced ? SECCOMP_RET_TRACE | FILTER_FOREIGN : SECCOMP_RET_USER_NOTIF);
 	load(&program, offsetof(struct seccomp_data, nr));
 #ifdef FOREIGN_NUMBERS /* x32's, which few kernels have */

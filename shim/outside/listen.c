@@ -144,10 +144,16 @@ static int become(struct subject *subject, struct watched *first, const struct a
 		return EADDRINUSE;
 	pid_t thread = subject->call->thread, holder = first->holder;
 	if (task_process(thread) == holder)
-		holder = thread; /* of a traced process only a thread that makes a call has duplicates for us */
+		holder = thread; /* of a traced process only a thread that makes a call has duplicates for us
+				  */
 	int number = task_find(holder, first->inode, -1);
-	int fd = number < 0 ? -1 : task_duplicate(holder, number);
-	int error = fd < 0 && call_is_sure() ? EADDRINUSE : ENOTSUP;
+	int fd = number < 0 ? -1 : task_duplicate(holder, number), error = ENOTSUP;
+	if (fd < 0 && call_is_sure()) {
+		log_error("another process listens there, with SO_REUSEPORT, which a traced program can't "
+			  "share "
+			  "(ip2vsock(1)): bind() fails with EADDRINUSE");
+		return EADDRINUSE;
+	}
 	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK)) {
 		subject->watched = NULL; /* it goes with the socket that it is of */
 		error = subject_replace(subject, fd, flags & O_CLOEXEC);

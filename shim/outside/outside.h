@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 /* Can programs be supervised here? Tries it on a child that does nothing else. false: `message` is the
- * reason. */
+ * reason. true: it is "", or says that they are traced. */
 enum { OUTSIDE_MESSAGE = 512 };
 bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE]);
 

@@ -8,6 +8,7 @@
 
 #include <elf.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ptrace.h>
 #include <sys/types.h>
@@ -27,6 +28,17 @@ enum { INSTRUCTION = 2 };
 struct registers {
 	struct user_regs_struct user;
 };
+
+/* Not by register sets: User-Mode Linux has none. */
+static inline bool registers_get(pid_t thread, struct registers *registers)
+{
+	return ptrace(PTRACE_GETREGS, thread, NULL, &registers->user) == 0;
+}
+
+static inline bool registers_set(pid_t thread, struct registers *registers)
+{
+	return ptrace(PTRACE_SETREGS, thread, NULL, &registers->user) == 0;
+}
 
 static inline uint64_t *registers_argument(struct registers *registers, int index)
 {
@@ -79,6 +91,19 @@ struct registers {
 	struct user_regs_struct user;
 };
 
+static inline bool registers_get(pid_t thread, struct registers *registers)
+{
+	struct iovec part = {&registers->user, sizeof registers->user};
+	return ptrace(PTRACE_GETREGSET, thread, NT_PRSTATUS, &part) == 0 &&
+	       part.iov_len == sizeof registers->user;
+}
+
+static inline bool registers_set(pid_t thread, struct registers *registers)
+{
+	struct iovec part = {&registers->user, sizeof registers->user};
+	return ptrace(PTRACE_SETREGSET, thread, NT_PRSTATUS, &part) == 0;
+}
+
 static inline uint64_t *registers_argument(struct registers *registers, int index)
 {
 	return (uint64_t *)&registers->user.regs[index];
@@ -127,6 +152,18 @@ static inline bool registers_again(pid_t thread, struct registers *registers, in
 struct registers {
 	char user;
 };
+static inline bool registers_get(pid_t thread, struct registers *registers)
+{
+	(void)thread;
+	(void)registers;
+	return false;
+}
+static inline bool registers_set(pid_t thread, struct registers *registers)
+{
+	(void)thread;
+	(void)registers;
+	return false;
+}
 static inline uint64_t *registers_argument(struct registers *registers, int index)
 {
 	static uint64_t none;
@@ -170,18 +207,5 @@ static inline bool registers_again(pid_t thread, struct registers *registers, in
 	return false;
 }
 #endif
-
-static inline bool registers_get(pid_t thread, struct registers *registers)
-{
-	struct iovec part = {&registers->user, sizeof registers->user};
-	return ptrace(PTRACE_GETREGSET, thread, NT_PRSTATUS, &part) == 0 &&
-	       part.iov_len == sizeof registers->user;
-}
-
-static inline bool registers_set(pid_t thread, struct registers *registers)
-{
-	struct iovec part = {&registers->user, sizeof registers->user};
-	return ptrace(PTRACE_SETREGSET, thread, NT_PRSTATUS, &part) == 0;
-}
 
 #endif

@@ -79,9 +79,10 @@ __attribute__((noreturn)) static void go_on_alone(void)
 		_exit(STATUS_REFUSED);
 	}
 	dprintf(STDERR_FILENO, "ip2vsock: the supervisor has ended: %s\n",
-		shared->traced ? "the program, which it traced, is killed"
-			       : "the program's connections go on, but it can't make new ones, and nothing of it "
-				 "goes over IP");
+		shared->traced
+			? "the program, which it traced, is killed"
+			: "the program's connections go on, but it can't make new ones, and nothing of it "
+			  "goes over IP");
 	while ((ended = waitpid(-1, &status, 0)) != program && (ended > 0 || errno == EINTR))
 		;
 	if (ended == program)
@@ -177,7 +178,10 @@ bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE
 	while (supervisor > 0 && (ended = waitpid(-1, &status, 0)) > 0)
 		end = ended == supervisor ? status : end;
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	if (works || shared->message[0])
+	if (works && shared->traced)
+		snprintf(message, OUTSIDE_MESSAGE,
+			" by ptrace (there is no user notification, or no pidfd_getfd)");
+	else if (works || shared->message[0])
 		snprintf(message, OUTSIDE_MESSAGE, "%s", shared->message);
 	else
 		explain_end(end, message);

@@ -317,8 +317,7 @@ static bool answer_with(struct stopped *one, int64_t value)
 {
 	struct registers registers = one->at_call;
 	registers_set_result(&registers, value);
-	return registers_set_call(one->thread, &registers, NO_CALL) &&
-	       registers_set(one->thread, &registers);
+	return registers_set_call(one->thread, &registers, NO_CALL) && registers_set(one->thread, &registers);
 }
 
 static bool go_on(struct stopped *one, int request)
@@ -355,8 +354,7 @@ bool stops_bring(struct stopped *one)
 {
 	if (one->stand != WAITING || !one->call)
 		return one->call;
-	if ( ask(PTRACE_INTERRUPT, one->thread, 0, NULL) < 0 ||
-		!come_to(one, PTRACE_SYSCALL, at_system_call))
+	if (ask(PTRACE_INTERRUPT, one->thread, 0, NULL) < 0 || !come_to(one, PTRACE_SYSCALL, at_system_call))
 		return false;
 	one->stand = STOPPED_AFTER_CALL;
 	push(one);
@@ -447,7 +445,7 @@ static bool handle(pid_t thread, int *status)
 		return group_stopped(thread, signal_number);
 	case PTRACE_EVENT_EXEC:
 		executed(thread);
-		return false;
+		return true;
 	case 0:
 		if (signal_number == SYSTEM_CALL_STOP)
 			interrupted(thread);

@@ -31,11 +31,11 @@ struct stopped {
 	uint64_t mask;	  /* but those that it otherwise blocks */
 	int signal;	  /* SIGSTOP came in spite of that */
 	bool group_stops; /* the process is to be stopped */
-	int number; /* of the call, SYS_… */
+	int number;	  /* of the call, SYS_… */
 	struct registers at_call;
-	int socket;    /* an fd of its own, for our use; -1: none */
-	int far_end;   /* ours, of that socket */
-	bool raised;   /* its process may have a few fds more than this: */
+	int socket;  /* an fd of its own, for our use; -1: none */
+	int far_end; /* ours, of that socket */
+	bool raised; /* its process may have a few fds more than this: */
 	struct rlimit limit;
 };
 
@@ -43,9 +43,9 @@ struct stopped {
  * we end, all of them are killed. false: errno. */
 bool stops_start(pid_t process);
 
-/* Handles what traced threads have done, until one has ended, or its process has been stopped by a signal.
- * Returns it and its status as waitpid(2) does; 0: nothing more has happened; -1: there are no processes any
- * more. */
+/* Handles what traced threads have done, until one has ended, has executed a program (bits of
+ * PTRACE_EVENT_EXEC), or its process has been stopped by a signal. Returns it and its status as waitpid(2)
+ * does; 0: nothing more has happened; -1: there are no processes any more. */
 pid_t stops_wait(int *status);
 /* More has happened: stops_wait() is to be called again. */
 bool stops_more(void);

@@ -123,13 +123,14 @@ static bool can_look_into(pid_t process, int number)
 	int read_back = 0, error = call_read(&call, (uintptr_t)&known, &read_back, sizeof read_back);
 	char path[48];
 	if (error || read_back != known)
-		return refuse("process_vm_readv: %s: a program can't be supervised here; in a container allow it "
-			      "(docker run --cap-add SYS_PTRACE), and see /proc/sys/kernel/yama/ptrace_scope",
+		return refuse(
+			"process_vm_readv: %s: a program can't be supervised here; in a container allow it "
+			"(docker run --cap-add SYS_PTRACE), and see /proc/sys/kernel/yama/ptrace_scope",
 			strerror(error));
 	snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", process, number);
 	if (access(path, R_OK))
-		return refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid", path,
-			strerror(errno));
+		return refuse("%s can't be read: %s: mount the proc of this pid namespace, without hidepid",
+			path, strerror(errno));
 	return true;
 }
 
@@ -156,8 +157,7 @@ static bool start(struct candidate *candidate, enum filter_way way, const struct
 {
 	int ends[2];
 	*candidate = (struct candidate){.process = -1};
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ||
-		(candidate->process = fork()) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 || (candidate->process = fork()) < 0)
 		return refuse("a process can't be started: %s", strerror(errno));
 	if (candidate->process == 0)
 		be_program(ends, way, plan);
@@ -173,8 +173,9 @@ static bool start(struct candidate *candidate, enum filter_way way, const struct
 			      "or a container's runtime), and the kernel allows one");
 	bool unknown = installed->error == ENOSYS || installed->error == EINVAL;
 	if (installed->error && !(unknown && way == FILTER_NOTIFIED))
-		return refuse("the kernel refuses the seccomp filter: %s: allow seccomp(2) in this container's "
-			      "profile",
+		return refuse(
+			"the kernel refuses the seccomp filter: %s: allow seccomp(2) in this container's "
+			"profile",
 			strerror(installed->error));
 	return can_look_into(candidate->process, candidate->number);
 }
@@ -183,7 +184,7 @@ static bool start(struct candidate *candidate, enum filter_way way, const struct
 static int take_listener(const struct candidate *candidate, const char **why)
 {
 	int pidfd = -1, listener = -1;
-	*why = "the filter";
+	*why = "user notification";
 	errno = candidate->installed.error;
 	if (!errno) {
 		*why = "pidfd_getfd";
@@ -212,10 +213,12 @@ static bool start_traced(struct candidate *candidate, const struct plan *plan, c
 		return false;
 	if (!kernel_is_before(4, 8) && stops_start(candidate->process))
 		return true;
-	return refuse("a program can't be supervised here, with Linux %s: %s: %s, and ptrace: %s: in a container "
-		      "allow ptrace, or pidfd_getfd (docker run --cap-add SYS_PTRACE), and see "
-		      "/proc/sys/kernel/yama/ptrace_scope; what strace or gdb has started can't be traced twice",
-		name.release, what, strerror(error), kernel_is_before(4, 8) ? "needs Linux 4.8" : strerror(errno));
+	return refuse(
+		"a program can't be supervised here, with Linux %s: %s: %s, and ptrace: %s: in a container "
+		"allow ptrace, or pidfd_getfd (docker run --cap-add SYS_PTRACE), and see "
+		"/proc/sys/kernel/yama/ptrace_scope; what strace or gdb has started can't be traced twice",
+		name.release, what, strerror(error),
+		kernel_is_before(4, 8) ? "needs Linux 4.8" : strerror(errno));
 }
 
 /* Everything that will be needed from the program's process is tried before the program is let go. *listener
@@ -224,11 +227,13 @@ static bool meet_program(struct candidate *candidate, const struct plan *plan, i
 {
 	const char *what;
 	if (!NATIVE_ARCH)
-		return refuse("a program can be supervised on x86-64 and arm64: link the program dynamically, so "
-			      "that the library can be preloaded");
+		return refuse(
+			"a program can be supervised on x86-64 and arm64: link the program dynamically, so "
+			"that the library can be preloaded");
 	if (!supervise_proc_is_ours())
-		return refuse("/proc is another pid namespace's, so a program can't be supervised: mount one of "
-			      "its own (bwrap: --proc /proc; unshare: --mount-proc)");
+		return refuse(
+			"/proc is another pid namespace's, so a program can't be supervised: mount one of "
+			"its own (bwrap: --proc /proc; unshare: --mount-proc)");
 	if (!start(candidate, FILTER_NOTIFIED, plan))
 		return false;
 	*listener = take_listener(candidate, &what);
@@ -291,11 +296,13 @@ static void follow(void)
 	pid_t thread;
 	do {
 		while ((thread = stops_wait(&status)) > 0) {
-			if (!WIFSTOPPED(status)) {
+			bool executed = status >> 16;
+			if (!WIFSTOPPED(status) || executed) {
 				task_ended(thread);
 				held_superseded(thread);
 			}
-			changed(thread, status);
+			if (!executed)
+				changed(thread, status);
 		}
 		unused = thread < 0;
 		if (unused && !program)

@@ -43,8 +43,8 @@ static bool open_box(struct box *box, int fd)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	*box = (struct box){.socket = fd, .name.sun_family = AF_UNIX};
-	int length = snprintf(box->name.sun_path + 1, sizeof box->name.sun_path - 1, "ip2vsock/%d.%lld.%ld.%u",
-		getpid(), (long long)now.tv_sec, now.tv_nsec, boxes++);
+	int length = snprintf(box->name.sun_path + 1, sizeof box->name.sun_path - 1,
+		"ip2vsock/%d.%lld.%ld.%u", getpid(), (long long)now.tv_sec, now.tv_nsec, boxes++);
 	box->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&box->name, box->length) == 0)
 		return true;
@@ -176,12 +176,16 @@ static int map_page(struct stopped *one, uint64_t *page)
 	return 0;
 }
 
-/* Puts a letter into its memory, at *page. The program may have unmapped what isn't its own. 0 or an errno. */
+/* Puts a letter into its memory, at *page. The program may have unmapped what isn't its own. 0 or an errno.
+ */
 static int hand_over(struct stopped *one, struct letter *letter, uint64_t *page)
 {
 	struct call memory = {.thread = one->thread};
-	uint64_t *known = stops_page(task_process(one->thread));
-	int error = known ? EFAULT : ENOMEM;
+	pid_t process = task_process(one->thread);
+	uint64_t *known = process > 0 ? stops_page(process) : NULL;
+	int error = EFAULT;
+	if (!known)
+		return process > 0 ? ENOMEM : EACCES;
 	for (int i = 0; i < 2 && error == EFAULT; i++) {
 		if ((i || !*known) && (error = map_page(one, known)))
 			return error;
@@ -213,8 +217,8 @@ static int send_there(struct stopped *one, int number, const struct box *box, ui
 	enclose(&letter, (const int[]){one->socket, number}, number == NO_FD ? 1 : FDS);
 	int error = hand_over(one, &letter, &page);
 	return error ? error
-		     : error_of(MAKE(one, SYS_sendmsg, (uint64_t)one->socket, page,
-			       MSG_DONTWAIT | MSG_NOSIGNAL));
+		     : error_of(MAKE(
+			       one, SYS_sendmsg, (uint64_t)one->socket, page, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 /* The same, and receives them. `fds` are ours then. */
@@ -283,13 +287,13 @@ static int keep_far_end(struct stopped *one, int fd)
 
 static int reach(struct stopped *one)
 {
-	int fds[FDS], error = one->far_end >= 0 ? 0 : fetch(one, NO_FD, fds);
+	int fds[FDS] = {-1, -1}, error = one->far_end >= 0 ? 0 : fetch(one, NO_FD, fds);
 	return error || one->far_end >= 0 ? error : keep_far_end(one, fds[0]);
 }
 
 static int duplicate_of(struct stopped *one, int number, int *fd)
 {
-	int fds[FDS], error = number < 0 ? EBADF : fetch(one, number, fds);
+	int fds[FDS] = {-1, -1}, error = number < 0 ? EBADF : fetch(one, number, fds);
 	if (error)
 		return error;
 	*fd = fds[1];
@@ -344,7 +348,8 @@ static int move(struct stopped *one, int from, int to, bool close_on_exec)
 {
 	if (from == to)
 		return close_on_exec ? 0 : error_of(MAKE(one, SYS_fcntl, (uint64_t)from, F_SETFD, 0));
-	int error = error_of(MAKE(one, SYS_dup3, (uint64_t)from, (uint64_t)to, close_on_exec ? O_CLOEXEC : 0));
+	int error =
+		error_of(MAKE(one, SYS_dup3, (uint64_t)from, (uint64_t)to, close_on_exec ? O_CLOEXEC : 0));
 	MAKE(one, SYS_close, (uint64_t)from);
 	return error;
 }
@@ -400,21 +405,34 @@ static bool pass(const struct call *call)
 	return stops_pass(one);
 }
 
-/* That of a thread that has ended is ENOENT. */
+/* A thread that has ended waits for nothing. */
+static int noticed(struct stopped *one, int error)
+{
+	if (one && error == ESRCH)
+		one->call = 0;
+	return error;
+}
+
+static int error_for(const struct call *call, struct stopped *one, int error)
+{
+	noticed(one, error);
+	return error && !of(call) ? ENOENT : error;
+}
+
 static int put(const struct call *call, int number, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
-	int got, error = one ? insert(one, fd, &got) : ENOENT;
+	int got = -1, error = one ? insert(one, fd, &got) : ENOENT;
 	if (!error)
 		error = move(one, got, number, close_on_exec);
-	return error && !of(call) ? ENOENT : error;
+	return error_for(call, one, error);
 }
 
 /* It gets the lowest number that is free, as if the socket hadn't been there. */
 static int give(const struct call *call, int fd, bool close_on_exec)
 {
 	struct stopped *one = brought(call);
-	int got, error = one ? insert(one, fd, &got) : ENOENT;
+	int got = -1, error = one ? insert(one, fd, &got) : ENOENT;
 	if (!error) {
 		bool lower = one->socket < got;
 		int to = lower ? one->socket : got;
@@ -430,14 +448,14 @@ static int give(const struct call *call, int fd, bool close_on_exec)
 		clear(one);
 		return stops_answer(one, got) ? 0 : ENOENT;
 	}
-	return !of(call) ? ENOENT : error;
+	return error_for(call, one, error);
 }
 
 static int duplicate(pid_t thread, int number)
 {
 	struct stopped *one = stops_find(thread);
 	int fd = -1, error = one && stops_bring(one) ? duplicate_of(one, number, &fd) : ESRCH;
-	errno = error;
+	errno = noticed(one, error);
 	return error ? -1 : fd;
 }
 

@@ -123,7 +123,8 @@ static void a_traced_program_has_the_same_filter(void **state)
 {
 	(void)state;
 	struct sock_filter notified[FILTER_LENGTH], traced[FILTER_LENGTH];
-	size_t lengths[] = {filter_build(notified, FILTER_NOTIFIED, true), filter_build(traced, FILTER_TRACED, true)};
+	size_t lengths[] = {
+		filter_build(notified, FILTER_NOTIFIED, true), filter_build(traced, FILTER_TRACED, true)};
 	for (int i = 0; i < 500 * 3; i++) {
 		uint64_t argument = (uint64_t)(i % 3);
 		struct seccomp_data data = {
