@@ -548,6 +548,29 @@ static void a_greeting_is_asked_for_when_it_is_not_locked(void **state)
 	assert_true(fd_greeting_lock(sock));
 }
 
+/* close() has failed: the entry comes back, unless the number was replaced meanwhile. */
+static void an_entry_that_is_given_back_is_there_as_before(void **state)
+{
+	(void)state;
+	uint8_t swapped;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	assert_ptr_equal(fd_take(BASE, &swapped), sock);
+	assert_false(fd_tracked(BASE));
+	fd_give_back(BASE, sock, swapped);
+	assert_ptr_equal(fd_sock(BASE), sock);
+	assert_int_equal(references(sock), 1);
+	for (int ended = 0; ended < 2; ended++) {
+		sock = fd_open(BASE, AF_INET);
+		assert_ptr_equal(fd_take(BASE, &swapped), sock);
+		fd_swap_begin(sock);
+		if (ended)
+			fd_swap_end(sock);
+		fd_give_back(BASE, sock, swapped);
+		assert_false(fd_tracked(BASE));
+		assert_int_equal(references(sock), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -572,6 +595,7 @@ int main(void)
 		TEST(errno_is_found_in_every_thread),
 		TEST(the_first_and_the_last_number_are_found),
 		TEST(a_greeting_is_asked_for_when_it_is_not_locked),
+		TEST(an_entry_that_is_given_back_is_there_as_before),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection that is asked for beside the program (socket/greeter.h), the task's part taken step by step: the
- * test has its steps (-Wl,--wrap), and is Firecracker, too. */
+/* A connection that is asked for beside the program (socket/greeter.h), the task's part taken step by step:
+ * the test has its steps (-Wl,--wrap), and is Firecracker, too. */
 #include "emulated.h"
 #include "socket/stream.h"
 #include "state/fd.h"
@@ -306,7 +306,7 @@ static void be_the_child(void)
 	UNLESS(!task.work);
 	UNLESS(getsockopt(one.fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error == ECONNABORTED);
 	UNLESS(fd_sock(one.fd)->references == 1);
-	UNLESS(count_fds() == fds + 1); /* neither the parent's connection nor its gate */
+	UNLESS(count_fds() == fds + 1);	       /* neither the parent's connection nor its gate */
 	UNLESS(start(one.fd, PLAIN_PORT) < 0); /* TCP reports an attempt that came to nothing twice */
 	UNLESS(errno == ECONNABORTED || errno == EINPROGRESS);
 	UNLESS(errno == EINPROGRESS || (start(one.fd, PLAIN_PORT) < 0 && errno == EINPROGRESS));

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <resolv.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
@@ -193,6 +194,124 @@ static void datagrams_with_an_address_are_answered_from_there(void **state)
 	check(answers[0], recvmsg(fd, &in[0].msg_hdr, 0), 7);
 	assert_at(&from[0], "192.0.2.2", 53);
 	close(fd);
+}
+
+/* Each has its sender's address, and more than one call returns are left for the next. */
+static void as_many_answers_as_are_asked_for_come_at_once(void **state)
+{
+	(void)state;
+	enum { ASKED = 100 };
+	static uint8_t answers[ASKED][DNS_ANSWER];
+	static struct mmsghdr in[ASKED];
+	struct iovec into[ASKED];
+	struct sockaddr_in from[ASKED];
+	int fd = connected(SOCK_DGRAM, "192.0.2.1"), got = 0;
+	size_t size = make_query("api.test", 1);
+	for (int i = 0; i < ASKED; i++) {
+		assert_int_equal(send(fd, query, size, 0), size);
+		into[i] = (struct iovec){answers[i], DNS_ANSWER};
+		in[i] = (struct mmsghdr){.msg_hdr = {&from[i], sizeof *from, &into[i], 1, NULL, 0, 0}};
+	}
+	while (got < ASKED) {
+		int part = recvmmsg(fd, in + got, (unsigned)(ASKED - got), MSG_DONTWAIT, NULL);
+		assert_in_range(part, 1, ASKED - got);
+		for (int last = got + part; got < last; got++) {
+			check(answers[got], in[got].msg_len, 1);
+			assert_int_equal(in[got].msg_hdr.msg_namelen, sizeof *from);
+			assert_at(&from[got], "192.0.2.1", 53);
+		}
+	}
+	close(fd);
+}
+
+static void a_scope_is_kept(void **state)
+{
+	(void)state;
+	struct sockaddr_in6 server = {AF_INET6, htons(53), 0, {{{0xfe, 0x80, [15] = 1}}}, 1}, peer = {0};
+	struct {
+		struct sockaddr_in6 address;
+		uint32_t more;
+	} longer = {server, 0};
+	socklen_t lengths[] = {sizeof server, sizeof longer};
+	for (int i = 0; i < 2; i++) {
+		socklen_t length = sizeof peer;
+		int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+		assert_int_equal(connect(fd, (struct sockaddr *)&longer, lengths[i]), 0);
+		assert_int_equal(getpeername(fd, (struct sockaddr *)&peer, &length), 0);
+		assert_memory_equal(&peer, &server, sizeof peer);
+		close(fd);
+	}
+}
+
+static bool a_signal_comes_of(int fd)
+{
+	sigset_t waiting, pipe;
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &pipe, NULL);
+	assert_int_equal(send(fd, "x", 1, 0), -1);
+	assert_int_equal(errno, EPIPE);
+	sigpending(&waiting);
+	signal(SIGPIPE, SIG_IGN); /* which takes it away */
+	sigprocmask(SIG_UNBLOCK, &pipe, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	return sigismember(&waiting, SIGPIPE);
+}
+
+static void after_shutdown_only_tcp_has_a_signal(void **state)
+{
+	(void)state;
+	int fds[] = {connected(SOCK_STREAM, "192.0.2.1"), connected(SOCK_DGRAM, "192.0.2.1")};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(shutdown(fds[i], SHUT_WR), 0);
+		assert_int_equal(a_signal_comes_of(fds[i]), i == 0);
+		close(fds[i]);
+	}
+}
+
+/* ---- the log ---- */
+
+static const char *log_of(void (*act)(void))
+{
+	static char said[4096];
+	char path[] = "/tmp/ip2vsock-unit-XXXXXX";
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	log_start(&(struct settings){.log = LOG_ERROR, .log_path = path});
+	act();
+	log_start(&(struct settings){.log = LOG_OFF});
+	ssize_t size = pread(file, said, sizeof said - 1, 0);
+	assert_true(size >= 0);
+	said[size] = '\0';
+	unlink(path);
+	close(file);
+	return said;
+}
+
+static void ask_for_what_there_is(void)
+{
+	uint8_t answer[DNS_ANSWER];
+	size_t size = make_query("api.test", 1);
+	int fd = connected(SOCK_DGRAM, "192.0.2.1");
+	assert_int_equal(send(fd, query, size, 0), size);
+	check(answer, recv(fd, answer, sizeof answer, 0), 1);
+	close(fd);
+}
+
+static void send_where_udp_is_not_carried(void)
+{
+	struct sockaddr_in there = at("198.18.0.1", 443);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(sendto(fd, "q", 1, 0, (struct sockaddr *)&there, sizeof there), -1);
+	close(fd);
+}
+
+static void the_log_says_what_went_wrong_and_nothing_else(void **state)
+{
+	(void)state;
+	assert_string_equal(log_of(ask_for_what_there_is), "");
+	assert_string_equal(log_of(send_where_udp_is_not_carried),
+		"ip2vsock: 198.18.0.1:443 is api.test: UDP isn't carried, and it never goes over IP\n");
 }
 
 static void registrations_with_epoll_stay(void **state)
@@ -676,6 +795,10 @@ int main(void)
 		TEST(a_connected_udp_socket_is_answered),
 		TEST(it_looks_like_udp),
 		TEST(datagrams_with_an_address_are_answered_from_there),
+		TEST(as_many_answers_as_are_asked_for_come_at_once),
+		TEST(a_scope_is_kept),
+		TEST(after_shutdown_only_tcp_has_a_signal),
+		TEST(the_log_says_what_went_wrong_and_nothing_else),
 		TEST(registrations_with_epoll_stay),
 		TEST(what_is_no_name_servers_stays_with_ip),
 		TEST(a_query_over_tcp_may_come_in_any_pieces),

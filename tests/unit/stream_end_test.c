@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Before Linux 5.5 the end of an AF_VSOCK connection is ENOTCONN. So is reading from a TCP socket that was never
- * connected: one stands for such a connection here, and what its record says it is decides. */
+/* Before Linux 5.5 the end of an AF_VSOCK connection is ENOTCONN. So is reading from a TCP socket that was
+ * never connected: one stands for such a connection here, and what its record says it is decides. */
 #include "build_map.h"
 #include "emulated.h"
 #include "socket/stream.h"
@@ -116,9 +116,17 @@ static ssize_t by_checked_recvfrom(int fd)
 }
 #endif
 
-static ssize_t (*const ways[])(int fd) = {by_read, by_readv, by_recv, by_recvfrom, by_recvmsg, by_recvmmsg,
+static ssize_t (*const ways[])(int fd) = {
+	by_read,
+	by_readv,
+	by_recv,
+	by_recvfrom,
+	by_recvmsg,
+	by_recvmmsg,
 #ifdef __GLIBC__
-	by_checked_read, by_checked_recv, by_checked_recvfrom,
+	by_checked_read,
+	by_checked_recv,
+	by_checked_recvfrom,
 #endif
 };
 enum { WAYS = sizeof ways / sizeof *ways };
