@@ -792,13 +792,13 @@ static void getnameinfo_takes_all_its_flags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(the_log_says_what_went_wrong_and_nothing_else), /* some things are said once */
 		TEST(a_connected_udp_socket_is_answered),
 		TEST(it_looks_like_udp),
 		TEST(datagrams_with_an_address_are_answered_from_there),
 		TEST(as_many_answers_as_are_asked_for_come_at_once),
 		TEST(a_scope_is_kept),
 		TEST(after_shutdown_only_tcp_has_a_signal),
-		TEST(the_log_says_what_went_wrong_and_nothing_else),
 		TEST(registrations_with_epoll_stay),
 		TEST(what_is_no_name_servers_stays_with_ip),
 		TEST(a_query_over_tcp_may_come_in_any_pieces),
