@@ -545,7 +545,8 @@ static void res_query_and_its_kin_are_answered(void **state)
 	check(answer, res_nquerydomain(&own, "api", "test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
 	own.options |= RES_DNSRCH;
 	own.dnsrch[0] = (char *)"test";
-	own.dnsrch[1] = NULL;
+	own.dnsrch[1] = (char *)"other"; /* not asked any more */
+	own.dnsrch[2] = NULL;
 	check(answer, res_nsearch(&own, "api", ns_c_in, ns_t_a, answer, sizeof answer), 0);
 	/* another name server, of which the map knows nothing: libc asks that one, which isn't there */
 	own.nsaddr_list[0] = at("127.0.0.9", 53);

@@ -420,6 +420,26 @@ static int remove_directory(void **state)
 	return rmdir(directory);
 }
 
+/* More than one mapping of the library's holds. */
+static void a_large_map_has_room(void **state)
+{
+	(void)state;
+	enum { RULES = 20000 };
+	char *text = malloc((size_t)RULES * 32), *at = text;
+	at += sprintf(at, "IP2VSOCK_MAP=");
+	for (int i = 0; i < RULES; i++)
+		at += sprintf(at, "h%d.test:443=3:%d,", i, i + 1);
+	at[-1] = '\0';
+	struct settings settings = good_settings(text, NULL, NULL);
+	free(text);
+	assert_int_equal(map_count(settings.map), RULES);
+	for (unsigned i = 0; i < RULES; i++) {
+		const struct rule *rule = map_rule(settings.map, i);
+		assert_int_equal(rule->number, i + 1);
+		assert_int_equal(rule->target.port_first, i + 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +452,7 @@ int main(void)
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),
 		cmocka_unit_test(files_that_are_not_maps_are_reported),
+		cmocka_unit_test(a_large_map_has_room),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
