@@ -74,7 +74,7 @@ static void the_log_quotes_a_rule_as_far_as_there_is_room(void **state)
 {
 	(void)state;
 	static char said[8192];
-	char end[QUOTED + 16];
+	char end[QUOTED + 32];
 	for (int i = 0; i < LENGTHS; i++) {
 		int fd = socket(AF_INET, SOCK_STREAM, 0), number = i + 1;
 		assert_int_equal(strlen(rules[i]), lengths[i]);

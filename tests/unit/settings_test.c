@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/settings.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -420,6 +421,30 @@ static int remove_directory(void **state)
 	return rmdir(directory);
 }
 
+/* A supervisor's program asks whether its own settings are the same. */
+static void all_that_decides_makes_the_identity(void **state)
+{
+	(void)state;
+	static const char *const each[][3] = {{NULL, NULL, NULL}, {"IP2VSOCK_MAP=a:1=3:1", NULL, NULL},
+		{"IP2VSOCK_MAP=a:1=3:2", NULL, NULL}, {"IP2VSOCK_MAP=a:1=3:1,b:1=3:1", NULL, NULL},
+		{"IP2VSOCK_MAP=a:1=3:1 retry=1s", NULL, NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_NAMES=198.18.128.0/17", NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_PEERS=100.64.128.0/17", NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_TRANSPORT=unix:/tmp", NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_TRANSPORT=unix:/tmp", "IP2VSOCK_CID=5"}};
+	enum { EACH = sizeof each / sizeof *each };
+	uint64_t identities[EACH];
+	for (int i = 0; i < EACH; i++)
+		for (int again = 0; again < 2; again++) {
+			struct settings settings = good_settings(each[i][0], each[i][1], each[i][2]);
+			uint64_t identity = supervised_identity(&settings);
+			assert_true(!again || identity == identities[i]);
+			identities[i] = identity;
+			for (int other = 0; other < i; other++)
+				assert_true(identities[other] != identity);
+		}
+}
+
 /* More than one mapping of the library's holds. */
 static void a_large_map_has_room(void **state)
 {
@@ -452,6 +477,7 @@ int main(void)
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),
 		cmocka_unit_test(files_that_are_not_maps_are_reported),
+		cmocka_unit_test(all_that_decides_makes_the_identity),
 		cmocka_unit_test(a_large_map_has_room),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
