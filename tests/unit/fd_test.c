@@ -4,6 +4,7 @@
 #include "system/libc.h"
 #include "system/pool.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -478,6 +479,48 @@ static void *find_errno(void *context)
 	return libc_errno() == &errno ? libc_errno() : NULL;
 }
 
+/* dlsym() isn't for signal handlers. */
+static void what_handlers_may_call_is_found_at_start(void **state)
+{
+	(void)state;
+#define IS_FOUND(name)                                                                                       \
+	do {                                                                                                 \
+		void *found;                                                                                 \
+		memcpy(&found, &libc.name, sizeof found);                                                    \
+		assert_ptr_equal(found, dlsym(RTLD_NEXT, #name));                                            \
+	} while (0)
+	libc_start();
+	IS_FOUND(socket);
+	IS_FOUND(connect);
+	IS_FOUND(bind);
+	IS_FOUND(listen);
+	IS_FOUND(accept);
+	IS_FOUND(accept4);
+	IS_FOUND(getsockname);
+	IS_FOUND(getpeername);
+	IS_FOUND(getsockopt);
+	IS_FOUND(setsockopt);
+	IS_FOUND(shutdown);
+	IS_FOUND(read);
+	IS_FOUND(write);
+	IS_FOUND(send);
+	IS_FOUND(sendto);
+	IS_FOUND(sendmsg);
+	IS_FOUND(recv);
+	IS_FOUND(recvfrom);
+	IS_FOUND(recvmsg);
+	IS_FOUND(poll);
+	IS_FOUND(ioctl);
+	IS_FOUND(fcntl);
+	IS_FOUND(epoll_ctl);
+	IS_FOUND(dup);
+	IS_FOUND(dup2);
+	IS_FOUND(dup3);
+	IS_FOUND(close);
+	IS_FOUND(execve);
+	IS_FOUND(execv);
+}
+
 static void errno_is_found_in_every_thread(void **state)
 {
 	(void)state;
@@ -592,6 +635,7 @@ int main(void)
 		TEST(no_reference_is_lost_or_left_over_among_threads),
 		TEST(a_record_belongs_to_one_thread_at_a_time),
 		TEST(a_pool_that_is_used_up_says_so),
+		TEST(what_handlers_may_call_is_found_at_start),
 		TEST(errno_is_found_in_every_thread),
 		TEST(the_first_and_the_last_number_are_found),
 		TEST(a_greeting_is_asked_for_when_it_is_not_locked),
