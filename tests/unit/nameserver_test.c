@@ -34,7 +34,7 @@ static int use_map(void **state)
 	(void)state;
 	shim = (struct settings){.ranges = ranges_default};
 	shim.map = map_of("api.test:443=3:1,*.glob.test:*=3:1,10.99.0.1:443=3:1,localhost:443=3:1,127.0.0.9:"
-			  "53=direct,*:53=names");
+			  "53=direct,[fd00::9]:53=direct,*:53=names");
 	shim_rules = *map_summary(shim.map);
 	log_limit = LOG_OFF;
 	return 0;
@@ -548,6 +548,16 @@ static void res_query_and_its_kin_are_answered(void **state)
 	own.dnsrch[1] = (char *)"other"; /* not asked any more */
 	own.dnsrch[2] = NULL;
 	check(answer, res_nsearch(&own, "api", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	/* none that it has read: the one of the configuration, or this machine */
+	struct sockaddr_in6 six = {AF_INET6, htons(53), 0, {{{0xfd, [15] = 9}}}, 0}, *none = NULL;
+	struct sockaddr_in no_address = {.sin_family = AF_UNSPEC};
+	own.nsaddr_list[0] = no_address;
+	for (int i = 0; i < 2; i++) {
+		own.nscount = i;
+		own._u._ext.nsaddrs[0] = i ? none : &six;
+		check(answer, res_nquery(&own, "api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	}
+	own._u._ext.nsaddrs[0] = none;
 	/* another name server, of which the map knows nothing: libc asks that one, which isn't there */
 	own.nsaddr_list[0] = at("127.0.0.9", 53);
 	own.nscount = own.retry = own.retrans = 1;
@@ -757,6 +767,30 @@ static void the_elders_answer_too(void **state)
 	assert_non_null(gethostbyname2("localhost", AF_INET));
 }
 
+static int knows_nobody(
+	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+	(void)node, (void)service, (void)hints, (void)found;
+	return EAI_NONAME;
+}
+
+/* As in an image without /etc/hosts. */
+static void a_machine_knows_itself_where_libc_does_not(void **state)
+{
+	(void)state;
+	char own[256] = "";
+	assert_int_equal(gethostname(own, sizeof own - 1), 0);
+	__typeof__(libc.getaddrinfo) real = libc.getaddrinfo;
+	libc.getaddrinfo = knows_nobody;
+	bool known[] = {resolve_is_own("localhost", AF_INET), resolve_is_own("LocalHost", AF_INET6),
+		resolve_is_own(own, AF_INET6), resolve_is_own("api.test", AF_INET),
+		resolve_is_own("localhosts", AF_INET), resolve_is_own("a", AF_INET),
+		resolve_is_own("localhost", AF_UNIX)};
+	libc.getaddrinfo = real;
+	static const bool expected[] = {true, true, true, false, false, false, false};
+	assert_memory_equal(known, expected, sizeof known);
+}
+
 static int name_of(const char *ip, size_t host_size, char *service, socklen_t service_size, int flags)
 {
 	struct sockaddr_in address = at(ip, 443);
@@ -813,6 +847,7 @@ int main(void)
 		TEST(getaddrinfo_returns_flags_without_network),
 		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
+		TEST(a_machine_knows_itself_where_libc_does_not),
 		TEST(getnameinfo_takes_all_its_flags),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
