@@ -791,6 +791,76 @@ static void a_machine_knows_itself_where_libc_does_not(void **state)
 	assert_memory_equal(known, expected, sizeof known);
 }
 
+static struct hostent libcs; /* answer, where it has one */
+static bool libc_has_one;
+
+static struct hostent *libcs_by_name(const char *name)
+{
+	(void)name;
+	return libc_has_one ? &libcs : NULL;
+}
+
+static struct hostent *libcs_by_name2(const char *name, int family)
+{
+	(void)name, (void)family;
+	return libc_has_one ? &libcs : NULL;
+}
+
+static int libcs_status;
+
+static int libcs_by_name_r(
+	const char *name, struct hostent *entry, char *room, size_t size, struct hostent **found, int *error)
+{
+	(void)name, (void)entry, (void)room, (void)size;
+	*found = libc_has_one ? &libcs : NULL;
+	*error = HOST_NOT_FOUND;
+	return libcs_status;
+}
+
+static int libcs_by_name2_r(const char *name, int family, struct hostent *entry, char *room, size_t size,
+	struct hostent **found, int *error)
+{
+	(void)family;
+	return libcs_by_name_r(name, entry, room, size, found, error);
+}
+
+/* What libc finds is the answer; what it doesn't is still this machine, if that is its name. */
+static void the_elders_know_the_machine_too(void **state)
+{
+	(void)state;
+	static const uint8_t loopback[] = {127, 0, 0, 1};
+	struct hostent entry, *found[4];
+	char room[512];
+	int error, status[2];
+	struct libc real = libc;
+	libc.getaddrinfo = knows_nobody;
+	libc.gethostbyname = libcs_by_name;
+	libc.gethostbyname2 = libcs_by_name2;
+	libc.gethostbyname_r = libcs_by_name_r;
+	libc.gethostbyname2_r = libcs_by_name2_r;
+	for (int i = 0; i < 4; i++) {
+		const char *name = i == 1 ? "elsewhere" : "localhost";
+		libc_has_one = i == 2;
+		libcs_status = i == 3 ? ERANGE : 0;
+		h_errno = 77;
+		found[0] = gethostbyname(name);
+		found[1] = gethostbyname2(name, AF_INET);
+		status[0] = gethostbyname_r(name, &entry, room, sizeof room, &found[2], &error);
+		status[1] = gethostbyname2_r(name, AF_INET, &entry, room, sizeof room, &found[3], &error);
+		for (int way = 0; way < 4; way++) {
+			bool ours = i == 0 || (i == 3 && way < 2);
+			if (!ours)
+				assert_ptr_equal(found[way], i == 2 ? &libcs : NULL);
+			else
+				assert_memory_equal(found[way]->h_addr_list[0], loopback, 4);
+			if (way >= 2)
+				assert_int_equal(status[way - 2], libcs_status);
+		}
+		assert_int_equal(h_errno, 77);
+	}
+	libc = real;
+}
+
 static int name_of(const char *ip, size_t host_size, char *service, socklen_t service_size, int flags)
 {
 	struct sockaddr_in address = at(ip, 443);
@@ -848,6 +918,7 @@ int main(void)
 		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
 		TEST(a_machine_knows_itself_where_libc_does_not),
+		TEST(the_elders_know_the_machine_too),
 		TEST(getnameinfo_takes_all_its_flags),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
