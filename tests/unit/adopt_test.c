@@ -177,12 +177,12 @@ static void what_is_passed_on_is_marked(void **state)
 	struct msghdr message = {
 		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+	struct cmsghdr *part = (struct cmsghdr *)control;
 	part->cmsg_level = SOL_SOCKET;
 	part->cmsg_type = SCM_CREDENTIALS;
 	part->cmsg_len = CMSG_LEN(sizeof own);
 	memcpy(CMSG_DATA(part), &own, sizeof own);
-	part = CMSG_NXTHDR(&message, part);
+	part = (struct cmsghdr *)(control + CMSG_SPACE(sizeof own));
 	part->cmsg_level = SOL_SOCKET;
 	part->cmsg_type = SCM_RIGHTS;
 	part->cmsg_len = CMSG_LEN(sizeof got);
@@ -190,7 +190,7 @@ static void what_is_passed_on_is_marked(void **state)
 	memcpy(CMSG_DATA(part) + sizeof *pair, clients, sizeof clients);
 	assert_int_equal(sendmsg(pair[0], &message, 0), 1);
 	assert_int_equal(libc.recvmsg(pair[1], &message, 0), 1);
-	part = CMSG_FIRSTHDR(&message);
+	part = (struct cmsghdr *)control;
 	assert_int_equal(part->cmsg_len, CMSG_LEN(sizeof got));
 	memcpy(got, CMSG_DATA(part), sizeof got);
 	assert_shows(getpeername, got[1], "127.0.0.1", PORT);

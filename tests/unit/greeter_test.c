@@ -203,7 +203,7 @@ static void it_is_connected_with_what_was_set_meanwhile(void **state)
 {
 	(void)state;
 	struct timeval limit = {7, 0}, kept = {0, 0};
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = {0};
 	socklen_t size = sizeof kept, length = sizeof peer;
 	struct epoll_event event = {.events = EPOLLOUT, .data.u64 = 4242}, got = {0};
 	begin();
