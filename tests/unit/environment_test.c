@@ -277,9 +277,6 @@ static void the_command_gets_all_but_the_library(void **state)
 			assert_null(outside[i]);
 		}
 	free(room);
-	room = malloc(environment_outside_room(NULL));
-	assert_null(environment_outside(NULL, room)[0]);
-	free(room);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, forget_start)

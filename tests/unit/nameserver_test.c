@@ -290,7 +290,7 @@ static const char *log_of(void (*act)(void))
 
 static void ask_for_what_there_is(void)
 {
-	uint8_t answer[DNS_ANSWER];
+	uint8_t answer[DNS_ANSWER] = {0};
 	size_t size = make_query("api.test", 1);
 	int fd = connected(SOCK_DGRAM, "192.0.2.1");
 	assert_int_equal(send(fd, query, size, 0), size);
