@@ -617,6 +617,7 @@ static void an_entry_that_is_given_back_is_there_as_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_handlers_may_call_is_found_at_start), /* before anything else has called it */
 		TEST(a_fresh_entry_is_an_ip_socket_without_a_past),
 		TEST(dups_share_one_entry_until_the_last_is_gone),
 		TEST(a_dup_of_itself_changes_nothing),
@@ -635,7 +636,6 @@ int main(void)
 		TEST(no_reference_is_lost_or_left_over_among_threads),
 		TEST(a_record_belongs_to_one_thread_at_a_time),
 		TEST(a_pool_that_is_used_up_says_so),
-		TEST(what_handlers_may_call_is_found_at_start),
 		TEST(errno_is_found_in_every_thread),
 		TEST(the_first_and_the_last_number_are_found),
 		TEST(a_greeting_is_asked_for_when_it_is_not_locked),

@@ -147,6 +147,10 @@ ssize_t __recv_chk(int, void *, size_t, size_t, int);
 static void a_buffer_that_is_just_large_enough_is_filled(void **state)
 {
 	(void)state;
+	assert_int_equal(__recvfrom_chk(fd, text[0], 5, 5, MSG_OOB, NULL, NULL), -1);
+	assert_int_equal(errno, EINVAL); /* TCP's */
+	assert_int_equal(__recv_chk(fd, text[0], 5, 5, MSG_OOB), -1);
+	assert_int_equal(errno, EINVAL);
 	for (size_t size = 4; size <= sizeof text[0]; size++) {
 		assert_int_equal(write(far, "abcd", 4), 4);
 		assert_int_equal(__recvfrom_chk(fd, text[0], size, sizeof text[0], 0, NULL, NULL), 4);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/settings.h"
+#include "system/libc.h"
 #include "system/supervised.h"
 
 #include <errno.h>
@@ -421,6 +422,28 @@ static int remove_directory(void **state)
 	return rmdir(directory);
 }
 
+static int supervisors_answer(int fd, int level, int name, void *value, socklen_t *length)
+{
+	(void)fd, (void)level, (void)name;
+	memcpy(value, &(uint64_t){4242}, *length);
+	return 0;
+}
+
+static void a_supervisor_is_asked(void **state)
+{
+	(void)state;
+	uint64_t identity;
+	errno = 77;
+	assert_false(supervised(&identity));
+	assert_int_equal(errno, 77);
+	__typeof__(libc.getsockopt) real = libc.getsockopt;
+	libc.getsockopt = supervisors_answer;
+	bool answered = supervised(&identity);
+	libc.getsockopt = real;
+	assert_true(answered);
+	assert_int_equal(identity, 4242);
+}
+
 /* A supervisor's program asks whether its own settings are the same. */
 static void all_that_decides_makes_the_identity(void **state)
 {
@@ -477,6 +500,7 @@ int main(void)
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),
 		cmocka_unit_test(files_that_are_not_maps_are_reported),
+		cmocka_unit_test(a_supervisor_is_asked),
 		cmocka_unit_test(all_that_decides_makes_the_identity),
 		cmocka_unit_test(a_large_map_has_room),
 	};
