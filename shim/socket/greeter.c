@@ -29,25 +29,25 @@ static int number_of(const struct greeter *greeter)
 	return fd >= 0 && fstat(fd, &now) == 0 && now.st_ino == greeter->stand_in ? fd : -1;
 }
 
-/* What the greeting has come to is put on the number: the connection, or a socket that shows its failure. The
- * stand-in whose gate is closed shows that too, but for a moment ERR without OUT (unix_release_sock(),
- * Linux 6.1).
- */
-static int put_in_place(const struct greeter *greeter)
+/* What the greeting has come to is put on the number: the connection, or a socket that shows its failure.
+ * -1 with errno: the stand-in stays. */
+static int put_in_place(struct greeter *greeter)
 {
 	struct sock *sock = greeter->sock;
 	if (greeter->fresh < 0)
-		return 0; /* no fd is left */
+		return -1; /* no fd is left */
 	if (!fd_pin(greeter->fd, sock)) {
 		libc.close(greeter->fresh);
 		return 0; /* the program has closed it */
 	}
 	make_alike(greeter);
-	int error = swap_in(greeter->fd, sock, greeter->fresh) < 0 ? errno : 0;
+	int result = swap_in(greeter->fd, sock, greeter->fresh);
 	fd_unpin(sock);
-	return error;
+	return result;
 }
 
+/* The stand-in whose gate is closed shows a failure too, but for a moment ERR without OUT
+ * (unix_release_sock(), Linux 6.1). */
 static void hand_over(struct greeter *greeter)
 {
 	struct sock *sock = greeter->sock;
@@ -56,9 +56,11 @@ static void hand_over(struct greeter *greeter)
 		greeter->fresh = transport_unix_refused(SOCK_CLOEXEC);
 		sock->report.error = greeter->error;
 	}
-	int error = put_in_place(greeter);
-	if (error && !greeter->error)
-		sock->report.error = error;
+	if (put_in_place(greeter) < 0) {
+		if (!greeter->error)
+			sock->report.error = errno;
+		greeter->fd = -1; /* nothing to linger for: the gate is closed at once */
+	}
 	fd_greeting_end(sock);
 }
 

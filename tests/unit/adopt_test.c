@@ -164,6 +164,46 @@ static void without_a_mark_the_map_says_that_it_was_accepted(void **state)
 	close(far);
 }
 
+/* Among other things, and with a file beside them. */
+static void what_is_passed_on_is_marked(void **state)
+{
+	(void)state;
+	skip_without_marks();
+	int pair[2], far = listener(), clients[] = {client(AF_INET), client(AF_INET6)}, got[3] = {-1, -1, -1};
+	struct ucred own = {getpid(), getuid(), getgid()};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof own) + CMSG_SPACE(sizeof got)] = {0};
+	char room[] = "x";
+	struct iovec byte = {room, 1};
+	struct msghdr message = {
+		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	struct cmsghdr *part = (struct cmsghdr *)control;
+	part->cmsg_level = SOL_SOCKET;
+	part->cmsg_type = SCM_CREDENTIALS;
+	part->cmsg_len = CMSG_LEN(sizeof own);
+	memcpy(CMSG_DATA(part), &own, sizeof own);
+	part = (struct cmsghdr *)(control + CMSG_SPACE(sizeof own));
+	part->cmsg_level = SOL_SOCKET;
+	part->cmsg_type = SCM_RIGHTS;
+	part->cmsg_len = CMSG_LEN(sizeof got);
+	memcpy(CMSG_DATA(part), pair, sizeof *pair);
+	memcpy(CMSG_DATA(part) + sizeof *pair, clients, sizeof clients);
+	assert_int_equal(sendmsg(pair[0], &message, 0), 1);
+	assert_int_equal(libc.recvmsg(pair[1], &message, 0), 1);
+	part = (struct cmsghdr *)control;
+	assert_int_equal(part->cmsg_len, CMSG_LEN(sizeof got));
+	memcpy(got, CMSG_DATA(part), sizeof got);
+	assert_shows(getpeername, got[1], "127.0.0.1", PORT);
+	assert_shows(getpeername, got[2], "::ffff:127.0.0.1", PORT);
+	for (int i = 0; i < 3; i++)
+		close(got[i]);
+	for (int i = 0; i < 2; i++) {
+		close(clients[i]);
+		close(pair[i]);
+	}
+	close(far);
+}
+
 /* What exec closes needs no mark. */
 static void only_what_is_inherited_is_marked(void **state)
 {
@@ -203,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_mark_keeps_the_address_that_was_asked_for),
 		cmocka_unit_test(a_mark_says_that_a_connection_was_accepted_and_shut),
 		cmocka_unit_test(without_a_mark_the_map_says_that_it_was_accepted),
+		cmocka_unit_test(what_is_passed_on_is_marked),
 		cmocka_unit_test(only_what_is_inherited_is_marked),
 		cmocka_unit_test(all_that_are_there_are_found),
 	};

@@ -208,6 +208,8 @@ static void prefixes_are_read(void **state)
 		{"fd00::1/8", -1, NULL},
 		{"fd00::/129", -1, NULL},
 		{"[::1]", -1, NULL},
+		{"1:2:3:4:5:6:7:8::", -1, NULL},
+		{"::1:2:3:4:5:6:7:8", -1, NULL},
 		{"010.0.0.1", -1, NULL},
 		{"", -1, NULL},
 		{"/8", -1, NULL},

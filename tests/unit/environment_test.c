@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "../../shim/process/environment.c" /* its state is static, and each test starts anew */
+#include "process/environment.c" /* its state is static, and each test starts anew */
 
 #include <errno.h>
 #include <setjmp.h>
@@ -237,6 +237,48 @@ static void service_links_are_not_kept(void **state)
 		LIST("IP2VSOCK_PORT=tcp://10.0.0.1:80", OUR_MAP, "LD_PRELOAD=" OUR_PATH));
 }
 
+static void what_is_complete_is_known_to_be(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *strings[4];
+		bool complete;
+	} table[] = {{{OUR_MAP, "IP2VSOCK_LOG=off", "LD_PRELOAD=" OUR_PATH}, true},
+		{{"IP2VSOCK_MAP=b:1=3:1", "LD_PRELOAD=/a.so " OUR_PATH, "IP2VSOCK_LOG=error"}, true},
+		{{OUR_MAP, "LD_PRELOAD=" OUR_PATH}, false},
+		{{"IP2VSOCK_LOG=off", "LD_PRELOAD=" OUR_PATH}, false}, {{OUR_MAP, "IP2VSOCK_LOG=off"}, false},
+		{{OUR_MAP, "IP2VSOCK_LOG=off", "LD_PRELOAD=/a.so"}, false}, {{NULL}, false}};
+	START(OUR_MAP, "IP2VSOCK_LOG=off", "LD_PRELOAD=" OUR_PATH);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		assert_int_equal(environment_is_complete((char *const *)table[i].strings), table[i].complete);
+	assert_false(environment_is_complete(NULL));
+	forget_start(NULL);
+	assert_true(environment_is_complete(NULL));
+}
+
+/* In exactly the room that was asked for. */
+static void the_command_gets_all_but_the_library(void **state)
+{
+	(void)state;
+	static const char *const given[] = {"A=b", "LD_PRELOAD=/a.so " OUR_PATH ":/b.so", "C=d",
+		"LD_PRELOAD=" OUR_PATH, OUR_MAP, "LD_PRELOAD=/c.so", NULL},
+				 *const expected[] = {"A=b", NULL, "C=d", OUR_MAP, "LD_PRELOAD=/c.so", NULL};
+	void *room = malloc(environment_outside_room((char *const *)given));
+	char *const *outside = environment_outside((char *const *)given, room);
+	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+		if (i == 1) {
+			assert_non_null(strstr(outside[i], "/a.so"));
+			assert_non_null(strstr(outside[i], "/b.so"));
+			assert_null(strstr(outside[i], OUR_PATH));
+			assert_memory_equal(outside[i], "LD_PRELOAD=", 11);
+		} else if (expected[i]) {
+			assert_string_equal(outside[i], expected[i]);
+		} else {
+			assert_null(outside[i]);
+		}
+	free(room);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, forget_start)
 
 int main(void)
@@ -258,6 +300,8 @@ int main(void)
 		TEST(of_a_setting_that_is_there_twice_the_first_is_kept),
 		TEST(all_settings_fit),
 		TEST(service_links_are_not_kept),
+		TEST(what_is_complete_is_known_to_be),
+		TEST(the_command_gets_all_but_the_library),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

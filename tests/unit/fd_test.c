@@ -4,6 +4,7 @@
 #include "system/libc.h"
 #include "system/pool.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -478,6 +479,48 @@ static void *find_errno(void *context)
 	return libc_errno() == &errno ? libc_errno() : NULL;
 }
 
+/* dlsym() isn't for signal handlers. */
+static void what_handlers_may_call_is_found_at_start(void **state)
+{
+	(void)state;
+#define IS_FOUND(name)                                                                                       \
+	do {                                                                                                 \
+		void *found;                                                                                 \
+		memcpy(&found, &libc.name, sizeof found);                                                    \
+		assert_ptr_equal(found, dlsym(RTLD_NEXT, #name));                                            \
+	} while (0)
+	libc_start();
+	IS_FOUND(socket);
+	IS_FOUND(connect);
+	IS_FOUND(bind);
+	IS_FOUND(listen);
+	IS_FOUND(accept);
+	IS_FOUND(accept4);
+	IS_FOUND(getsockname);
+	IS_FOUND(getpeername);
+	IS_FOUND(getsockopt);
+	IS_FOUND(setsockopt);
+	IS_FOUND(shutdown);
+	IS_FOUND(read);
+	IS_FOUND(write);
+	IS_FOUND(send);
+	IS_FOUND(sendto);
+	IS_FOUND(sendmsg);
+	IS_FOUND(recv);
+	IS_FOUND(recvfrom);
+	IS_FOUND(recvmsg);
+	IS_FOUND(poll);
+	IS_FOUND(ioctl);
+	IS_FOUND(fcntl);
+	IS_FOUND(epoll_ctl);
+	IS_FOUND(dup);
+	IS_FOUND(dup2);
+	IS_FOUND(dup3);
+	IS_FOUND(close);
+	IS_FOUND(execve);
+	IS_FOUND(execv);
+}
+
 static void errno_is_found_in_every_thread(void **state)
 {
 	(void)state;
@@ -548,9 +591,33 @@ static void a_greeting_is_asked_for_when_it_is_not_locked(void **state)
 	assert_true(fd_greeting_lock(sock));
 }
 
+/* close() has failed: the entry comes back, unless the number was replaced meanwhile. */
+static void an_entry_that_is_given_back_is_there_as_before(void **state)
+{
+	(void)state;
+	uint8_t swapped;
+	struct sock *sock = fd_open(BASE, AF_INET);
+	assert_ptr_equal(fd_take(BASE, &swapped), sock);
+	assert_false(fd_tracked(BASE));
+	fd_give_back(BASE, sock, swapped);
+	assert_ptr_equal(fd_sock(BASE), sock);
+	assert_int_equal(references(sock), 1);
+	for (int ended = 0; ended < 2; ended++) {
+		sock = fd_open(BASE, AF_INET);
+		assert_ptr_equal(fd_take(BASE, &swapped), sock);
+		fd_swap_begin(sock);
+		if (ended)
+			fd_swap_end(sock);
+		fd_give_back(BASE, sock, swapped);
+		assert_false(fd_tracked(BASE));
+		assert_int_equal(references(sock), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_handlers_may_call_is_found_at_start), /* before anything else has called it */
 		TEST(a_fresh_entry_is_an_ip_socket_without_a_past),
 		TEST(dups_share_one_entry_until_the_last_is_gone),
 		TEST(a_dup_of_itself_changes_nothing),
@@ -572,6 +639,7 @@ int main(void)
 		TEST(errno_is_found_in_every_thread),
 		TEST(the_first_and_the_last_number_are_found),
 		TEST(a_greeting_is_asked_for_when_it_is_not_locked),
+		TEST(an_entry_that_is_given_back_is_there_as_before),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

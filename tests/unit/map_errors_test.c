@@ -215,6 +215,9 @@ static const struct mistake mistakes[] = {
 		"such as firecracker:/run/v.sock:52"},
 	{"a:1=firecracker:^x:52", 1, "expected an absolute path", NULL},
 	{"a:1=firecracker:/x:^y", 1, "expected a vsock port", NULL},
+	{"listen 1=firecracker:^" PATH50 PATH50 "/2, a:1=3:1", 1,
+		"expected a path of at most 101 bytes, to which _PORT is added, found 102", NULL},
+	{"listen 1=firecracker:" PATH50 PATH50 "/, a:^x=3:1", 2, "expected a port", NULL},
 	{"listen 1=^socks5:3:1080", 1, "expected CID:PORT", "proxies are for connect rules"},
 	{"a:1=http:3:^*", 1, "expected the proxy's own port, found \"*\"", "what the proxy is asked for"},
 	{"a:1-2=http:3:^5-6", 1, "expected the proxy's own port, found \"5-6\"",
@@ -386,6 +389,26 @@ static int too_large(void *context, const char *path, const char **text, size_t 
 	(void)text;
 	(void)length;
 	return EFBIG;
+}
+
+static void a_service_is_known_by_its_name(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		unsigned port;
+	} known[] = {{"amqp", 5672}, {"dns", 53}, {"ftp", 21}, {"http", 80}, {"imap", 143}, {"imaps", 993},
+		{"kafka", 9092}, {"ldap", 389}, {"ldaps", 636}, {"memcached", 11211}, {"mongodb", 27017},
+		{"mqtt", 1883}, {"mysql", 3306}, {"ntp", 123}, {"postgres", 5432}, {"postgresql", 5432},
+		{"redis", 6379}, {"smtp", 25}, {"ssh", 22}, {"telnet", 23}};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		char map[64], hint[64];
+		struct map_error error;
+		snprintf(map, sizeof map, "a:%s=3:1", known[i].name);
+		snprintf(hint, sizeof hint, "ports are numbers: %s is %u", known[i].name, known[i].port);
+		assert_null(try_map_of(map, strlen(map), &ranges_default, &error));
+		assert_string_equal(error.hint, hint);
+	}
 }
 
 static void too_much_text_is_refused(void **state)
@@ -639,6 +662,7 @@ int main(void)
 		TEST(a_nul_is_no_text),
 		TEST(a_login_is_read_and_never_shown),
 		TEST(mistakes_in_files_name_the_file),
+		TEST(a_service_is_known_by_its_name),
 		TEST(too_much_text_is_refused),
 		TEST(the_caret_lines_up),
 		TEST(long_lines_are_cut_around_the_place),

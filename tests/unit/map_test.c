@@ -635,6 +635,10 @@ static void a_map_says_what_it_asks_for(void **state)
 	assert_int_equal(summary->to_remote->number, 5);
 	assert_int_equal(summary->low_port->number, 7);
 	assert_int_equal(summary->at_one_cid->number, 8);
+	summary = map_summary(map_of("listen *:1024=any:1024,*:1023=3:1023"));
+	assert_null(summary->low_port);
+	summary = map_summary(map_of("listen *:1023=any:1023"));
+	assert_int_equal(summary->low_port->number, 1);
 	summary = map_summary(map_of("listen *:8080=1:8080"));
 	assert_int_equal(summary->at_local->number, 1);
 	assert_null(summary->to_local);

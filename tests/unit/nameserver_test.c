@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <resolv.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
@@ -33,7 +34,7 @@ static int use_map(void **state)
 	(void)state;
 	shim = (struct settings){.ranges = ranges_default};
 	shim.map = map_of("api.test:443=3:1,*.glob.test:*=3:1,10.99.0.1:443=3:1,localhost:443=3:1,127.0.0.9:"
-			  "53=direct,*:53=names");
+			  "53=direct,[fd00::9]:53=direct,*:53=names");
 	shim_rules = *map_summary(shim.map);
 	log_limit = LOG_OFF;
 	return 0;
@@ -193,6 +194,124 @@ static void datagrams_with_an_address_are_answered_from_there(void **state)
 	check(answers[0], recvmsg(fd, &in[0].msg_hdr, 0), 7);
 	assert_at(&from[0], "192.0.2.2", 53);
 	close(fd);
+}
+
+/* Each has its sender's address, and more than one call returns are left for the next. */
+static void as_many_answers_as_are_asked_for_come_at_once(void **state)
+{
+	(void)state;
+	enum { ASKED = 100 };
+	static uint8_t answers[ASKED][DNS_ANSWER];
+	static struct mmsghdr in[ASKED];
+	struct iovec into[ASKED];
+	struct sockaddr_in from[ASKED];
+	int fd = connected(SOCK_DGRAM, "192.0.2.1"), got = 0;
+	size_t size = make_query("api.test", 1);
+	for (int i = 0; i < ASKED; i++) {
+		assert_int_equal(send(fd, query, size, 0), size);
+		into[i] = (struct iovec){answers[i], DNS_ANSWER};
+		in[i] = (struct mmsghdr){.msg_hdr = {&from[i], sizeof *from, &into[i], 1, NULL, 0, 0}};
+	}
+	while (got < ASKED) {
+		int part = recvmmsg(fd, in + got, (unsigned)(ASKED - got), MSG_DONTWAIT, NULL);
+		assert_in_range(part, 1, ASKED - got);
+		for (int last = got + part; got < last; got++) {
+			check(answers[got], in[got].msg_len, 1);
+			assert_int_equal(in[got].msg_hdr.msg_namelen, sizeof *from);
+			assert_at(&from[got], "192.0.2.1", 53);
+		}
+	}
+	close(fd);
+}
+
+static void a_scope_is_kept(void **state)
+{
+	(void)state;
+	struct sockaddr_in6 server = {AF_INET6, htons(53), 0, {{{0xfe, 0x80, [15] = 1}}}, 1}, peer = {0};
+	struct {
+		struct sockaddr_in6 address;
+		uint32_t more;
+	} longer = {server, 0};
+	socklen_t lengths[] = {sizeof server, sizeof longer};
+	for (int i = 0; i < 2; i++) {
+		socklen_t length = sizeof peer;
+		int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+		assert_int_equal(connect(fd, (struct sockaddr *)&longer, lengths[i]), 0);
+		assert_int_equal(getpeername(fd, (struct sockaddr *)&peer, &length), 0);
+		assert_memory_equal(&peer, &server, sizeof peer);
+		close(fd);
+	}
+}
+
+static bool a_signal_comes_of(int fd)
+{
+	sigset_t waiting, pipe;
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &pipe, NULL);
+	assert_int_equal(send(fd, "x", 1, 0), -1);
+	assert_int_equal(errno, EPIPE);
+	sigpending(&waiting);
+	signal(SIGPIPE, SIG_IGN); /* which takes it away */
+	sigprocmask(SIG_UNBLOCK, &pipe, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	return sigismember(&waiting, SIGPIPE);
+}
+
+static void after_shutdown_only_tcp_has_a_signal(void **state)
+{
+	(void)state;
+	int fds[] = {connected(SOCK_STREAM, "192.0.2.1"), connected(SOCK_DGRAM, "192.0.2.1")};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(shutdown(fds[i], SHUT_WR), 0);
+		assert_int_equal(a_signal_comes_of(fds[i]), i == 0);
+		close(fds[i]);
+	}
+}
+
+/* ---- the log ---- */
+
+static const char *log_of(void (*act)(void))
+{
+	static char said[4096];
+	char path[] = "/tmp/ip2vsock-unit-XXXXXX";
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	log_start(&(struct settings){.log = LOG_ERROR, .log_path = path});
+	act();
+	log_start(&(struct settings){.log = LOG_OFF});
+	ssize_t size = pread(file, said, sizeof said - 1, 0);
+	assert_true(size >= 0);
+	said[size] = '\0';
+	unlink(path);
+	close(file);
+	return said;
+}
+
+static void ask_for_what_there_is(void)
+{
+	uint8_t answer[DNS_ANSWER] = {0};
+	size_t size = make_query("api.test", 1);
+	int fd = connected(SOCK_DGRAM, "192.0.2.1");
+	assert_int_equal(send(fd, query, size, 0), size);
+	check(answer, recv(fd, answer, sizeof answer, 0), 1);
+	close(fd);
+}
+
+static void send_where_udp_is_not_carried(void)
+{
+	struct sockaddr_in there = at("198.18.0.1", 443);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(sendto(fd, "q", 1, 0, (struct sockaddr *)&there, sizeof there), -1);
+	close(fd);
+}
+
+static void the_log_says_what_went_wrong_and_nothing_else(void **state)
+{
+	(void)state;
+	assert_string_equal(log_of(ask_for_what_there_is), "");
+	assert_string_equal(log_of(send_where_udp_is_not_carried),
+		"ip2vsock: 198.18.0.1:443 is api.test: UDP isn't carried, and it never goes over IP\n");
 }
 
 static void registrations_with_epoll_stay(void **state)
@@ -426,8 +545,19 @@ static void res_query_and_its_kin_are_answered(void **state)
 	check(answer, res_nquerydomain(&own, "api", "test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
 	own.options |= RES_DNSRCH;
 	own.dnsrch[0] = (char *)"test";
-	own.dnsrch[1] = NULL;
+	own.dnsrch[1] = (char *)"other"; /* not asked any more */
+	own.dnsrch[2] = NULL;
 	check(answer, res_nsearch(&own, "api", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	/* none that it has read: the one of the configuration, or this machine */
+	struct sockaddr_in6 six = {AF_INET6, htons(53), 0, {{{0xfd, [15] = 9}}}, 0}, *none = NULL;
+	struct sockaddr_in no_address = {.sin_family = AF_UNSPEC};
+	own.nsaddr_list[0] = no_address;
+	for (int i = 0; i < 2; i++) {
+		own.nscount = i;
+		own._u._ext.nsaddrs[0] = i ? none : &six;
+		check(answer, res_nquery(&own, "api.test", ns_c_in, ns_t_a, answer, sizeof answer), 0);
+	}
+	own._u._ext.nsaddrs[0] = none;
 	/* another name server, of which the map knows nothing: libc asks that one, which isn't there */
 	own.nsaddr_list[0] = at("127.0.0.9", 53);
 	own.nscount = own.retry = own.retrans = 1;
@@ -637,6 +767,100 @@ static void the_elders_answer_too(void **state)
 	assert_non_null(gethostbyname2("localhost", AF_INET));
 }
 
+static int knows_nobody(
+	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+	(void)node, (void)service, (void)hints, (void)found;
+	return EAI_NONAME;
+}
+
+/* As in an image without /etc/hosts. */
+static void a_machine_knows_itself_where_libc_does_not(void **state)
+{
+	(void)state;
+	char own[256] = "";
+	assert_int_equal(gethostname(own, sizeof own - 1), 0);
+	__typeof__(libc.getaddrinfo) real = libc.getaddrinfo;
+	libc.getaddrinfo = knows_nobody;
+	bool known[] = {resolve_is_own("localhost", AF_INET), resolve_is_own("LocalHost", AF_INET6),
+		resolve_is_own(own, AF_INET6), resolve_is_own("api.test", AF_INET),
+		resolve_is_own("localhosts", AF_INET), resolve_is_own("a", AF_INET),
+		resolve_is_own("localhost", AF_UNIX)};
+	libc.getaddrinfo = real;
+	static const bool expected[] = {true, true, true, false, false, false, false};
+	assert_memory_equal(known, expected, sizeof known);
+}
+
+static struct hostent libcs; /* answer, where it has one */
+static bool libc_has_one;
+
+static struct hostent *libcs_by_name(const char *name)
+{
+	(void)name;
+	return libc_has_one ? &libcs : NULL;
+}
+
+static struct hostent *libcs_by_name2(const char *name, int family)
+{
+	(void)name, (void)family;
+	return libc_has_one ? &libcs : NULL;
+}
+
+static int libcs_status;
+
+static int libcs_by_name_r(
+	const char *name, struct hostent *entry, char *room, size_t size, struct hostent **found, int *error)
+{
+	(void)name, (void)entry, (void)room, (void)size;
+	*found = libc_has_one ? &libcs : NULL;
+	*error = HOST_NOT_FOUND;
+	return libcs_status;
+}
+
+static int libcs_by_name2_r(const char *name, int family, struct hostent *entry, char *room, size_t size,
+	struct hostent **found, int *error)
+{
+	(void)family;
+	return libcs_by_name_r(name, entry, room, size, found, error);
+}
+
+/* What libc finds is the answer; what it doesn't is still this machine, if that is its name. */
+static void the_elders_know_the_machine_too(void **state)
+{
+	(void)state;
+	static const uint8_t loopback[] = {127, 0, 0, 1};
+	struct hostent entry, *found[4];
+	char room[512];
+	int error, status[2];
+	struct libc real = libc;
+	libc.getaddrinfo = knows_nobody;
+	libc.gethostbyname = libcs_by_name;
+	libc.gethostbyname2 = libcs_by_name2;
+	libc.gethostbyname_r = libcs_by_name_r;
+	libc.gethostbyname2_r = libcs_by_name2_r;
+	for (int i = 0; i < 4; i++) {
+		const char *name = i == 1 ? "elsewhere" : "localhost";
+		libc_has_one = i == 2;
+		libcs_status = i == 3 ? ERANGE : 0;
+		h_errno = 77;
+		found[0] = gethostbyname(name);
+		found[1] = gethostbyname2(name, AF_INET);
+		status[0] = gethostbyname_r(name, &entry, room, sizeof room, &found[2], &error);
+		status[1] = gethostbyname2_r(name, AF_INET, &entry, room, sizeof room, &found[3], &error);
+		for (int way = 0; way < 4; way++) {
+			bool ours = i == 0 || (i == 3 && way < 2);
+			if (!ours)
+				assert_ptr_equal(found[way], i == 2 ? &libcs : NULL);
+			else
+				assert_memory_equal(found[way]->h_addr_list[0], loopback, 4);
+			if (way >= 2)
+				assert_int_equal(status[way - 2], libcs_status);
+		}
+		assert_int_equal(h_errno, 77);
+	}
+	libc = real;
+}
+
 static int name_of(const char *ip, size_t host_size, char *service, socklen_t service_size, int flags)
 {
 	struct sockaddr_in address = at(ip, 443);
@@ -673,9 +897,13 @@ static void getnameinfo_takes_all_its_flags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(the_log_says_what_went_wrong_and_nothing_else), /* some things are said once */
 		TEST(a_connected_udp_socket_is_answered),
 		TEST(it_looks_like_udp),
 		TEST(datagrams_with_an_address_are_answered_from_there),
+		TEST(as_many_answers_as_are_asked_for_come_at_once),
+		TEST(a_scope_is_kept),
+		TEST(after_shutdown_only_tcp_has_a_signal),
 		TEST(registrations_with_epoll_stay),
 		TEST(what_is_no_name_servers_stays_with_ip),
 		TEST(a_query_over_tcp_may_come_in_any_pieces),
@@ -689,6 +917,8 @@ int main(void)
 		TEST(getaddrinfo_returns_flags_without_network),
 		TEST(getaddrinfo_a_answers_at_once),
 		TEST(the_elders_answer_too),
+		TEST(a_machine_knows_itself_where_libc_does_not),
+		TEST(the_elders_know_the_machine_too),
 		TEST(getnameinfo_takes_all_its_flags),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);

@@ -2,6 +2,7 @@
 /* recv() with flags that a carrier hasn't, and messages in parts: as much is taken as TCP takes. */
 #include "emulated.h"
 #include "state/fd.h"
+#include "system/unread.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -139,6 +140,52 @@ static void a_message_that_is_peeked_at_stays(void **state)
 	assert_string_equal(text[0], "abcd");
 }
 
+/* A compiler that checks sizes calls these, with the size of the buffer besides. */
+#ifdef __GLIBC__
+ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *);
+ssize_t __recv_chk(int, void *, size_t, size_t, int);
+static void a_buffer_that_is_just_large_enough_is_filled(void **state)
+{
+	(void)state;
+	assert_int_equal(__recvfrom_chk(fd, text[0], 5, 5, MSG_OOB, NULL, NULL), -1);
+	assert_int_equal(errno, EINVAL); /* TCP's */
+	assert_int_equal(__recv_chk(fd, text[0], 5, 5, MSG_OOB), -1);
+	assert_int_equal(errno, EINVAL);
+	for (size_t size = 4; size <= sizeof text[0]; size++) {
+		assert_int_equal(write(far, "abcd", 4), 4);
+		assert_int_equal(__recvfrom_chk(fd, text[0], size, sizeof text[0], 0, NULL, NULL), 4);
+		assert_int_equal(write(far, "abcd", 4), 4);
+		assert_int_equal(__recv_chk(fd, text[0], size, sizeof text[0], 0), 4);
+	}
+}
+#endif
+
+static int ioctl_of_an_old_kernel(int number, unsigned long request, void *value)
+{
+	(void)number, (void)request, (void)value;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+static void what_waits_is_counted_where_the_kernel_does_not(void **state)
+{
+	(void)state;
+	static const char much[100000];
+	__typeof__(libc.ioctl) real = libc.ioctl;
+	for (int i = 0; i < 2; i++) {
+		libc.ioctl = i == 0 ? real : ioctl_of_an_old_kernel;
+		assert_int_equal(libc.send(far, "abc", 3, 0), 3);
+		int few = unread_bytes(fd);
+		assert_int_equal(libc.send(far, much, sizeof much, MSG_DONTWAIT), sizeof much);
+		int many = unread_bytes(fd);
+		libc.ioctl = real;
+		assert_int_equal(few, 3);
+		assert_int_equal(many, 3 + sizeof much);
+		for (ssize_t left = many; left > 0;)
+			left -= recv(fd, (char[4096]){0}, 4096, 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -150,6 +197,10 @@ int main(void)
 		TEST(the_end_is_no_error),
 		TEST(what_is_discarded_is_counted),
 		TEST(a_message_that_is_peeked_at_stays),
+#ifdef __GLIBC__
+		TEST(a_buffer_that_is_just_large_enough_is_filled),
+#endif
+		TEST(what_waits_is_counted_where_the_kernel_does_not),
 	};
 	libc_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);

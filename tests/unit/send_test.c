@@ -197,6 +197,37 @@ static void without_a_limit_it_is_one_write(void **state)
 	close_both(fd, far);
 }
 
+static int resets; /* so many more calls fail with it */
+
+static ssize_t reset_send(int fd, const void *data, size_t size, int flags)
+{
+	note(size);
+	if (resets-- <= 0)
+		return real.send(fd, data, size, flags);
+	errno = ECONNRESET;
+	return -1;
+}
+
+/* It may have been sent to a stand-in, which is hung up when the connection is put in its place: then again,
+ * and once; otherwise it is the peer's. */
+static void a_reset_is_tried_again_only_where_a_stand_in_was(void **state)
+{
+	(void)state;
+	for (int stood_in = 0; stood_in < 2; stood_in++) {
+		int far, fd = connection(0, &far);
+		fd_sock(fd)->stood_in = stood_in;
+		libc.send = reset_send;
+		resets = 1;
+		errno = 77;
+		ssize_t sent = send(fd, text, CHUNK, 0);
+		libc.send = noted_send;
+		assert_int_equal(sent, stood_in ? CHUNK : -1);
+		assert_int_equal(errno, stood_in ? 77 : ECONNRESET);
+		assert_int_equal(writes, stood_in ? 2 : 1);
+		close_both(fd, far);
+	}
+}
+
 static int note_what_is_sent(void **state)
 {
 	(void)state;
@@ -215,6 +246,7 @@ int main(void)
 		cmocka_unit_test(a_full_buffer_takes_what_it_has_room_for),
 		cmocka_unit_test(a_peer_that_closes_in_the_middle_is_no_signal),
 		cmocka_unit_test(without_a_limit_it_is_one_write),
+		cmocka_unit_test(a_reset_is_tried_again_only_where_a_stand_in_was),
 	};
 	return cmocka_run_group_tests(tests, note_what_is_sent, NULL);
 }

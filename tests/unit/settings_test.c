@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/settings.h"
+#include "system/libc.h"
+#include "system/supervised.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -420,6 +422,72 @@ static int remove_directory(void **state)
 	return rmdir(directory);
 }
 
+static int supervisors_answer(int fd, int level, int name, void *value, socklen_t *length)
+{
+	(void)fd, (void)level, (void)name;
+	memcpy(value, &(uint64_t){4242}, *length);
+	return 0;
+}
+
+static void a_supervisor_is_asked(void **state)
+{
+	(void)state;
+	uint64_t identity;
+	errno = 77;
+	assert_false(supervised(&identity));
+	assert_int_equal(errno, 77);
+	__typeof__(libc.getsockopt) real = libc.getsockopt;
+	libc.getsockopt = supervisors_answer;
+	bool answered = supervised(&identity);
+	libc.getsockopt = real;
+	assert_true(answered);
+	assert_int_equal(identity, 4242);
+}
+
+/* A supervisor's program asks whether its own settings are the same. */
+static void all_that_decides_makes_the_identity(void **state)
+{
+	(void)state;
+	static const char *const each[][3] = {{NULL, NULL, NULL}, {"IP2VSOCK_MAP=a:1=3:1", NULL, NULL},
+		{"IP2VSOCK_MAP=a:1=3:2", NULL, NULL}, {"IP2VSOCK_MAP=a:1=3:1,b:1=3:1", NULL, NULL},
+		{"IP2VSOCK_MAP=a:1=3:1 retry=1s", NULL, NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_NAMES=198.18.128.0/17", NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_PEERS=100.64.128.0/17", NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_TRANSPORT=unix:/tmp", NULL},
+		{"IP2VSOCK_MAP=a:1=3:1", "IP2VSOCK_TRANSPORT=unix:/tmp", "IP2VSOCK_CID=5"}};
+	enum { EACH = sizeof each / sizeof *each };
+	uint64_t identities[EACH];
+	for (int i = 0; i < EACH; i++)
+		for (int again = 0; again < 2; again++) {
+			struct settings settings = good_settings(each[i][0], each[i][1], each[i][2]);
+			uint64_t identity = supervised_identity(&settings);
+			assert_true(!again || identity == identities[i]);
+			identities[i] = identity;
+			for (int other = 0; other < i; other++)
+				assert_true(identities[other] != identity);
+		}
+}
+
+/* More than one mapping of the library's holds. */
+static void a_large_map_has_room(void **state)
+{
+	(void)state;
+	enum { RULES = 20000 };
+	char *text = malloc((size_t)RULES * 32), *at = text;
+	at += sprintf(at, "IP2VSOCK_MAP=");
+	for (int i = 0; i < RULES; i++)
+		at += sprintf(at, "h%d.test:443=3:%d,", i, i + 1);
+	at[-1] = '\0';
+	struct settings settings = good_settings(text, NULL, NULL);
+	free(text);
+	assert_int_equal(map_count(settings.map), RULES);
+	for (unsigned i = 0; i < RULES; i++) {
+		const struct rule *rule = map_rule(settings.map, i);
+		assert_int_equal(rule->number, i + 1);
+		assert_int_equal(rule->target.port_first, i + 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +500,9 @@ int main(void)
 		cmocka_unit_test(long_values_are_cut_in_messages),
 		cmocka_unit_test(maps_are_read_from_files),
 		cmocka_unit_test(files_that_are_not_maps_are_reported),
+		cmocka_unit_test(a_supervisor_is_asked),
+		cmocka_unit_test(all_that_decides_makes_the_identity),
+		cmocka_unit_test(a_large_map_has_room),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -2,6 +2,7 @@
 /* Where a connection to CID 1 goes, on kernels that loop it, that loop the machine's own CID, and that loop
  * nothing. The kernel's answers are the test's: no AF_VSOCK socket is opened. */
 #include "emulated.h"
+#include "system/kernel.h"
 #include "transport/vsock_local.h"
 
 #include <fcntl.h>
@@ -176,12 +177,33 @@ static void nothing_leaves_a_machine_that_loops_nothing(void **state)
 	on("6.1.0", false, 16, goes_nowhere_for_want_of_sockets);
 }
 
+static void a_release_is_a_number(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *release;
+		uint64_t version;
+	} table[] = {{"5.10.0-1-amd64", KERNEL(5, 10, 0)}, {"6.1.90", KERNEL(6, 1, 90)},
+		{"6.1", KERNEL(6, 1, 0)}, {"10.20.30", KERNEL(10, 20, 30)}, {"4.14.256+", KERNEL(4, 14, 256)},
+		{"7.0-rc1", KERNEL(7, 0, 0)}, {"", 0}, {"unknown", 0}};
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		kernel.release = table[i].release;
+		assert_int_equal(kernel_version(), table[i].version);
+	}
+	kernel.release = "5.10.0";
+	assert_true(kernel_is_before(5, 11) && kernel_is_before(6, 0));
+	assert_false(kernel_is_before(5, 10) || kernel_is_before(4, 20));
+	kernel.release = "unknown";
+	assert_false(kernel_is_before(9, 9));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(local_is_cid_1_where_that_loops),
 		cmocka_unit_test(local_is_the_own_cid_where_that_loops),
 		cmocka_unit_test(nothing_leaves_a_machine_that_loops_nothing),
+		cmocka_unit_test(a_release_is_a_number),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
