@@ -617,6 +617,19 @@ static void a_hundred_thousand_rules_are_found(void **state)
 	free(text);
 }
 
+static void a_rule_is_explained_with_all_its_options(void **state)
+{
+	(void)state;
+	const struct map *map = map_of("a:443=3:8443 timeout=1500ms retry=3s chunk=32K");
+	const struct asked asked = {.side = SIDE_CONNECT, .host = "a", .port = 443};
+	char text[512];
+	rule_explain(map_rule(map, 0), &asked, text, sizeof text);
+	assert_string_equal(text, "  goes to CID 3, port 8443, over AF_VSOCK\n"
+				  "  keeps trying for 3000 ms while nobody listens (blocking connects)\n"
+				  "  gives one attempt 1500 ms\n"
+				  "  writes at most 32768 bytes at once\n");
+}
+
 static void a_map_says_what_it_asks_for(void **state)
 {
 	(void)state;
@@ -698,6 +711,7 @@ int main(void)
 		TEST(random_maps_match_as_a_linear_search_does),
 		TEST(one_host_may_have_every_port),
 		TEST(a_hundred_thousand_rules_are_found),
+		TEST(a_rule_is_explained_with_all_its_options),
 		TEST(a_map_says_what_it_asks_for),
 		TEST(a_listener_is_found_by_its_vsock_port),
 	};
