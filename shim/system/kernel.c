@@ -3,7 +3,6 @@
 
 #include "core/errno.h"
 
-#include <stdatomic.h>
 #include <sys/utsname.h>
 
 /* The number that `text` begins with, and the dot behind it. */
@@ -16,22 +15,13 @@ static uint64_t number(const char **text)
 	return value & 0xFFFF;
 }
 
-static uint64_t ask(void)
+uint64_t kernel_version(void)
 {
 	struct utsname name;
 	KEEP_ERRNO;
 	const char *release = uname(&name) == 0 ? name.release : "";
 	uint64_t major = number(&release), minor = number(&release), patch = number(&release);
 	return KERNEL(major, minor, patch);
-}
-
-uint64_t kernel_version(void)
-{
-	static _Atomic uint64_t known;
-	uint64_t version = atomic_load_explicit(&known, memory_order_relaxed);
-	if (!version)
-		atomic_store(&known, version = ask());
-	return version;
 }
 
 bool kernel_is_before(unsigned major, unsigned minor)

@@ -13,6 +13,7 @@
 #include "vsock_local.h"
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 static bool path_of(const struct rule *rule, const struct address *address, uint16_t port, char path[108])
@@ -153,11 +154,20 @@ static void log_wrong(const struct greeting_wish *wish, const struct greeting *g
 	log_error("expected ", greeting_expected(wish->kind), ", found \"", quoted, "\"");
 }
 
+static bool can_peek(void)
+{
+	static _Atomic int known; /* 1: it can; -1: it can't */
+	int can = atomic_load_explicit(&known, memory_order_relaxed);
+	if (!can)
+		atomic_store(&known, can = kernel_is_before(5, 5) ? -1 : 1);
+	return can > 0;
+}
+
 /* What has come, without taking it. Before Linux 5.5 AF_VSOCK can't peek: a byte is taken then, if there is
  * one, and not by libc.recv(), which would find a connection of the program's here (socket/stream_end.h). */
 static ssize_t look(int fd, char *bytes, size_t size, bool *taken)
 {
-	*taken = kernel_is_before(5, 5);
+	*taken = !can_peek();
 	return *taken ? syscall(SYS_recvfrom, fd, bytes, 1, MSG_DONTWAIT, NULL, NULL)
 		      : libc.recv(fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
 }
