@@ -68,12 +68,27 @@ __attribute__((noreturn)) static void end_as(int status)
 	_exit(128 + signal_number); /* the first process of a pid namespace isn't killed by its own signals */
 }
 
+/* A supervisor that was killed left no message. */
+static void explain_end(int status, char message[OUTSIDE_MESSAGE])
+{
+	if (WIFSIGNALED(status))
+		snprintf(message, OUTSIDE_MESSAGE,
+			"the supervisor was killed while it started, by signal %d (%s): is there too little "
+			"memory, or does a seccomp filter kill it? The kernel's log says which",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(message, OUTSIDE_MESSAGE, "the supervisor ended while it started, with status %d",
+			WEXITSTATUS(status));
+}
+
 /* The supervisor has been killed. The program's connections live on, but each call that the supervisor would
  * have seen fails (ENOSYS). If it was traced, the kernel has killed it. */
 __attribute__((noreturn)) static void go_on_alone(void)
 {
 	int status = 0;
 	pid_t program = atomic_load(&shared->program), ended;
+	if (!shared->begun && !shared->message[0] && waitpid(supervisor, &status, 0) == supervisor)
+		explain_end(status, shared->message);
 	if (shared->message[0]) {
 		dprintf(STDERR_FILENO, "ip2vsock: %s\n", shared->message);
 		_exit(STATUS_REFUSED);
@@ -143,19 +158,6 @@ static void do_nothing(void *context)
 {
 	(void)context;
 	_exit(0);
-}
-
-/* A supervisor that was killed left no message. */
-static void explain_end(int status, char message[OUTSIDE_MESSAGE])
-{
-	if (WIFSIGNALED(status))
-		snprintf(message, OUTSIDE_MESSAGE,
-			"the supervisor was killed while it started, by signal %d (%s): is there too little "
-			"memory, or does a seccomp filter kill it? The kernel's log says which",
-			WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		snprintf(message, OUTSIDE_MESSAGE, "the supervisor ended while it started, with status %d",
-			WEXITSTATUS(status));
 }
 
 bool outside_works(const struct settings *settings, char message[OUTSIDE_MESSAGE])

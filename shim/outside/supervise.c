@@ -453,6 +453,7 @@ __attribute__((noreturn)) static void be_supervisor(const struct plan *plan)
 	let_go_of_inherited((int[]){candidate.channel, reports, listener}, 3);
 	outside_prepare(plan->settings);
 	protect();
+	shared->begun = true;
 	if (!begin(listener, &all) || write(candidate.channel, "", 1) != 1) {
 		refuse("the supervisor can't start: %s", strerror(errno));
 		give_up(&candidate);

@@ -16,6 +16,7 @@ enum { STATUS_REFUSED = 125, SIGNALS = 65 };
 struct stand_in {
 	char message[OUTSIDE_MESSAGE]; /* why the supervisor couldn't start; "" if it could */
 	_Atomic pid_t program;
+	_Atomic bool begun;  /* the program has been let go */
 	_Atomic bool traced; /* it ends with the supervisor */
 	_Atomic int64_t
 		seen[SIGNALS]; /* when the supervisor last got this signal, by CLOCK_MONOTONIC in ms */
