@@ -61,17 +61,27 @@ struct sharing {
 	const struct destination *to; /* where that is */
 };
 
-static bool shares(const struct sock *first, const void *context)
+static bool is_at(const struct sock *first, const struct sharing *sharing)
 {
-	const struct sharing *sharing = context;
 	enum sock_state state = state_of(first);
 	const struct rule *rule = first->rule; /* another thread may be closing it */
 	return first != sharing->second && rule && (state == STATE_BOUND || state == STATE_LISTENING) &&
 	       first->local.cid == sharing->to->endpoint.cid &&
 	       first->local.port == sharing->to->endpoint.port &&
 	       rule->target.kind == sharing->to->rule->target.kind &&
-	       first->claim.name.port == sharing->wanted->port &&
-	       may_share(first, sharing->second, sharing->wanted);
+	       first->claim.name.port == sharing->wanted->port;
+}
+
+static bool shares(const struct sock *first, const void *context)
+{
+	const struct sharing *sharing = context;
+	return is_at(first, sharing) && may_share(first, sharing->second, sharing->wanted);
+}
+
+static bool forbids(const struct sock *first, const void *context)
+{
+	const struct sharing *sharing = context;
+	return is_at(first, sharing) && !may_share(first, sharing->second, sharing->wanted);
 }
 
 static bool has_the_place(int copy, const void *context)
@@ -116,6 +126,8 @@ static int join(int fresh, struct sock *sock, const struct sharing *sharing)
 static int share(int fresh, struct sock *sock, const struct sharing *sharing)
 {
 	int other;
+	if (fd_find(forbids, sharing) >= 0)
+		return fail(EADDRINUSE);
 	struct sock *first = fd_find_held(shares, sharing, &other);
 	if (!first)
 		return join(fresh, sock, sharing);
