@@ -275,7 +275,8 @@ static struct addr listen_on_both(int both[2])
 {
 	both[0] = socket(AF_INET, SOCK_STREAM, 0);
 	both[1] = socket(AF_INET6, SOCK_STREAM, 0);
-	/* Of the ports that the kernel gives out, one that is free for IPv4 may be another case's for IPv6. */
+	/* Of the ports that the kernel gives out, one that is free for IPv4 may be another case's for IPv6.
+	 */
 	struct addr four = ipv4("0.0.0.0", 22000 + getpid() % 1000);
 	if (bind(both[0], sa(&four), four.length))
 		give_up("bind");
