@@ -186,6 +186,16 @@ void subject_reopen(struct subject *subject)
 	subject->fd = task_duplicate(subject->call->thread, subject->number);
 }
 
+/* A raw socket has its protocol in the place of a port (inet_create(), Linux 6.1): few others have to be
+ * asked.
+ */
+static bool is_raw(int fd, int protocol, const struct sockaddr_storage *name)
+{
+	in_port_t port = name->ss_family == AF_INET ? ((const struct sockaddr_in *)name)->sin_port
+						    : ((const struct sockaddr_in6 *)name)->sin6_port;
+	return ntohs(port) == protocol && int_option(fd, SO_TYPE) == SOCK_RAW;
+}
+
 struct watched *subject_know(struct subject *subject, int *error)
 {
 	struct sockaddr_storage name;
@@ -193,11 +203,12 @@ struct watched *subject_know(struct subject *subject, int *error)
 	*error = 0;
 	if (subject->watched)
 		return subject->watched;
-	int type = int_option(subject->fd, SO_TYPE), protocol = int_option(subject->fd, SO_PROTOCOL);
-	bool stream = type == SOCK_STREAM && is_tcp_protocol(protocol);
-	if ((!stream && !(type == SOCK_DGRAM && protocol == IPPROTO_UDP)) ||
+	int protocol = int_option(subject->fd, SO_PROTOCOL);
+	bool stream = is_tcp_protocol(protocol);
+	if ((!stream && protocol != IPPROTO_UDP) ||
 		libc.getsockname(subject->fd, (struct sockaddr *)&name, &length) < 0 ||
-		(name.ss_family != AF_INET && name.ss_family != AF_INET6))
+		(name.ss_family != AF_INET && name.ss_family != AF_INET6) ||
+		is_raw(subject->fd, protocol, &name))
 		return NULL;
 	struct watched *watched = watched_open(subject->inode, name.ss_family);
 	subject->watched = watched;
