@@ -236,7 +236,8 @@ static void other_errors_and_data_are_left_alone(void **state)
 		assert_int_equal(libc.send(pair[1], "abc", 3, 0), 3);
 		errno = UNTOUCHED;
 		assert_int_equal(ways[i](fd), 3);
-		if (sizeof(long) > 4) /* else libc asks for recvmmsg_time64 first, which not every kernel has */
+		if (sizeof(long) >
+			4) /* else libc asks for recvmmsg_time64 first, which not every kernel has */
 			assert_int_equal(errno, UNTOUCHED);
 	}
 	assert_int_equal(sock->references, 1);
