@@ -44,7 +44,7 @@ static int family_of_peer(const struct watched *listener, const struct endpoint 
 	*shown_in = AF_INET;
 	if (listener->family == AF_INET)
 		return AF_INET;
-	if (only_six && listener->has_twin && ports_of_ipv4(peer->port))
+	if (only_six && watched_twin(listener, NULL) && ports_of_ipv4(peer->port))
 		return AF_INET;
 	if (!address_is_ipv4(&listener->name) && (only_six || !ports_of_ipv4(peer->port)))
 		*shown_in = AF_INET6;
@@ -87,11 +87,6 @@ static int accept_flags(const struct call *call)
 	return call->system_call == SYS_accept4 ? (int)call->arguments[3] : 0;
 }
 
-static void beaten(struct watched *twin, const void *thread)
-{
-	twin->beaten_by = *(const pid_t *)thread;
-}
-
 /* An event loop with blocking listeners finds that both of two twins are readable for one client. Its second
  * accept() fails once, as on TCP when a client has gone, where it would wait. */
 static bool was_beaten(struct subject *subject)
@@ -129,7 +124,8 @@ static void deliver(
 		return;
 	}
 	listener->beaten_by = 0;
-	watched_each_twin(listener, beaten, &call->thread);
+	for (struct watched *twin = NULL; (twin = watched_twin(listener, twin));)
+		twin->beaten_by = call->thread;
 	close(fd);
 }
 

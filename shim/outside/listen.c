@@ -67,7 +67,7 @@ static bool is_at(const struct watched *first, const struct sharing *sharing)
 static bool stands(const struct watched *one)
 {
 	struct task_fd fd;
-	return !one->has_twin || !one->holder ||
+	return !watched_twin(one, NULL) || !one->holder ||
 	       (task_look(one->holder, one->number, &fd) == 0 && fd.inode == one->inode);
 }
 
@@ -131,6 +131,18 @@ static int bind_fresh(const struct subject *subject, const struct rule *rule, st
 	return error;
 }
 
+/* A duplicate, ours to close, of a socket that the thread's process has. -1: there is none to be had. */
+static int copy_of(pid_t thread, uint64_t inode)
+{
+	int number = task_find(thread, inode, -1);
+	return number < 0 ? -1 : task_duplicate(thread, number);
+}
+
+static bool blocks_as(int fd, int flags)
+{
+	return !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK);
+}
+
 /* With SO_REUSEPORT on both, and the same address, the second socket becomes the first one, which all that
  * have it accept from, and which listens until the last of them is closed. As on TCP, both are the same
  * user's. ENOTSUP: it can't. */
@@ -146,15 +158,14 @@ static int become(struct subject *subject, struct watched *first, const struct a
 	if (task_process(thread) == holder)
 		holder = thread; /* of a traced process only a thread that makes a call has duplicates for us
 				  */
-	int number = task_find(holder, first->inode, -1);
-	int fd = number < 0 ? -1 : task_duplicate(holder, number), error = ENOTSUP;
+	int fd = copy_of(holder, first->inode), error = ENOTSUP;
 	if (fd < 0 && call_is_sure()) {
 		log_error("another process listens there, with SO_REUSEPORT, which a traced program can't "
 			  "share "
 			  "(ip2vsock(1)): bind() fails with EADDRINUSE");
 		return EADDRINUSE;
 	}
-	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK)) {
+	if (fd >= 0 && blocks_as(fd, flags)) {
 		subject->watched = NULL; /* it goes with the socket that it is of */
 		error = subject_replace(subject, fd, flags & O_CLOEXEC);
 		subject->watched = error ? second : first;
@@ -171,10 +182,9 @@ static int become(struct subject *subject, struct watched *first, const struct a
 static int twin_of(
 	const struct subject *subject, const struct watched *first, const struct address *wanted, int flags)
 {
-	pid_t thread = subject->call->thread;
-	int number = may_listen(first, subject->watched, wanted) ? task_find(thread, first->inode, -1) : -1;
-	int fd = number < 0 || first->number == subject->number ? -1 : task_duplicate(thread, number);
-	if (fd >= 0 && !((libc.fcntl(fd, F_GETFL, NULL) ^ flags) & O_NONBLOCK))
+	bool may = may_listen(first, subject->watched, wanted) && first->number != subject->number;
+	int fd = may ? copy_of(subject->call->thread, first->inode) : -1;
+	if (fd >= 0 && blocks_as(fd, flags))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -214,8 +224,6 @@ static int put_bound(struct subject *subject, const struct rule *rule, const str
 	if (error)
 		return error;
 	watched->number = subject->number;
-	if (twin >= 0)
-		watched->has_twin = first->has_twin = true;
 	watched->rule = rule;
 	watched->transport = transport;
 	watched->local = local;

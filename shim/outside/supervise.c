@@ -318,7 +318,7 @@ static void signal_came(struct watch *watch, uint32_t events)
 	struct signalfd_siginfo info;
 	(void)events;
 	while (read(watch->fd, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo == SIGCHLD && !call_is_sure())
+		if (info.ssi_signo == SIGCHLD && !shared->traced)
 			reap();
 		else if (info.ssi_signo < SIGNALS)
 			atomic_store(&shared->seen[info.ssi_signo], now_ms());

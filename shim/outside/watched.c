@@ -33,12 +33,12 @@ struct watched *watched_find(uint64_t inode, int number)
 	return found;
 }
 
-void watched_each_twin(const struct watched *watched,
-	void (*visit)(struct watched *twin, const void *context), const void *context)
+struct watched *watched_twin(const struct watched *watched, const struct watched *last)
 {
-	for (struct watched *one = *bucket(watched->inode); one; one = one->next)
-		if (one->inode == watched->inode && one != watched)
-			visit(one, context);
+	struct watched *one = last ? last->next : *bucket(watched->inode);
+	while (one && (one->inode != watched->inode || one == watched))
+		one = one->next;
+	return one;
 }
 
 static void enter(struct watched *one, uint64_t inode)
@@ -125,20 +125,14 @@ static void enter_process(struct walk *walk, const char *process)
 		close(fd);
 }
 
-static void seen(struct watched *one, const void *process)
-{
-	one->missed = 0;
-	one->holder = *(const pid_t *)process;
-}
-
 static void look_at(const struct walk *walk, const char *number)
 {
 	uint64_t inode = inode_of(dirfd(walk->fds), number);
-	struct watched *one = inode ? watched_find(inode, -1) : NULL;
-	if (one) {
-		seen(one, &walk->process);
-		watched_each_twin(one, seen, &walk->process);
-	}
+	for (struct watched *one = inode ? *bucket(inode) : NULL; one; one = one->next)
+		if (one->inode == inode) {
+			one->missed = 0;
+			one->holder = walk->process;
+		}
 }
 
 /* Looks at one more fd, or goes to the next process. false: there is none. */

@@ -48,7 +48,6 @@ struct watched {
 			   */
 	bool accepted;	  /* it came from accept() */
 	bool shared;	  /* with another bind() (SO_REUSEPORT) */
-	bool has_twin;	  /* or had one */
 	bool shut_read, shut_write; /* the program has shut down this direction */
 	bool keep_read;		    /* SHUT_RD wasn't passed on to the transport */
 	bool abort_once;  /* connect() is to fail once with ECONNABORTED: SO_ERROR has already returned the
@@ -70,9 +69,8 @@ struct watched {
 
 /* The entry of a socket that stands on this number; only if it has a twin does the number matter. */
 struct watched *watched_find(uint64_t inode, int number);
-/* For each other entry of the same socket. */
-void watched_each_twin(const struct watched *watched,
-	void (*visit)(struct watched *twin, const void *context), const void *context);
+/* Another entry of the same socket, the one behind `last`, or the first (NULL); NULL: there is none. */
+struct watched *watched_twin(const struct watched *watched, const struct watched *last);
 /* Makes an entry in STAGE_IP. NULL: out of memory. */
 struct watched *watched_open(uint64_t inode, int family);
 /* The socket has been replaced by another one. */

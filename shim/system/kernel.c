@@ -3,6 +3,7 @@
 
 #include "core/errno.h"
 
+#include <stdatomic.h>
 #include <sys/utsname.h>
 
 /* The number that `text` begins with, and the dot behind it. */
@@ -28,4 +29,13 @@ bool kernel_is_before(unsigned major, unsigned minor)
 {
 	uint64_t version = kernel_version();
 	return version && version < KERNEL(major, minor, 0);
+}
+
+bool kernel_was_before(_Atomic int *known, unsigned major, unsigned minor)
+{
+	enum { NOT_ASKED, BEFORE, NOT_BEFORE };
+	int answer = atomic_load_explicit(known, memory_order_relaxed);
+	if (answer == NOT_ASKED)
+		atomic_store(known, answer = kernel_is_before(major, minor) ? BEFORE : NOT_BEFORE);
+	return answer == BEFORE;
 }

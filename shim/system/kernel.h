@@ -32,5 +32,7 @@ uint64_t kernel_version(void);
 /* Is the kernel older than MAJOR.MINOR, according to uname(2)? A distribution's kernel may be older and have
  * the fix, so what this decides must do no harm there. Async-signal-safe; errno is untouched. */
 bool kernel_is_before(unsigned major, unsigned minor);
+/* The same, but the kernel is asked once: the answer is kept in *known, which is 0 at first. */
+bool kernel_was_before(_Atomic int *known, unsigned major, unsigned minor);
 
 #endif

@@ -13,7 +13,6 @@
 #include "vsock_local.h"
 
 #include <poll.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 static bool path_of(const struct rule *rule, const struct address *address, uint16_t port, char path[108])
@@ -156,11 +155,8 @@ static void log_wrong(const struct greeting_wish *wish, const struct greeting *g
 
 static bool can_peek(void)
 {
-	static _Atomic int known; /* 1: it can; -1: it can't */
-	int can = atomic_load_explicit(&known, memory_order_relaxed);
-	if (!can)
-		atomic_store(&known, can = kernel_is_before(5, 5) ? -1 : 1);
-	return can > 0;
+	static _Atomic int known;
+	return !kernel_was_before(&known, 5, 5);
 }
 
 /* What has come, without taking it. Before Linux 5.5 AF_VSOCK can't peek: a byte is taken then, if there is

@@ -32,11 +32,8 @@ static enum answer cid_1_loops(void)
 
 static bool own_cid_may_loop(void)
 {
-	static _Atomic int known; /* 1: it may; -1: it doesn't */
-	int may = atomic_load_explicit(&known, memory_order_relaxed);
-	if (!may)
-		atomic_store(&known, may = kernel_is_before(5, 6) ? 1 : -1);
-	return may > 0;
+	static _Atomic int known;
+	return kernel_was_before(&known, 5, 6);
 }
 
 static uint32_t looping_own_cid(void)
