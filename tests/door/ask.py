@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ask.py HOW PORT [TIMES]: prints what serve.py says to so many clients at once.
+"""ask.py HOW PORT[,PORT...] [TIMES]: prints each port, and what serve.py says there to so many clients at once.
 
 tcp: through the library; vsock: as a program of another machine, natively, in a bed; forged: at the door itself, with a name
 that claims CID 3 and port 22."""
 import socket
 import sys
 
-how, port, times = sys.argv[1], int(sys.argv[2]), int((sys.argv + ["1"])[3])
+how, ports, times = sys.argv[1], map(int, sys.argv[2].split(",")), int((sys.argv + ["1"])[3])
 
 
-def connect():
+def connect(port):
     if how == "vsock":
         client, address = socket.socket(socket.AF_VSOCK), (1, port)
     elif how == "forged":
@@ -23,5 +23,6 @@ def connect():
     return client
 
 
-for client in [connect() for _ in range(times)]:
-    print(client.recv(100).decode())
+for port in ports:
+    for client in [connect(port) for _ in range(times)]:
+        print(port, client.recv(100).decode())

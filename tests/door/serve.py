@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""serve.py WAY PORT: a server that says "PID ADDRESS PORT" of each client, and waits for clients in one way.
+"""serve.py WAY:PORT...: servers that say "PID ADDRESS PORT" of each client, each of which waits for clients in its own way.
 
 fork: four processes that sleep in accept(); thread: four threads; select, pselect, poll, ppoll, epoll, edge (EPOLLET): one
 loop; before: epoll_ctl() before listen(); closes: it has closed all numbers that it doesn't know, as daemons do; many: poll()
@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 
-way, port = sys.argv[1], int(sys.argv[2])
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,7 +69,7 @@ def at_an_edge(listener):
             return
 
 
-def serve(listener):
+def serve_on(listener):
     while True:
         if way in waits:
             waits[way](listener)
@@ -78,29 +77,37 @@ def serve(listener):
             answer(listener)
 
 
+def serve(port):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("0.0.0.0", port))
+    if way == "before":
+        epoll.register(listener, select.EPOLLIN)
+    listener.listen()
+    if way == "epoll":
+        epoll.register(listener, select.EPOLLIN)
+    if way == "edge":
+        listener.setblocking(False)
+        epoll.register(listener, select.EPOLLIN | select.EPOLLET)
+    if way == "closes":
+        os.closerange(listener.fileno() + 1, 1024)
+    print("ready", flush=True)
+    if way == "fork":
+        for _ in range(3):
+            if os.fork() == 0:
+                break
+    if way == "thread":
+        for _ in range(3):
+            threading.Thread(target=serve_on, args=(listener,), daemon=True).start()
+    serve_on(listener)
+
+
 waits = {"select": by_select, "pselect": by_pselect, "poll": by_poll, "ppoll": by_ppoll, "epoll": by_epoll,
          "before": by_epoll, "edge": at_an_edge, "many": by_many}
-others = [os.pipe()[0] for _ in range(100)] if way == "many" else []
-listener = socket.socket()
-listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-listener.bind(("0.0.0.0", port))
-epoll = select.epoll()
-if way == "before":
-    epoll.register(listener, select.EPOLLIN)
-listener.listen()
-if way == "epoll":
-    epoll.register(listener, select.EPOLLIN)
-if way == "edge":
-    listener.setblocking(False)
-    epoll.register(listener, select.EPOLLIN | select.EPOLLET)
-if way == "closes":
-    os.closerange(listener.fileno() + 1, 1024)
-print("ready", flush=True)
-if way == "fork":
-    for _ in range(3):
-        if os.fork() == 0:
-            break
-if way == "thread":
-    for _ in range(3):
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-serve(listener)
+for argument in sys.argv[1:]:
+    way, port = argument.split(":")
+    if os.fork() == 0:
+        others = [os.pipe()[0] for _ in range(100)] if way == "many" else []
+        epoll = select.epoll()
+        serve(int(port))
+os.wait()
