@@ -438,14 +438,29 @@ static int settle_ms(void)
 	return ms;
 }
 
+/* Threads of the case, and tasks of the library, which greet and have an fd open for a moment longer. */
+static bool others_run(void)
+{
+	int count = 0;
+	DIR *all = opendir("/proc/self/task");
+	for (struct dirent *each; all && (each = readdir(all));)
+		count += each->d_name[0] != '.';
+	if (all)
+		closedir(all);
+	return count > 1;
+}
+
 /* In slices: while the machine keeps a bed from running its clock goes on, and a single sleep would be over
- * with nothing done. */
+ * with nothing done. Where there are greetings, they are waited for; not without end, as a case may have
+ * threads. */
 void settle(void)
 {
-	enum { SLICES = 5 };
+	enum { SLICES = 5, MOST_MS = 300 };
 	int saved = errno;
 	for (int i = 0; i < SLICES && settle_ms(); i++)
 		pause_us(settle_ms() * 1000 / SLICES);
+	for (int ms = 0; getenv("PARITY_GREETINGS") && ms < MOST_MS && others_run(); ms += 2)
+		pause_ms(2);
 	errno = saved;
 }
 
@@ -951,19 +966,6 @@ static int run_helper(char **arguments)
 			return 0;
 		}
 	return 4;
-}
-
-/* Threads of the case, and tasks of the library: what has greeted has an fd open for a moment longer. */
-static bool others_run(void)
-{
-	int count = 0;
-	DIR *all = opendir("/proc/self/task");
-	if (!all)
-		give_up("/proc/self/task");
-	for (struct dirent *each; (each = readdir(all));)
-		count += each->d_name[0] != '.';
-	closedir(all);
-	return count > 1;
 }
 
 static void run_family(const struct parity_case *what, int run_family, bool mapped)

@@ -100,7 +100,8 @@ through() { # TRANSPORT COMMAND...
 		build_greeting
 		own_network "$state/multiplexer" "$emulated.multiplexer" "$emulated" env \
 			LD_PRELOAD="${PARITY_RUNTIME:+$PARITY_RUNTIME:}$library:$state/guest.so" \
-			IP2VSOCK_MAP="${map//local:/firecracker:$emulated.multiplexer:}" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 "$@"
+			IP2VSOCK_MAP="${map//local:/firecracker:$emulated.multiplexer:}" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 \
+			PARITY_GREETINGS=1 "$@"
 		;;
 	supervised | traced)
 		own_cids
