@@ -26,50 +26,85 @@ struct trap {
 };
 
 #define SEEN SECCOMP_RET_TRACE /* a place holder: the supervisor is asked, in the way of `seen` */
+#define RECEIVES (SECCOMP_RET_TRACE | FILTER_RECEIVES)
 #define FAILS(error) (SECCOMP_RET_ERRNO | (error))
 
 /* Rows of one system call are adjacent. The first row whose test holds decides; if none does, the call is
  * passed on. SOL_SOCKET's options that aren't here mean the same on every kind of socket. */
 static const struct trap traps[] = {
-	{SYS_connect, ALWAYS, 0, 0, SEEN}, {SYS_bind, ALWAYS, 0, 0, SEEN}, {SYS_listen, ALWAYS, 0, 0, SEEN},
+	{SYS_connect, ALWAYS, 0, 0, SEEN},
+	{SYS_bind, ALWAYS, 0, 0, SEEN},
+	{SYS_listen, ALWAYS, 0, 0, SEEN},
 #ifdef SYS_accept /* not i386 */
 	{SYS_accept, ALWAYS, 0, 0, SEEN},
 #endif
-	{SYS_accept4, ALWAYS, 0, 0, SEEN}, {SYS_getsockname, ALWAYS, 0, 0, SEEN},
-	{SYS_getpeername, ALWAYS, 0, 0, SEEN}, {SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
-	{SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN}, {SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN},
-	{SYS_setsockopt, IS, 2, SO_LINGER, SEEN}, {SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN},
-	{SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN}, {SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN},
-	{SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN}, {SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
-	{SYS_getsockopt, IS, 2, SO_ERROR, SEEN}, {SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN},
-	{SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN}, {SYS_getsockopt, IS, 2, SO_TYPE, SEEN},
-	{SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN}, {SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN},
-	{SYS_getsockopt, IS, 2, SO_LINGER, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN},
+	{SYS_accept4, ALWAYS, 0, 0, SEEN},
+	{SYS_getsockname, ALWAYS, 0, 0, SEEN},
+	{SYS_getpeername, ALWAYS, 0, 0, SEEN},
+	{SYS_setsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
+	{SYS_setsockopt, IS, 2, SO_REUSEADDR, SEEN},
+	{SYS_setsockopt, IS, 2, SO_REUSEPORT, SEEN},
+	{SYS_setsockopt, IS, 2, SO_LINGER, SEEN},
+	{SYS_setsockopt, IS, 2, SO_RCVLOWAT, SEEN},
+	{SYS_setsockopt, IS, 2, SO_RCVTIMEO, SEEN},
+	{SYS_setsockopt, IS, 2, SO_SNDTIMEO, SEEN},
+	{SYS_setsockopt, IS, 2, SO_ZEROCOPY, SEEN},
+	{SYS_getsockopt, IS_NOT, 1, SOL_SOCKET, SEEN},
+	{SYS_getsockopt, IS, 2, SO_ERROR, SEEN},
+	{SYS_getsockopt, IS, 2, SO_DOMAIN, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PROTOCOL, SEEN},
+	{SYS_getsockopt, IS, 2, SO_TYPE, SEEN},
+	{SYS_getsockopt, IS, 2, SO_REUSEPORT, SEEN},
+	{SYS_getsockopt, IS, 2, SO_RCVLOWAT, SEEN},
+	{SYS_getsockopt, IS, 2, SO_LINGER, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERNAME, SEEN},
 	/* A Unix socket names the supervisor here, or whoever listens. */
-	{SYS_getsockopt, IS, 2, SO_PEERCRED, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERSEC, SEEN},
-	{SYS_getsockopt, IS, 2, SO_PEERGROUPS, SEEN}, {SYS_getsockopt, IS, 2, SO_PEERPIDFD, SEEN},
-	{SYS_getsockopt, IS, 2, SO_INCOMING_CPU, SEEN}, {SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERCRED, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERSEC, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERGROUPS, SEEN},
+	{SYS_getsockopt, IS, 2, SO_PEERPIDFD, SEEN},
+	{SYS_getsockopt, IS, 2, SO_INCOMING_CPU, SEEN},
+	{SYS_shutdown, IS_NOT, 1, SHUT_WR, SEEN},
 	{SYS_sendto, POINTS, 4, 0, SEEN},
 	/* As if net.ipv4.tcp_fastopen were off: programs then call connect(). The address of these two calls
 	   is in memory, which a filter can't read. */
 	{SYS_sendmsg, HAS, 2, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
-	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)}, {SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
-	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN}, {SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
+	{SYS_sendmmsg, HAS, 3, MSG_FASTOPEN, FAILS(EOPNOTSUPP)},
+	{SYS_ioctl, IS, 1, IOCTL_UNREAD, SEEN},
+	{SYS_ioctl, IS, 1, IOCTL_UNSENT, SEEN},
+	{SYS_ioctl, IS, 1, IOCTL_AT_MARK, SEEN},
 	{SYS_io_uring_setup, ALWAYS, 0, 0,
 		FAILS(ENOSYS)}, /* its connect() and accept() would bypass the filter */
 #ifdef SYS_epoll_create		/* not arm64 */
 	{SYS_epoll_create, ALWAYS, 0, 0, SEEN},
 #endif
 	{SYS_epoll_create1, ALWAYS, 0, 0, SEEN},
-	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* the last: only with `datagrams` */
+	{SYS_recvfrom, POINTS, 4, 0, SEEN}, /* only with `datagrams` */
+	{SYS_recvfrom, ALWAYS, 0, 0, RECEIVES},
+	{SYS_recvmsg, ALWAYS, 0, 0, RECEIVES},
+	{SYS_read, ALWAYS, 0, 0, RECEIVES},
+	{SYS_readv, ALWAYS, 0, 0, RECEIVES},
 };
 enum { TRAPS = sizeof traps / sizeof *traps };
 
 struct program {
 	struct sock_filter *code;
 	size_t length;
-	uint32_t seen; /* the action for calls that the supervisor sees */
+	struct filter_wish wish;
 };
+
+static bool is_wanted(const struct program *program, const struct trap *trap)
+{
+	if (trap->action == RECEIVES)
+		return program->wish.receives;
+	return trap->system_call != SYS_recvfrom || program->wish.datagrams;
+}
+
+static uint32_t action_of(const struct program *program, const struct trap *trap)
+{
+	return trap->action == SEEN && program->wish.way == FILTER_NOTIFIED ? SECCOMP_RET_USER_NOTIF
+									    : trap->action;
+}
 
 static void add(struct program *program, uint16_t code, uint8_t yes, uint8_t no, uint32_t value)
 {
@@ -115,7 +150,7 @@ static void add_row(struct program *program, const struct trap *trap)
 	case ALWAYS:
 		break;
 	}
-	add(program, BPF_RET | BPF_K, 0, 0, trap->action == SEEN ? program->seen : trap->action);
+	add(program, BPF_RET | BPF_K, 0, 0, action_of(program, trap));
 }
 
 /* The instructions for all rows of one system call, which other calls jump over. Returns the row after them.
@@ -133,16 +168,19 @@ static const struct trap *add_number(struct program *program, const struct trap 
 	return trap;
 }
 
-size_t filter_build(struct sock_filter filter[FILTER_LENGTH], enum filter_way way, bool datagrams)
+size_t filter_build(struct sock_filter filter[FILTER_LENGTH], struct filter_wish wish)
 {
-	bool traced = way == FILTER_TRACED;
-	struct program program = {filter, 0, traced ? SECCOMP_RET_TRACE : SECCOMP_RET_USER_NOTIF};
-	const struct trap *trap = traps, *end = traps + TRAPS - !datagrams;
+	struct program program = {filter, 0, wish};
+	struct trap wanted[TRAPS];
+	const struct trap *trap = wanted, *end = wanted;
+	for (size_t i = 0; i < TRAPS; i++)
+		if (is_wanted(&program, &traps[i]))
+			wanted[end++ - wanted] = traps[i];
 	load(&program, offsetof(struct seccomp_data, arch));
 	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
 	add(&program, BPF_RET | BPF_K, 0,
 		0, /* a system call of another machine (int 0x80) ends the process */
-		traced ? SECCOMP_RET_TRACE | FILTER_FOREIGN : SECCOMP_RET_USER_NOTIF);
+		wish.way == FILTER_TRACED ? SECCOMP_RET_TRACE | FILTER_FOREIGN : SECCOMP_RET_USER_NOTIF);
 	load(&program, offsetof(struct seccomp_data, nr));
 #ifdef FOREIGN_NUMBERS /* x32's, which few kernels have */
 	add(&program, BPF_JMP | BPF_JGE | BPF_K, 0, 1, FOREIGN_NUMBERS);

@@ -14,11 +14,17 @@ enum { FILTER_LENGTH = 256 };
 
 enum filter_way { FILTER_NOTIFIED, FILTER_TRACED };
 
-/* PTRACE_GETEVENTMSG of a traced call of another architecture; 0 of the others. */
-enum { FILTER_FOREIGN = 1 };
+/* PTRACE_GETEVENTMSG of a traced call of another architecture, and of one that receives; 0 of the others. */
+enum { FILTER_FOREIGN = 1, FILTER_RECEIVES };
 
-/* Writes the filter and returns its length. datagrams: the map stands in for a name server (target `names`),
- * so a recvfrom() that asks for the sender is seen too. */
-size_t filter_build(struct sock_filter filter[FILTER_LENGTH], enum filter_way way, bool datagrams);
+struct filter_wish {
+	enum filter_way way;
+	bool datagrams; /* the map stands in for a name server (target `names`): a recvfrom() that asks for
+			   the sender is seen, too */
+	bool receives;	/* calls that receive are seen, too: only in FILTER_TRACED */
+};
+
+/* Writes the filter and returns its length. */
+size_t filter_build(struct sock_filter filter[FILTER_LENGTH], struct filter_wish wish);
 
 #endif

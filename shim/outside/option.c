@@ -214,9 +214,14 @@ static void get_peer(struct subject *subject, int room)
 		answer(subject, 0, 0);
 }
 
-static int unread(int fd)
+/* A kernel that can't show what there is (ENOMEM, before Linux 5.5): a program that gets too large a count
+ * reads until there is no more. */
+static int unread(const struct subject *subject)
 {
-	int count = unread_bytes(fd);
+	const struct rule *rule = subject->watched->rule;
+	int count = unread_bytes(subject->fd);
+	if (count < 0 && errno == ENOMEM)
+		return (int)(rule ? rule->buffer : BUFFER_DEFAULT);
 	return count > 0 ? count : 0;
 }
 
@@ -237,7 +242,7 @@ static int get_mapped(struct subject *subject, struct option *option, int room)
 	if (option->level == IPPROTO_TCP && !watched->options.datagram &&
 		option->name == OPTION_ZEROCOPY_RECEIVE)
 		result = options_zerocopy(result, watched->stage == STAGE_LISTENING, option->value,
-			&option->length, result == 0 ? unread(subject->fd) : 0);
+			&option->length, result == 0 ? unread(subject) : 0);
 	return result < 0 ? errno : 0;
 }
 
@@ -282,7 +287,7 @@ void serve_ioctl(struct subject *subject)
 		return;
 	}
 	if (request == IOCTL_UNREAD)
-		count = unread(subject->fd);
+		count = unread(subject);
 	else if (libc.ioctl(subject->fd, request, &count) < 0)
 		count = 0; /* no kernel has SIOCATMARK for AF_VSOCK, nor SIOCOUTQ before 6.12 */
 	if (subject_write(subject, argument(subject, 2), &count, sizeof count))

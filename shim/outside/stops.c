@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "stops.h"
 
+#include "call.h"
 #include "filter.h"
+#include "task.h"
+#include "watched.h"
+
+#include "system/kernel.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -212,7 +217,9 @@ static bool come_to(struct stopped *one, int request, bool (*is_it)(int status))
 		if (WIFSTOPPED(status) && is_it(status))
 			return true;
 		int event = status >> 16;
-		if (WIFSTOPPED(status) && event == PTRACE_EVENT_STOP) {
+		if (WIFSTOPPED(status) && event == PTRACE_EVENT_SECCOMP) {
+			; /* the call that it makes for us receives */
+		} else if (WIFSTOPPED(status) && event == PTRACE_EVENT_STOP) {
 			one->group_stops |= WSTOPSIG(status) != SIGTRAP;
 		} else if (WIFSTOPPED(status) && !event && WSTOPSIG(status) == SIGSTOP) {
 			one->signal = SIGSTOP;
@@ -363,18 +370,69 @@ bool stops_bring(struct stopped *one)
 
 /* ---- what they have done ---- */
 
-static void enqueue(struct stopped *one)
+static void enter(struct stopped *one)
 {
 	struct stopped **first = bucket(one->thread);
 	one->next = *first;
 	*first = one;
+}
+
+static void enqueue(struct stopped *one)
+{
+	static uint64_t calls;
+	one->call = ++calls;
 	*queue_end = one;
 	queue_end = &one->behind;
 }
 
+bool stops_after_receiving(void)
+{
+	return kernel_is_before(5, 2);
+}
+
+/* The kernel carries it out, and the thread stops behind it. */
+static void let_receive(struct stopped *one)
+{
+	one->stand = RECEIVING;
+	resume(PTRACE_SYSCALL, one->thread, 0);
+}
+
+static bool is_connected(pid_t thread, int number)
+{
+	struct task_fd fd;
+	const struct watched *watched =
+		task_look(thread, number, &fd) == 0 ? watched_find(fd.inode, number) : NULL;
+	return watched && watched->transport && watched->stage == STAGE_CONNECTED;
+}
+
+/* recvmsg() that has received nothing says so in the header, too. */
+static void clear_header(struct stopped *one)
+{
+	struct call memory = {.thread = one->thread};
+	uint64_t address = *registers_argument(&one->at_call, 1);
+	struct msghdr header;
+	if (one->number != SYS_recvmsg || call_read(&memory, address, &header, sizeof header) != 0)
+		return;
+	header.msg_namelen = 0;
+	header.msg_controllen = 0;
+	header.msg_flags = 0;
+	call_write(&memory, address, &header, sizeof header);
+}
+
+static void received(struct stopped *one)
+{
+	struct registers registers;
+	int number = (int)*registers_argument(&one->at_call, 0);
+	if (registers_get(one->thread, &registers) && registers_result(&registers) == -ENOTCONN &&
+		is_connected(one->thread, number)) {
+		clear_header(one);
+		registers_set_result(&registers, 0);
+		registers_set(one->thread, &registers);
+	}
+}
+
 static void take_call(pid_t thread)
 {
-	static uint64_t calls;
 	unsigned long message = 0;
 	struct stopped *one = calloc(1, sizeof *one);
 	forget(stops_find(thread));
@@ -382,28 +440,40 @@ static void take_call(pid_t thread)
 		syscall(SYS_tkill, thread, SIGKILL);
 		return;
 	}
-	*one = (struct stopped){.thread = thread, .call = ++calls, .socket = -1, .far_end = -1};
+	*one = (struct stopped){.thread = thread, .socket = -1, .far_end = -1};
 	bool alive = ask(PTRACE_GETEVENTMSG, thread, 0, &message) == 0;
 	one->foreign = message == FILTER_FOREIGN; /* its registers may be others */
 	if (alive && !one->foreign)
 		alive = registers_get(thread, &one->at_call);
 	one->number = registers_call(thread, &one->at_call);
-	if (alive)
-		enqueue(one);
-	else /* it has been killed */
+	if (!alive) { /* it has been killed */
 		free(one);
+		return;
+	}
+	enter(one);
+	if (message == FILTER_RECEIVES)
+		let_receive(one);
+	else
+		enqueue(one);
 }
 
 /* A signal has ended the substitute: the kernel is to treat the call as if it had been interrupted. */
-static void interrupted(pid_t thread)
+static void interrupted(const struct stopped *one)
+{
+	struct registers registers = one->at_call;
+	registers_interrupt(&registers, one->number);
+	registers_set(one->thread, &registers);
+}
+
+static void call_is_over(pid_t thread)
 {
 	struct stopped *one = stops_find(thread);
-	if (one && one->stand == WAITING) {
-		struct registers registers = one->at_call;
-		registers_interrupt(&registers, one->number);
-		registers_set(thread, &registers);
+	if (one && one->stand == WAITING)
+		interrupted(one);
+	else if (one && one->stand == RECEIVING)
+		received(one);
+	if (one && (one->stand == WAITING || one->stand == RECEIVING))
 		forget(one);
-	}
 	resume(PTRACE_CONT, thread, 0);
 }
 
@@ -448,7 +518,7 @@ static bool handle(pid_t thread, int *status)
 		return true;
 	case 0:
 		if (signal_number == SYSTEM_CALL_STOP)
-			interrupted(thread);
+			call_is_over(thread);
 		else
 			resume(PTRACE_CONT, thread, signal_number);
 		return false;

@@ -18,6 +18,7 @@ enum stand {
 	STOPPED_AT_CALL,
 	STOPPED_AFTER_CALL, /* one that it has made for us */
 	WAITING,
+	RECEIVING, /* in a call that the supervisor isn't shown */
 };
 
 struct stopped {
@@ -49,6 +50,10 @@ bool stops_start(pid_t process);
 pid_t stops_wait(int *status);
 /* More has happened: stops_wait() is to be called again. */
 bool stops_more(void);
+
+/* Must threads stop after each call that receives, too? Before Linux 5.2, the end of a stream of AF_VSOCK is
+ * ENOTCONN (vsock_stream_recvmsg(), without SOCK_DONE): that becomes 0. A reset is that end, too. */
+bool stops_after_receiving(void);
 
 /* The address of a page in this process's memory that is ours; 0: there is none yet. NULL: out of memory. */
 uint64_t *stops_page(pid_t process);

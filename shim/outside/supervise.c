@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,8 +55,8 @@ static long set_filter(unsigned long flags, const struct sock_fprog *program)
 static struct installed install(enum filter_way way, bool datagrams)
 {
 	static struct sock_filter filter[FILTER_LENGTH];
-	struct sock_fprog program = {
-		.filter = filter, .len = (unsigned short)filter_build(filter, way, datagrams)};
+	struct filter_wish wish = {way, datagrams, way == FILTER_TRACED && stops_after_receiving()};
+	struct sock_fprog program = {.filter = filter, .len = (unsigned short)filter_build(filter, wish)};
 	unsigned long wanted = way == FILTER_NOTIFIED ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
 	long result = set_filter(wanted | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
 	if (result < 0 && errno == EINVAL && way == FILTER_TRACED)
@@ -79,14 +80,22 @@ static bool have_names(const struct settings *settings)
 	return false;
 }
 
+/* Until then nobody traces this process, and calls that the filter shows to a tracer, read() perhaps, fail.
+ */
+static bool is_let_go(int channel)
+{
+	struct pollfd wait = {.fd = channel, .events = POLLIN};
+	char go;
+	return poll(&wait, 1, -1) == 1 && read(channel, &go, 1) == 1;
+}
+
 __attribute__((noreturn)) static void be_program(
 	const int ends[2], enum filter_way way, const struct plan *plan)
 {
 	struct installed installed = install(way, have_names(plan->settings));
 	int channel = ends[1];
-	char go;
 	close(ends[0]); /* a supervisor that ends before its time is noticed */
-	if (write(channel, &installed, sizeof installed) != sizeof installed || read(channel, &go, 1) != 1)
+	if (write(channel, &installed, sizeof installed) != sizeof installed || !is_let_go(channel))
 		_exit(STATUS_REFUSED);
 	close(channel);
 	if (installed.listener >= 0)

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -541,6 +542,40 @@ static int together(void)
 	return 0;
 }
 
+static ssize_t receive(int fd, int way, char *byte)
+{
+	struct iovec part = {byte, 1};
+	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_flags = MSG_OOB};
+	switch (way) {
+	case 0:
+		return read(fd, byte, 1);
+	case 1:
+		return readv(fd, &part, 1);
+	case 2:
+		return recv(fd, byte, 1, 0);
+	default:
+		return recvmsg(fd, &header, 0) ? -1 : header.msg_flags;
+	}
+}
+
+/* ends N: connections on which one byte comes, and the end after that, when nobody sleeps in a call that
+ * receives. */
+static int ends(int count)
+{
+	int good = 0;
+	for (int i = 0; i < count; i++) {
+		char byte;
+		int fd = dial("127.0.0.1", 7001);
+		struct pollfd wait = {.fd = fd, .events = POLLIN};
+		if (fd < 0 || read(fd, &byte, 1) != 1 || poll(&wait, 1, 5000) != 1)
+			return perror("ends"), 1;
+		good += receive(fd, i % 4, &byte) == 0;
+		close(fd);
+	}
+	printf("%d of %d ends\n", good, count);
+	return 0;
+}
+
 /* credentials: the process that a connection names. TCP names none. */
 static int credentials(void)
 {
@@ -597,6 +632,8 @@ int main(int count, char **arguments)
 		return together();
 	if (!strcmp(what, "head"))
 		return head();
+	if (!strcmp(what, "ends"))
+		return ends(number);
 	if (!strcmp(what, "credentials"))
 		return credentials();
 	if (!strcmp(what, "uring"))

@@ -107,7 +107,7 @@ through() { # TRANSPORT COMMAND...
 		own_cids
 		local without=()
 		[ "$transport" = supervised ] || without=("$here/../guard/refuse" new-calls)
-		own_network env IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 \
+		own_network env ${PARITY_KERNEL:+LD_PRELOAD="$PARITY_KERNEL"} IP2VSOCK_MAP="$map" IP2VSOCK_TRANSPORT="unix:$emulated" PARITY_MAPPED=1 \
 			${without[@]+"${without[@]}"} "${library%/.libs/*}/ip2vsock" --outside -- "$@"
 		;;
 	vsock)

@@ -44,7 +44,7 @@ static uint32_t decide_by(const struct sock_filter *filter, size_t length, const
 static uint32_t decide(bool datagrams, int number, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	struct sock_filter filter[FILTER_LENGTH];
-	size_t length = filter_build(filter, FILTER_NOTIFIED, datagrams);
+	size_t length = filter_build(filter, (struct filter_wish){FILTER_NOTIFIED, datagrams, false});
 	assert_in_range(length, 1, FILTER_LENGTH);
 	struct seccomp_data data = {.nr = number, .arch = NATIVE_ARCH, .args = {3, b, c, d, e}};
 	return decide_by(filter, length, &data);
@@ -107,7 +107,7 @@ static void ways_past_it_are_closed(void **state)
 {
 	(void)state;
 	struct sock_filter filter[FILTER_LENGTH];
-	size_t length = filter_build(filter, FILTER_NOTIFIED, true);
+	size_t length = filter_build(filter, (struct filter_wish){FILTER_NOTIFIED, true, false});
 	struct seccomp_data foreign = {.nr = SYS_getpid, .arch = NATIVE_ARCH ^ 1};
 	assert_int_equal(decide_by(filter, length, &foreign), SECCOMP_RET_USER_NOTIF);
 	assert_int_equal(decide(false, SYS_io_uring_setup, 0, 0, 0, 0), SECCOMP_RET_ERRNO | ENOSYS);
@@ -123,8 +123,8 @@ static void a_traced_program_has_the_same_filter(void **state)
 {
 	(void)state;
 	struct sock_filter notified[FILTER_LENGTH], traced[FILTER_LENGTH];
-	size_t lengths[] = {
-		filter_build(notified, FILTER_NOTIFIED, true), filter_build(traced, FILTER_TRACED, true)};
+	size_t lengths[] = {filter_build(notified, (struct filter_wish){FILTER_NOTIFIED, true, false}),
+		filter_build(traced, (struct filter_wish){FILTER_TRACED, true, false})};
 	for (int i = 0; i < 500 * 3; i++) {
 		uint64_t argument = (uint64_t)(i % 3);
 		struct seccomp_data data = {
@@ -138,6 +138,24 @@ static void a_traced_program_has_the_same_filter(void **state)
 	assert_int_equal(decide_by(traced, lengths[1], &foreign), SECCOMP_RET_TRACE | FILTER_FOREIGN);
 }
 
+static void what_receives_is_marked_where_that_is_wanted(void **state)
+{
+	static const int receive[] = {SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg};
+	(void)state;
+	struct sock_filter filter[FILTER_LENGTH];
+	size_t length = filter_build(filter, (struct filter_wish){FILTER_TRACED, true, true});
+	assert_in_range(length, 1, FILTER_LENGTH);
+	for (size_t i = 0; i < sizeof receive / sizeof *receive; i++) {
+		struct seccomp_data data = {.nr = receive[i], .arch = NATIVE_ARCH, .args = {3}};
+		assert_int_equal(decide_by(filter, length, &data), SECCOMP_RET_TRACE | FILTER_RECEIVES);
+		assert_int_equal(decide(true, receive[i], 0, 0, 0, 0), SECCOMP_RET_ALLOW);
+	}
+	struct seccomp_data named = {.nr = SYS_recvfrom, .arch = NATIVE_ARCH, .args = {3, 0, 0, 0, 1}},
+			    other = {.nr = SYS_write, .arch = NATIVE_ARCH, .args = {3}};
+	assert_int_equal(decide_by(filter, length, &named), SECCOMP_RET_TRACE);
+	assert_int_equal(decide_by(filter, length, &other), SECCOMP_RET_ALLOW);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +165,7 @@ int main(void)
 		cmocka_unit_test(pointers_have_two_halves),
 		cmocka_unit_test(ways_past_it_are_closed),
 		cmocka_unit_test(a_traced_program_has_the_same_filter),
+		cmocka_unit_test(what_receives_is_marked_where_that_is_wanted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
