@@ -9,6 +9,7 @@
 #include "system/kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -387,7 +388,9 @@ static void enqueue(struct stopped *one)
 
 bool stops_after_receiving(void)
 {
-	return kernel_is_before(5, 2);
+	uint64_t version = kernel_version();
+	bool fixed = version >= KERNEL(4, 19, 54) && version < KERNEL(4, 20, 0);
+	return version < KERNEL(5, 2, 0) && !fixed;
 }
 
 /* The kernel carries it out, and the thread stops behind it. */
@@ -395,14 +398,6 @@ static void let_receive(struct stopped *one)
 {
 	one->stand = RECEIVING;
 	resume(PTRACE_SYSCALL, one->thread, 0);
-}
-
-static bool is_connected(pid_t thread, int number)
-{
-	struct task_fd fd;
-	const struct watched *watched =
-		task_look(thread, number, &fd) == 0 ? watched_find(fd.inode, number) : NULL;
-	return watched && watched->transport && watched->stage == STAGE_CONNECTED;
 }
 
 /* recvmsg() that has received nothing says so in the header, too. */
@@ -419,16 +414,37 @@ static void clear_header(struct stopped *one)
 	call_write(&memory, address, &header, sizeof header);
 }
 
+static int flags_of(struct stopped *one)
+{
+	int argument = one->number == SYS_recvfrom ? 3 : one->number == SYS_recvmsg ? 2 : -1;
+	return argument < 0 ? 0 : (int)*registers_argument(&one->at_call, argument);
+}
+
+/* What TCP says instead, on a connection of ours; this error, if it stands. */
+static int64_t corrected(struct stopped *one, int64_t error)
+{
+	int number = (int)*registers_argument(&one->at_call, 0);
+	struct task_fd fd;
+	const struct watched *watched =
+		task_look(one->thread, number, &fd) == 0 ? watched_find(fd.inode, number) : NULL;
+	if (!watched || !watched->transport || watched->stage != STAGE_CONNECTED)
+		return error;
+	if (error == -ENOTCONN)
+		return 0;
+	return flags_of(one) & MSG_DONTWAIT || fd.flags & O_NONBLOCK ? -EAGAIN : -EOPNOTSUPP;
+}
+
 static void received(struct stopped *one)
 {
 	struct registers registers;
-	int number = (int)*registers_argument(&one->at_call, 0);
-	if (registers_get(one->thread, &registers) && registers_result(&registers) == -ENOTCONN &&
-		is_connected(one->thread, number)) {
+	int64_t result = registers_get(one->thread, &registers) ? registers_result(&registers) : 0;
+	if (result != -ENOTCONN && !(result == -ENOMEM && flags_of(one) & MSG_PEEK))
+		return;
+	result = corrected(one, result);
+	if (result == 0)
 		clear_header(one);
-		registers_set_result(&registers, 0);
-		registers_set(one->thread, &registers);
-	}
+	registers_set_result(&registers, result);
+	registers_set(one->thread, &registers);
 }
 
 static void take_call(pid_t thread)

@@ -51,8 +51,9 @@ pid_t stops_wait(int *status);
 /* More has happened: stops_wait() is to be called again. */
 bool stops_more(void);
 
-/* Must threads stop after each call that receives, too? Before Linux 5.2, the end of a stream of AF_VSOCK is
- * ENOTCONN (vsock_stream_recvmsg(), without SOCK_DONE): that becomes 0. A reset is that end, too. */
+/* Must threads stop after each call that receives, too? On AF_VSOCK the end of a stream is ENOTCONN before
+ * Linux 5.2, and 4.19.54 (vsock_stream_recvmsg(), without SOCK_DONE), and MSG_PEEK is ENOMEM. The first
+ * becomes 0, also after a reset; the second EAGAIN, or EOPNOTSUPP in a call that waits. */
 bool stops_after_receiving(void);
 
 /* The address of a page in this process's memory that is ours; 0: there is none yet. NULL: out of memory. */
