@@ -989,6 +989,8 @@ __attribute__((section(".preinit_array"), used)) static void (*before)(
 
 HELPER(early)
 {
+	if (!early_fd)
+		return; /* musl runs no .preinit_array */
 	for (int i = 0; i < 4; i++)
 		VALUE(early_results[i]);
 	GETSOCKOPT(early_fd, IPPROTO_TCP, TCP_NODELAY);
