@@ -25,7 +25,7 @@ struct trap {
 	uint32_t action;
 };
 
-#define SEEN SECCOMP_RET_TRACE /* a place holder: the supervisor is asked, in the way of `seen` */
+#define SEEN SECCOMP_RET_TRACE /* a place holder: the supervisor is asked, in the way that is wished */
 #define RECEIVES (SECCOMP_RET_TRACE | FILTER_RECEIVES)
 #define FAILS(error) (SECCOMP_RET_ERRNO | (error))
 
@@ -172,10 +172,11 @@ size_t filter_build(struct sock_filter filter[FILTER_LENGTH], struct filter_wish
 {
 	struct program program = {filter, 0, wish};
 	struct trap wanted[TRAPS];
-	const struct trap *trap = wanted, *end = wanted;
+	size_t count = 0;
 	for (size_t i = 0; i < TRAPS; i++)
 		if (is_wanted(&program, &traps[i]))
-			wanted[end++ - wanted] = traps[i];
+			wanted[count++] = traps[i];
+	const struct trap *trap = wanted, *end = wanted + count;
 	load(&program, offsetof(struct seccomp_data, arch));
 	add(&program, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
 	add(&program, BPF_RET | BPF_K, 0,

@@ -35,6 +35,14 @@ static bool resume(int request, pid_t thread, int signal_number)
 	return ask(request, thread, 0, (void *)(long)signal_number) == 0;
 }
 
+/* PTRACE_GETEVENTMSG of the stop that this thread is in; 0 also if it has been killed. */
+static unsigned long message_of(pid_t thread)
+{
+	unsigned long message = 0;
+	ask(PTRACE_GETEVENTMSG, thread, 0, &message);
+	return message;
+}
+
 bool stops_start(pid_t process)
 {
 	unsigned long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
@@ -205,6 +213,16 @@ static pid_t wait_for_any(int *status)
 	return thread;
 }
 
+static bool at_trap(int status)
+{
+	return status >> 16 == PTRACE_EVENT_SECCOMP;
+}
+
+static bool at_receiving(pid_t thread, int status)
+{
+	return at_trap(status) && message_of(thread) == FILTER_RECEIVES;
+}
+
 /* Waits until this thread has come to the stop that it is on its way to. It takes no signals meanwhile, but
  * SIGSTOP can't be blocked. false: it has ended, or is another one by now (exec()). */
 static bool come_to(struct stopped *one, int request, bool (*is_it)(int status))
@@ -218,7 +236,7 @@ static bool come_to(struct stopped *one, int request, bool (*is_it)(int status))
 		if (WIFSTOPPED(status) && is_it(status))
 			return true;
 		int event = status >> 16;
-		if (WIFSTOPPED(status) && event == PTRACE_EVENT_SECCOMP) {
+		if (WIFSTOPPED(status) && at_receiving(thread, status)) {
 			; /* the call that it makes for us receives */
 		} else if (WIFSTOPPED(status) && event == PTRACE_EVENT_STOP) {
 			one->group_stops |= WSTOPSIG(status) != SIGTRAP;
@@ -238,11 +256,6 @@ static bool come_to(struct stopped *one, int request, bool (*is_it)(int status))
 static bool at_system_call(int status)
 {
 	return status >> 16 == 0 && WSTOPSIG(status) == SYSTEM_CALL_STOP;
-}
-
-static bool at_trap(int status)
-{
-	return status >> 16 == PTRACE_EVENT_SECCOMP;
 }
 
 static bool go_to(struct stopped *one, int request, bool (*is_it)(int status))
@@ -434,33 +447,36 @@ static int64_t corrected(struct stopped *one, int64_t error)
 	return flags_of(one) & MSG_DONTWAIT || fd.flags & O_NONBLOCK ? -EAGAIN : -EOPNOTSUPP;
 }
 
+/* A call that receives has been carried out. */
 static void received(struct stopped *one)
 {
 	struct registers registers;
 	int64_t result = registers_get(one->thread, &registers) ? registers_result(&registers) : 0;
-	if (result != -ENOTCONN && !(result == -ENOMEM && flags_of(one) & MSG_PEEK))
+	if (result != -ENOTCONN && !(result == -ENOMEM && flags_of(one) & MSG_PEEK)) {
+		forget(one);
 		return;
+	}
 	result = corrected(one, result);
 	if (result == 0)
 		clear_header(one);
 	registers_set_result(&registers, result);
 	registers_set(one->thread, &registers);
+	forget(one);
 }
 
 static void take_call(pid_t thread)
 {
-	unsigned long message = 0;
 	struct stopped *one = calloc(1, sizeof *one);
+	unsigned long message;
 	forget(stops_find(thread));
 	if (!one) { /* the call must not be carried out */
 		syscall(SYS_tkill, thread, SIGKILL);
 		return;
 	}
 	*one = (struct stopped){.thread = thread, .socket = -1, .far_end = -1};
-	bool alive = ask(PTRACE_GETEVENTMSG, thread, 0, &message) == 0;
+	message = message_of(thread);
 	one->foreign = message == FILTER_FOREIGN; /* its registers may be others */
-	if (alive && !one->foreign)
-		alive = registers_get(thread, &one->at_call);
+	bool alive = one->foreign || registers_get(thread, &one->at_call);
 	one->number = registers_call(thread, &one->at_call);
 	if (!alive) { /* it has been killed */
 		free(one);
@@ -474,11 +490,12 @@ static void take_call(pid_t thread)
 }
 
 /* A signal has ended the substitute: the kernel is to treat the call as if it had been interrupted. */
-static void interrupted(const struct stopped *one)
+static void interrupted(struct stopped *one)
 {
 	struct registers registers = one->at_call;
 	registers_interrupt(&registers, one->number);
 	registers_set(one->thread, &registers);
+	forget(one);
 }
 
 static void call_is_over(pid_t thread)
@@ -488,8 +505,6 @@ static void call_is_over(pid_t thread)
 		interrupted(one);
 	else if (one && one->stand == RECEIVING)
 		received(one);
-	if (one && (one->stand == WAITING || one->stand == RECEIVING))
-		forget(one);
 	resume(PTRACE_CONT, thread, 0);
 }
 
@@ -497,9 +512,7 @@ static void call_is_over(pid_t thread)
  * nobody's. */
 static void executed(pid_t thread)
 {
-	unsigned long former = 0;
-	ask(PTRACE_GETEVENTMSG, thread, 0, &former);
-	forget(stops_find((pid_t)former));
+	forget(stops_find((pid_t)message_of(thread)));
 	forget(stops_find(thread));
 	forget_process(thread);
 	resume(PTRACE_CONT, thread, 0);
