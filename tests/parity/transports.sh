@@ -80,7 +80,7 @@ own_cids() {
 }
 
 # PARITY_RUNTIME: a sanitizer's, which must stand before the library.
-# PARITY_KERNEL: what answers for the kernel, behind the library.
+# PARITY_KERNEL: what answers for the kernel, behind the library or to the supervisor.
 through() { # TRANSPORT COMMAND...
 	local transport=$1 emulated
 	shift
