@@ -3,6 +3,7 @@
  * connected to itself, so that an answer that is written there is there to be read. */
 #include "transport.h"
 
+#include "system/errno.h"
 #include "system/libc.h"
 
 static int names_open(int flags, uint32_t buffer)
@@ -41,6 +42,14 @@ static int names_bind_client(int fd, uint32_t port, const struct endpoint *peer)
 	return 0;
 }
 
+/* Until it was connected anybody on this machine could send to it. */
+static void drop_what_has_come(int fd)
+{
+	KEEP_ERRNO;
+	while (libc.recv(fd, NULL, 0, MSG_DONTWAIT) >= 0)
+		;
+}
+
 static int names_connect(int fd, const struct place *place, uint32_t timeout_ms)
 {
 	struct sockaddr_storage own;
@@ -48,7 +57,10 @@ static int names_connect(int fd, const struct place *place, uint32_t timeout_ms)
 	(void)timeout_ms;
 	if (names_bind(fd, place) < 0 || libc.getsockname(fd, (struct sockaddr *)&own, &length) < 0)
 		return -1;
-	return libc.connect(fd, (struct sockaddr *)&own, length);
+	if (libc.connect(fd, (struct sockaddr *)&own, length) < 0)
+		return -1;
+	drop_what_has_come(fd);
+	return 0;
 }
 
 static int names_connect_error(int error)
@@ -73,7 +85,6 @@ const struct transport transport_names = {
 	.name = "names",
 	.family = AF_UNIX,
 	.address_size = sizeof(struct sockaddr_un),
-	.passes_fds = true,
 	.answered_here = true,
 	.open = names_open,
 	.size = names_size,

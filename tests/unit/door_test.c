@@ -4,6 +4,7 @@
 #include "state/registrations.h"
 #include "system/libc.h"
 #include "transport/transport_door.h"
+#include "transport/transport_unix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,6 +160,70 @@ static void the_next_program_finds_it_by_its_name(void **state)
 	assert_false(somebody_listens());
 }
 
+/* ---- ports below 1024 ---- */
+
+static struct {
+	uid_t user; /* whoever listens */
+	bool unknown;
+} other;
+
+static int answer_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	(void)fd;
+	assert_true(level == SOL_SOCKET && name == SO_PEERCRED && *length == sizeof(struct ucred));
+	memcpy(value, &(struct ucred){.uid = other.user}, sizeof(struct ucred));
+	errno = EINVAL;
+	return other.unknown ? -1 : 0;
+}
+
+/* Of connect(). A client is looked at in the same way when it is accepted. */
+static int error_below_1024(const struct endpoint *low, uid_t user)
+{
+	struct place place;
+	struct endpoint peer = *low;
+	int (*real)(int, int, int, void *, socklen_t *) = libc.getsockopt;
+	int fd = transport_door.open(SOCK_CLOEXEC, BUFFER_DEFAULT);
+	transport_door.place(low, &place);
+	other.user = user;
+	libc.getsockopt = answer_getsockopt;
+	int error = transport_door.connect(fd, &place, 0) == 0 ? 0 : errno;
+	errno = 77;
+	transport_door_check(fd, &peer);
+	libc.getsockopt = real;
+	assert_int_equal(errno, 77);
+	assert_int_equal(peer.port, error ? PORT_ANY : low->port);
+	libc.close(fd);
+	return error;
+}
+
+static void below_1024_only_root_and_oneself_are_there(void **state)
+{
+	(void)state;
+	const struct endpoint low = {CID_LOCAL, 1 + (uint32_t)getpid() % 1000};
+	struct place place;
+	if (!transport_unix_port_is_low(low.port))
+		skip();
+	transport_door.place(&low, &place);
+	int listener = libc.socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(libc.bind(listener, (struct sockaddr *)&place.sockaddr, place.length), 0);
+	assert_int_equal(libc.listen(listener, 10), 0);
+	assert_int_equal(error_below_1024(&low, 0), 0);
+	assert_int_equal(error_below_1024(&low, geteuid()), 0);
+	assert_int_equal(error_below_1024(&low, geteuid() == 1 ? 2 : 1), ECONNREFUSED);
+	other.unknown = true;
+	assert_int_equal(error_below_1024(&low, 0), ECONNREFUSED);
+	libc.close(listener);
+}
+
+static void where_there_are_doors_hanging_up_is_early(void **state)
+{
+	(void)state;
+	transport_hangs_up_early = false;
+	int fd = transport_door.open(SOCK_CLOEXEC, BUFFER_DEFAULT);
+	assert_true(transport_hangs_up_early);
+	libc.close(fd);
+}
+
 static void epoll_has_it_wherever_it_has_the_listener(void **state)
 {
 	(void)state;
@@ -189,6 +254,8 @@ int main(void)
 		cmocka_unit_test(listeners_on_one_port_share_it),
 		cmocka_unit_test(a_program_that_closes_its_number_loses_the_door_alone),
 		cmocka_unit_test(the_next_program_finds_it_by_its_name),
+		cmocka_unit_test(below_1024_only_root_and_oneself_are_there),
+		cmocka_unit_test(where_there_are_doors_hanging_up_is_early),
 		cmocka_unit_test(epoll_has_it_wherever_it_has_the_listener),
 	};
 	fd_start();

@@ -6,6 +6,7 @@
 
 #include "core/shim.h"
 #include "system/libc.h"
+#include "system/log.h"
 #include "transport/transport.h"
 
 #include <dirent.h>
@@ -52,6 +53,24 @@ static inline int remove_directory(void **state)
 		unlinkat(dirfd(list), entry->d_name, 0);
 	closedir(list);
 	return rmdir(folder);
+}
+
+/* What is logged meanwhile. */
+static inline const char *log_of(enum log_level level, void (*act)(void))
+{
+	static char said[4096];
+	char path[] = "/tmp/ip2vsock-unit-XXXXXX";
+	int file = mkstemp(path);
+	assert_true(file >= 0);
+	log_start(&(struct settings){.log = level, .log_path = path});
+	act();
+	log_start(&(struct settings){.log = LOG_OFF});
+	ssize_t size = pread(file, said, sizeof said - 1, 0);
+	assert_true(size >= 0);
+	said[size] = '\0';
+	unlink(path);
+	close(file);
+	return said;
 }
 
 static inline int count_fds(void)

@@ -253,6 +253,30 @@ static void a_refusal_is_an_error_and_hangs_up(void **state)
 	end(0);
 }
 
+static void greet_wrongly(void)
+{
+	greeted("who?\n");
+}
+
+static void answer_nothing(void)
+{
+	greeted(NULL);
+}
+
+static void a_wrong_answer_is_logged(void **state)
+{
+	(void)state;
+	begin();
+	assert_string_equal(log_of(LOG_ERROR, greet_wrongly),
+		"ip2vsock: expected \"OK\" and a number in answer to CONNECT from the Unix socket of a "
+		"virtual machine's vsock, found \"who?\"\n");
+	libc.close(one.far);
+	end(0);
+	begin();
+	assert_string_equal(log_of(LOG_ERROR, answer_nothing), "");
+	end(0);
+}
+
 static int dup3_without_memory(int fd, int number, int flags)
 {
 	(void)fd, (void)number, (void)flags;
@@ -372,6 +396,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(it_is_connected_with_what_was_set_meanwhile),
 		TEST(a_refusal_is_an_error_and_hangs_up),
+		TEST(a_wrong_answer_is_logged),
 		TEST(a_connection_that_cannot_be_put_in_place_has_failed),
 		TEST(what_nobody_waits_for_is_hung_up),
 		TEST(in_a_child_of_fork_it_has_failed_and_here_it_goes_on),

@@ -19,6 +19,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static int set_up(void **state)
@@ -271,23 +272,6 @@ static void after_shutdown_only_tcp_has_a_signal(void **state)
 
 /* ---- the log ---- */
 
-static const char *log_of(void (*act)(void))
-{
-	static char said[4096];
-	char path[] = "/tmp/ip2vsock-unit-XXXXXX";
-	int file = mkstemp(path);
-	assert_true(file >= 0);
-	log_start(&(struct settings){.log = LOG_ERROR, .log_path = path});
-	act();
-	log_start(&(struct settings){.log = LOG_OFF});
-	ssize_t size = pread(file, said, sizeof said - 1, 0);
-	assert_true(size >= 0);
-	said[size] = '\0';
-	unlink(path);
-	close(file);
-	return said;
-}
-
 static void ask_for_what_there_is(void)
 {
 	uint8_t answer[DNS_ANSWER] = {0};
@@ -309,9 +293,76 @@ static void send_where_udp_is_not_carried(void)
 static void the_log_says_what_went_wrong_and_nothing_else(void **state)
 {
 	(void)state;
-	assert_string_equal(log_of(ask_for_what_there_is), "");
-	assert_string_equal(log_of(send_where_udp_is_not_carried),
+	assert_string_equal(log_of(LOG_ERROR, ask_for_what_there_is), "");
+	assert_string_equal(log_of(LOG_ERROR, send_where_udp_is_not_carried),
 		"ip2vsock: 198.18.0.1:443 is api.test: UDP isn't carried, and it never goes over IP\n");
+}
+
+static struct libc kernel;
+static int stranger;
+
+/* A stranger is faster, and sends an answer and an fd. */
+static int connect_too_late(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int saved = errno;
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {{0}};
+	char fake[] = "fake";
+	struct iovec part = {fake, sizeof fake};
+	struct sockaddr_storage to;
+	socklen_t size = sizeof to;
+	if (address->sa_family != AF_UNIX)
+		return kernel.connect(fd, address, length);
+	assert_int_equal(kernel.getsockname(fd, (struct sockaddr *)&to, &size), 0);
+	struct msghdr message = {.msg_name = &to,
+		.msg_namelen = size,
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+	*rights = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(rights), &stranger, sizeof stranger);
+	assert_int_equal(kernel.sendmsg(stranger, &message, 0), sizeof fake);
+	assert_int_equal(kernel.sendto(stranger, "", 0, 0, (struct sockaddr *)&to, size), 0);
+	assert_int_equal(kernel.connect(fd, address, length), 0);
+	assert_int_equal(kernel.sendto(stranger, fake, sizeof fake, 0, (struct sockaddr *)&to, size), -1);
+	assert_int_equal(errno, EPERM);
+	errno = saved;
+	return 0;
+}
+
+static void nobody_else_answers(void **state)
+{
+	static const int types[] = {SOCK_DGRAM, SOCK_STREAM};
+	(void)state;
+	kernel = libc;
+	stranger = libc.socket(AF_UNIX, SOCK_DGRAM, 0);
+	for (size_t i = 0; i < 2; i++) {
+		char answer[8];
+		libc.connect = connect_too_late;
+		errno = 77;
+		int fd = connected(types[i], "192.0.2.1");
+		libc.connect = kernel.connect;
+		assert_int_equal(errno, 77);
+		assert_int_equal(recv(fd, answer, sizeof answer, MSG_DONTWAIT), -1);
+		assert_int_equal(errno, EAGAIN);
+		close(fd);
+	}
+	libc.close(stranger);
+}
+
+static void wherever_a_name_server_is_it_is_here(void **state)
+{
+	(void)state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct endpoint endpoint = {77, 77};
+	transport_names.endpoint((struct sockaddr *)&address, sizeof address, &endpoint);
+	assert_int_equal(endpoint.cid, CID_LOCAL);
+	assert_int_equal(endpoint.port, PORT_ANY);
 }
 
 static void registrations_with_epoll_stay(void **state)
@@ -904,6 +955,8 @@ int main(void)
 		TEST(as_many_answers_as_are_asked_for_come_at_once),
 		TEST(a_scope_is_kept),
 		TEST(after_shutdown_only_tcp_has_a_signal),
+		TEST(nobody_else_answers),
+		TEST(wherever_a_name_server_is_it_is_here),
 		TEST(registrations_with_epoll_stay),
 		TEST(what_is_no_name_servers_stays_with_ip),
 		TEST(a_query_over_tcp_may_come_in_any_pieces),

@@ -481,6 +481,36 @@ static void so_is_one_from_before_the_replacement(void **state)
 	compare_histories(30);
 }
 
+static int socket_error;
+
+static int no_socket(int domain, int type, int protocol)
+{
+	(void)domain, (void)type, (void)protocol;
+	errno = socket_error;
+	return -1;
+}
+
+/* A program at its limit of fds may set what it likes: TCP would need none. */
+static void without_an_fd_tcp_is_not_asked(void **state)
+{
+	(void)state;
+	static const int errors[] = {EMFILE, ENFILE, ENOBUFS, EACCES};
+	struct options options = {0};
+	const int value = 3;
+	int (*real)(int, int, int) = libc.socket;
+	libc.socket = no_socket;
+	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+		bool no_fd = errors[i] == EMFILE || errors[i] == ENFILE;
+		socket_error = errors[i];
+		int result = options_set(&options, AF_INET, IPPROTO_TCP, TCP_SYNCNT, &value, sizeof value);
+		assert_int_equal(result, no_fd ? 0 : -1);
+		if (!no_fd)
+			assert_int_equal(errno, errors[i]);
+	}
+	libc.socket = real;
+	options_forget(&options);
+}
+
 static void negative_lengths_are_invalid(void **state)
 {
 	(void)state;
@@ -516,6 +546,7 @@ int main(void)
 		TEST(each_option_of_ipv6_is_set_and_read_as_on_tcp),
 		TEST(any_history_reads_as_on_tcp),
 		TEST(so_is_one_from_before_the_replacement),
+		TEST(without_an_fd_tcp_is_not_asked),
 		TEST(negative_lengths_are_invalid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is the same for every carrier, asked of one that says what the test wants. */
 #include "emulated.h"
+#include "transport/dial.h"
 #include "transport/options.h"
 #include "transport/ports.h"
 
@@ -86,6 +87,58 @@ static void a_socket_is_at_a_place_of_its_own_carrier(void **state)
 	assert_false(transport_is_at(fd, &carrier, &anywhere));
 }
 
+/* ---- a client's port ---- */
+
+static struct {
+	int in_use;	/* so many are taken */
+	int error;	/* or binding fails */
+	uint32_t bound; /* the last that was tried */
+} binder;
+
+static int bind_a_client(int fd, uint32_t port, const struct endpoint *peer)
+{
+	(void)fd, (void)peer;
+	binder.bound = port;
+	errno = binder.error ? binder.error : EADDRINUSE;
+	return port != PORT_ANY && (binder.error || binder.in_use-- > 0) ? -1 : 0;
+}
+
+static int choose_port(int in_use, int error, uint16_t wanted, uint32_t *chosen)
+{
+	const struct transport transport = {.bind_client = bind_a_client};
+	binder.in_use = in_use;
+	binder.error = error;
+	errno = 77;
+	return dial_bind(-1, &transport, &(struct endpoint){3, 80}, PORT_OF_IPV4, wanted, chosen);
+}
+
+static void a_client_gets_the_next_port_that_is_free(void **state)
+{
+	(void)state;
+	uint32_t chosen = 0;
+	for (int in_use = 0; in_use < 4; in_use++) {
+		assert_int_equal(choose_port(in_use, 0, 40000, &chosen), 0);
+		assert_int_equal(errno, 77);
+		assert_int_equal(chosen, binder.bound);
+		if (in_use == 0)
+			assert_int_equal(chosen, ports_marked(40000, PORT_OF_IPV4));
+		else
+			assert_int_not_equal(chosen, ports_marked(40000, PORT_OF_IPV4));
+	}
+}
+
+static void where_none_is_to_be_had_the_carrier_chooses(void **state)
+{
+	(void)state;
+	uint32_t chosen = 4242;
+	assert_int_equal(choose_port(1 << 20, 0, 0, &chosen), 0);
+	assert_int_equal(binder.bound, PORT_ANY);
+	assert_int_equal(choose_port(0, EACCES, 0, &chosen), 0);
+	assert_int_equal(binder.bound, PORT_ANY);
+	assert_int_equal(chosen, 4242);
+	assert_int_equal(errno, 77);
+}
+
 /* A child of fork() doesn't get the ports again that its parent has. */
 static void ports_are_counted_together_with_children(void **state)
 {
@@ -159,6 +212,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(this_end_has_an_address),
 		cmocka_unit_test(a_socket_is_at_a_place_of_its_own_carrier),
+		cmocka_unit_test(a_client_gets_the_next_port_that_is_free),
+		cmocka_unit_test(where_none_is_to_be_had_the_carrier_chooses),
 		cmocka_unit_test(ports_are_counted_together_with_children),
 		cmocka_unit_test(of_a_receipt_without_copies_as_much_is_written_as_there_is_room),
 		cmocka_unit_test(a_listener_has_nothing_to_receive),

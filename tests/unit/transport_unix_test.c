@@ -202,6 +202,24 @@ static void a_stale_file_is_replaced_and_nothing_is_left_beside_it(void **state)
 	}
 }
 
+/* What a program that has closed its standard input opens has the number 0. */
+static void the_lock_may_have_any_number(void **state)
+{
+	(void)state;
+	be(4);
+	int input = libc.fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (void *)10L);
+	libc.close(listener(4, 5003));
+	int server = open_socket();
+	struct place place = place_of(4, 5003);
+	libc.close(STDIN_FILENO);
+	errno = EINVAL;
+	assert_int_equal(carrier->bind(server, &place), 0);
+	assert_int_equal(libc.fcntl(STDIN_FILENO, F_GETFD, NULL), -1);
+	libc.dup2(input, STDIN_FILENO);
+	libc.close(input);
+	libc.close(server);
+}
+
 static void a_stale_file_at_the_longest_path_is_replaced(void **state)
 {
 	(void)state;
@@ -584,6 +602,7 @@ int main(void)
 		cmocka_unit_test(a_live_server_keeps_its_place_and_is_not_woken),
 		cmocka_unit_test(a_server_that_is_bound_and_does_not_listen_keeps_its_place_too),
 		cmocka_unit_test(a_stale_file_is_replaced_and_nothing_is_left_beside_it),
+		cmocka_unit_test(the_lock_may_have_any_number),
 		cmocka_unit_test(a_stale_file_at_the_longest_path_is_replaced),
 		cmocka_unit_test(a_file_that_is_no_socket_is_never_replaced),
 		cmocka_unit_test(a_directory_is_never_replaced),

@@ -151,11 +151,20 @@ static void goes_nowhere_for_want_of_sockets(void)
 	REQUIRE(vsock_needs_door());
 }
 
+/* What a program that has closed its standard input opens has the number 0. */
+static void goes_to_cid_1_and_leaves_no_fd(void)
+{
+	libc.close(STDIN_FILENO);
+	goes_to_cid_1();
+	REQUIRE(libc.fcntl(STDIN_FILENO, F_GETFD, NULL) == -1);
+}
+
 static void local_is_cid_1_where_that_loops(void **state)
 {
 	(void)state;
 	on("6.1.0-57-amd64", true, 16, goes_to_cid_1);
 	on("5.6.0", true, CID_ANY, goes_to_cid_1);
+	on("6.1.0", true, CID_ANY, goes_to_cid_1_and_leaves_no_fd);
 	on("4.18.0-553.el8.x86_64", true, CID_ANY, goes_to_cid_1); /* RHEL's has the module */
 }
 
