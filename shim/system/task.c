@@ -25,7 +25,7 @@
  * between the two. */
 enum { STACK = 64 << 10, AROUND = 64 << 10 };
 struct task {
-	_Atomic int tid; /* 0: free, by the kernel's hand when the task has ended; -1: taken */
+	_Atomic int taken; /* 0: free, by the kernel's hand when the task has ended (CLONE_CHILD_CLEARTID) */
 	struct task *next;
 	_Atomic uint8_t phase;
 	const struct task_work *work;
@@ -73,14 +73,14 @@ static struct task *take(void)
 	size_t size = sizeof(struct task) + reach(true) + reach(false);
 	for (struct task *task = atomic_load(&tasks); task; task = task->next) {
 		int free = 0;
-		if (atomic_compare_exchange_strong(&task->tid, &free, -1))
+		if (atomic_compare_exchange_strong(&task->taken, &free, 1))
 			return task;
 	}
 	struct task *task =
 		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (task == MAP_FAILED)
 		return NULL;
-	task->tid = -1;
+	task->taken = 1;
 	task->next = atomic_load(&tasks);
 	while (!atomic_compare_exchange_weak(&tasks, &task->next, task))
 		;
@@ -137,7 +137,7 @@ static int enter(void *context)
 static int make(struct task *task)
 {
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-			  CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+			  CLONE_SETTLS | CLONE_CHILD_CLEARTID;
 	void *pointer = thread_pointer(task);
 #ifdef __i386__
 	unsigned selector;
@@ -150,7 +150,7 @@ static int make(struct task *task)
 		.useable = 1};
 	pointer = &descriptor;
 #endif
-	return clone(enter, task->stack + STACK, flags, task, &task->tid, pointer, &task->tid);
+	return clone(enter, task->stack + STACK, flags, task, NULL, pointer, &task->taken);
 }
 
 bool task_start(const struct task_work *work, const void *context, size_t size)
@@ -168,7 +168,7 @@ bool task_start(const struct task_work *work, const void *context, size_t size)
 		signals_let_in(before);
 	if (result < 0) {
 		atomic_store(&task->phase, NOTHING_HELD);
-		atomic_store(&task->tid, 0);
+		atomic_store(&task->taken, 0);
 	}
 	errno = error;
 	return result >= 0;
@@ -179,6 +179,6 @@ void task_forget(void (*visit)(void *context))
 	for (struct task *task = atomic_load(&tasks); task; task = task->next) {
 		if (atomic_exchange(&task->phase, NOTHING_HELD) != NOTHING_HELD)
 			visit(task->context);
-		atomic_store(&task->tid, 0);
+		atomic_store(&task->taken, 0);
 	}
 }

@@ -7,9 +7,11 @@
 #include "system/epolls.h"
 #include "system/forks.h"
 #include "system/pool.h"
+#include "system/signals.h"
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -244,6 +246,36 @@ static void two_threads_map_one_chunk(void **state)
 	memset(pool_at(&pool, 2), 'x', pool.size);
 }
 
+/* ---- signals ---- */
+
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+static bool interrupted_by(int number, int flags)
+{
+	signal_set before;
+	struct sigaction action = {.sa_handler = do_nothing, .sa_flags = flags}, old;
+	assert_int_equal(sigaction(number, &action, &old), 0);
+	assert_true(signals_hold(&before));
+	raise(number);
+	bool interrupts = signals_interrupt(before);
+	signals_let_in(before);
+	sigaction(number, &old, NULL);
+	return interrupts;
+}
+
+static void a_call_that_is_restarted_is_not_interrupted(void **state)
+{
+	static const int numbers[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
+	(void)state;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		assert_true(interrupted_by(numbers[i], 0));
+		assert_false(interrupted_by(numbers[i], SA_RESTART));
+	}
+}
+
 /* ---- libc ---- */
 
 static void what_libc_lacks_is_not_implemented(void **state)
@@ -268,6 +300,7 @@ int main(void)
 		cmocka_unit_test(who_holds_off_waits_for_a_fork),
 		cmocka_unit_test(who_never_lets_is_given_up),
 		cmocka_unit_test(two_threads_map_one_chunk),
+		cmocka_unit_test(a_call_that_is_restarted_is_not_interrupted),
 		cmocka_unit_test(what_libc_lacks_is_not_implemented),
 	};
 	libc_start();
