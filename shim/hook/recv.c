@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving is the data path. Only calls that have a flag which our transports treat differently, or that ask
  * for the sender's address, are examined, and only on our own fds. */
+#include "nowhere.h"
+
 #include "socket/protocol.h"
 #include "system/libc.h"
 
@@ -52,16 +54,15 @@ HOT ssize_t hook_recvfrom(
 
 OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 {
-	struct sock *sock = stream_known(fd);
+	struct sock *sock = has_parts_nowhere(message) ? NULL : stream_known(fd);
 	return sock ? protocol_of(sock)->recvmsg(fd, sock, message, flags) : libc.recvmsg(fd, message, flags);
 }
 
 HOT ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	return looked_at(fd, flags) ||
-			       (fd_tracked(fd) && message && (message->msg_name || message->msg_control))
-		       ? recvmsg_ours(fd, message, flags)
-		       : libc.recvmsg(fd, message, flags);
+	bool look = fd_tracked(fd) && !is_nowhere(message) &&
+		    (flags & STREAM_ODD_FLAGS || message->msg_name || message->msg_control);
+	return look ? recvmsg_ours(fd, message, flags) : libc.recvmsg(fd, message, flags);
 }
 
 ALSO_TIME64(recvmsg, __recvmsg64);
@@ -76,8 +77,8 @@ OURS int recvmmsg_ours(int fd, struct mmsghdr *messages, unsigned count, int fla
 HOT int hook_recvmmsg(
 	int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
 {
-	return fd_tracked(fd) ? recvmmsg_ours(fd, messages, count, flags, timeout)
-			      : libc.recvmmsg(fd, messages, count, flags, timeout);
+	return fd_tracked(fd) && !is_nowhere(messages) ? recvmmsg_ours(fd, messages, count, flags, timeout)
+						       : libc.recvmmsg(fd, messages, count, flags, timeout);
 }
 
 #ifdef __GLIBC__ /* what _FORTIFY_SOURCE calls instead */

@@ -2,6 +2,8 @@
 /* Sending. On an fd that isn't ours, each call costs one load and one branch. If there is an address: TCP
  * ignores it on a connection, and with MSG_FASTOPEN it makes a connection, so those calls are treated as
  * connect(); for datagrams, datagram.h decides. */
+#include "nowhere.h"
+
 #include "core/shim.h"
 #include "socket/datagram.h"
 #include "system/libc.h"
@@ -92,14 +94,16 @@ OURS ssize_t sendto_address(
 HOT ssize_t hook_sendto(
 	int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
-	if (address && shim_active())
+	if (shim_active() && !is_nowhere(address))
 		return sendto_address(fd, data, size, flags, address, length);
-	return fd_tracked(fd) ? send_ours(fd, data, size, flags)
-			      : libc.sendto(fd, data, size, flags, address, length);
+	return fd_tracked(fd) && !address ? send_ours(fd, data, size, flags)
+					  : libc.sendto(fd, data, size, flags, address, length);
 }
 
 OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 {
+	if (has_parts_nowhere(message) || (message->msg_name && is_nowhere(message->msg_name)))
+		return libc.sendmsg(fd, message, flags);
 	struct sock *sock = stream_known(fd);
 	struct msghdr bare = *message;
 	if (message->msg_control)
@@ -121,14 +125,15 @@ OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 
 HOT ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	bool look = message && shim_active() && (message->msg_name || message->msg_control || fd_tracked(fd));
+	bool look = shim_active() && !is_nowhere(message) &&
+		    (message->msg_name || message->msg_control || fd_tracked(fd));
 	return look ? sendmsg_looked_at(fd, message, flags) : libc.sendmsg(fd, message, flags);
 }
 
 HOT int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	bool look = shim_active() && messages && fd_tracked(fd);
-	for (unsigned int i = 0; shim_active() && messages && !look && i < count; i++)
+	bool there = shim_active() && !is_nowhere(messages), look = there && fd_tracked(fd);
+	for (unsigned int i = 0; there && !look && i < count; i++)
 		look = messages[i].msg_hdr.msg_name != NULL;
 	if (!look)
 		return libc.sendmmsg(fd, messages, count, flags);

@@ -3,6 +3,8 @@
  * hook passes a call that can't concern the map to libc at once. Otherwise it looks up the record, holds it,
  * defers cancellation, calls the function of stream.h or datagram.h that stands for the system call, and
  * releases everything again. */
+#include "nowhere.h"
+
 #include "core/shim.h"
 #include "core/verdict.h"
 #include "socket/datagram.h"
@@ -102,14 +104,6 @@ static int connect_other(
 	bool other = stream_connect_itself(fd, NULL, is_not_tcp, address, length, &result);
 	cancel_as_before(outer_state);
 	return other ? result : stream_unreachable(wanted);
-}
-
-/* Nothing of a program is below the least address that it may map, or in the kernel's half. To find out of
- * any other page would take a system call. */
-static bool is_nowhere(const void *pointer)
-{
-	const uintptr_t least = 65536, most = sizeof(void *) == 8 ? INTPTR_MAX : UINTPTR_MAX - 4096;
-	return (uintptr_t)pointer < least || (uintptr_t)pointer > most;
 }
 
 static bool is_bad(const struct sockaddr *address, socklen_t length)

@@ -108,6 +108,68 @@ CASE(data_bad_buffers, "a buffer that can't be read or written is EFAULT, and no
 	RECV(p.server, 10, 0);
 }
 
+static void send_nowhere(int fd, void *nowhere, int flags)
+{
+	struct iovec part = {"lost", 4};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	begin("sendmsg(nowhere, %x)", flags);
+	finish(sendmsg(fd, nowhere, flags));
+	begin("sendmmsg(nowhere, %x)", flags);
+	finish(sendmmsg(fd, nowhere, 1, flags));
+	begin("sendmmsg(nowhere, %x), none", flags);
+	finish(sendmmsg(fd, nowhere, 0, flags));
+	message.msg_iov = nowhere;
+	begin("sendmsg(parts nowhere, %x)", flags);
+	finish(sendmsg(fd, &message, flags));
+	message.msg_iov = &part;
+	if (!nowhere)
+		return;
+	message.msg_name = nowhere;
+	message.msg_namelen = 16;
+	begin("sendto(nowhere, %x)", flags);
+	finish(sendto(fd, "lost", 4, flags, nowhere, 16));
+	begin("sendmsg(name nowhere, %x)", flags);
+	finish(sendmsg(fd, &message, flags));
+	message.msg_name = NULL;
+	message.msg_control = nowhere;
+	message.msg_controllen = CMSG_SPACE(4);
+	begin("sendmsg(control nowhere, %x)", flags);
+	finish(sendmsg(fd, &message, flags));
+}
+
+static void receive_nowhere(int fd, void *nowhere, int flags)
+{
+	struct sockaddr_in name;
+	struct msghdr message = {
+		.msg_name = &name, .msg_namelen = sizeof name, .msg_iov = nowhere, .msg_iovlen = 1};
+	begin("recvmsg(nowhere, %x)", flags);
+	finish(recvmsg(fd, nowhere, flags));
+	begin("recvmmsg(nowhere, %x)", flags);
+	finish(recvmmsg(fd, nowhere, 1, flags, NULL));
+	begin("recvmsg(parts nowhere, %x)", flags);
+	finish(recvmsg(fd, &message, flags));
+}
+
+CASE(data_bad_messages, "a message where no program has memory is EFAULT, not a crash, and nothing is lost")
+{
+	void *const nowhere[] = {NULL, (void *)4096, (void *)-1};
+	struct pair p = pair();
+	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	SEND(p.client, "kept", 0);
+	settle();
+	for (int i = 0; i < 3; i++) {
+		send_nowhere(p.client, nowhere[i], 0);
+		send_nowhere(p.client, nowhere[i], MSG_NOSIGNAL);
+		send_nowhere(udp, nowhere[i], 0);
+		receive_nowhere(p.server, nowhere[i], MSG_DONTWAIT);
+		receive_nowhere(p.server, nowhere[i], MSG_WAITALL);
+		receive_nowhere(p.server, nowhere[i], MSG_TRUNC);
+	}
+	RECV(p.server, 100, 0);
+	settle();
+	RECV(p.server, 100, MSG_DONTWAIT);
+}
+
 CASE(data_recv_null_trunc, "recv(NULL, n, MSG_TRUNC) throws n bytes away")
 {
 	struct pair p = pair();
