@@ -278,10 +278,10 @@ static int give_back(fd_set *to, const fd_set *from, int count)
 {
 	int found = 0;
 	for (int fd = 0; to && fd < count; fd++) {
-		if (FD_ISSET(fd, from))
-			found++;
-		else
+		if (!FD_ISSET(fd, from))
 			FD_CLR(fd, to);
+		else if (FD_ISSET(fd, to)) /* and isn't a door */
+			found++;
 	}
 	return found;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* connect(), as far as the kernel's sockets behind it can show more than a program sees. */
 #include "emulated.h"
+#include "socket/stream.h"
 #include "state/fd.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 enum { NOBODY_PORT = 29491, QUOTED = 159, LONG_PORT = 1000 };
 
@@ -149,6 +152,31 @@ static void a_name_is_cut_to_its_room(void **state)
 	close(fd);
 }
 
+/* In a child: what is known of the process changes. */
+static void what_is_asked_of_the_kernel_is_answered_by_it(void **state)
+{
+	(void)state;
+#if defined SYS_seccomp && defined SYS_io_uring_setup
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		uint32_t action = 0x7fff0000; /* SECCOMP_RET_ALLOW */
+		long ring = libc.syscall(SYS_io_uring_setup, 0, 0, 0, 0, 0, 0), error = errno;
+		if (syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, &action) < 0 && errno != EINVAL)
+			_exit(errno == ENOSYS ? 0 : 1);
+		if (stream_filtered || log_limit == LOG_OFF)
+			_exit(2);
+		if (syscall(SYS_io_uring_setup, 0, NULL) != ring || errno != error)
+			_exit(3); /* the map leaves addresses to IP */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+#else
+	skip();
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +184,7 @@ int main(void)
 		cmocka_unit_test(the_log_quotes_a_rule_as_far_as_there_is_room),
 		cmocka_unit_test(an_attempt_has_its_address_from_the_beginning),
 		cmocka_unit_test(a_name_is_cut_to_its_room),
+		cmocka_unit_test(what_is_asked_of_the_kernel_is_answered_by_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, remove_directory);
 }

@@ -160,6 +160,66 @@ static void the_next_program_finds_it_by_its_name(void **state)
 	assert_false(somebody_listens());
 }
 
+static int refused_number;
+static int (*registers)(int epoll, int operation, int number, struct epoll_event *event);
+
+static int no_room(int epoll, int operation, int number, struct epoll_event *event)
+{
+	errno = ENOSPC;
+	return number == refused_number ? -1 : registers(epoll, operation, number, event);
+}
+
+/* Else it would be reported in the name of a listener that isn't registered. */
+static void epoll_has_it_only_where_it_has_the_listener(void **state)
+{
+	(void)state;
+	int fd, epfd = epoll_create1(EPOLL_CLOEXEC);
+	struct sock *sock = listener_on(&fd);
+	struct epoll_event event = {.events = EPOLLIN}, got;
+	door_open(sock, false);
+	assert_true(somebody_listens());
+	registers = libc.epoll_ctl;
+	refused_number = fd;
+	libc.epoll_ctl = no_room;
+	assert_int_equal(epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event), -1);
+	assert_int_equal(errno, ENOSPC);
+	libc.epoll_ctl = registers;
+	assert_int_equal(epoll_wait(epfd, &got, 1, 0), 0);
+	leave(fd);
+	libc.close(epfd);
+}
+
+/* 0 is as good a number as any. */
+static void select_has_it_beside_all_other_numbers(void **state)
+{
+	(void)state;
+	int fd, ends[2], input = libc.fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (void *)10L);
+	struct timeval now = {0, 0};
+	fd_set in, out;
+	struct sock *sock = listener_on(&fd);
+	door_open(sock, false);
+	assert_int_equal(pipe(ends), 0);
+	libc.dup2(ends[0], STDIN_FILENO);
+	for (int i = 0; i < 2; i++) {
+		FD_ZERO(&in);
+		FD_ZERO(&out);
+		FD_SET(STDIN_FILENO, &in);
+		FD_SET(fd, &in);
+		FD_SET(ends[1], &out);
+		assert_int_equal(select(FD_SETSIZE, &in, &out, NULL, &now), 1 + 2 * i);
+		assert_true(FD_ISSET(ends[1], &out));
+		assert_int_equal(!!FD_ISSET(STDIN_FILENO, &in), i);
+		assert_int_equal(!!FD_ISSET(fd, &in), i);
+		assert_true(somebody_listens());
+		assert_int_equal(libc.write(ends[1], "", 1), 1);
+	}
+	libc.dup2(input, STDIN_FILENO);
+	libc.close(input);
+	libc.close(ends[0]);
+	libc.close(ends[1]);
+	leave(fd);
+}
+
 /* ---- ports below 1024 ---- */
 
 static struct {
@@ -254,6 +314,8 @@ int main(void)
 		cmocka_unit_test(listeners_on_one_port_share_it),
 		cmocka_unit_test(a_program_that_closes_its_number_loses_the_door_alone),
 		cmocka_unit_test(the_next_program_finds_it_by_its_name),
+		cmocka_unit_test(epoll_has_it_only_where_it_has_the_listener),
+		cmocka_unit_test(select_has_it_beside_all_other_numbers),
 		cmocka_unit_test(below_1024_only_root_and_oneself_are_there),
 		cmocka_unit_test(where_there_are_doors_hanging_up_is_early),
 		cmocka_unit_test(epoll_has_it_wherever_it_has_the_listener),

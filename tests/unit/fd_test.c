@@ -161,6 +161,7 @@ static void a_range_that_is_closed_is_forgotten_and_no_more(void **state)
 	}
 	/* No kernel knows these flags: nothing is closed. */
 	assert_int_equal(close_range(BASE + 3, BASE + 5, 4242), -1);
+	assert_int_equal(syscall(SYS_close_range, BASE + 3, BASE + 5, 4242), -1);
 	/* valgrind 3.19 takes an empty range with any flags. */
 	if (syscall(SYS_close_range, UINT_MAX, UINT_MAX, 4242) < 0)
 		assert_true(fd_tracked(BASE + 3));
@@ -294,6 +295,19 @@ static void a_vfork_child_leaves_the_table_alone(void **state)
 	close(other);
 	assert_int_equal(references(sock), 0);
 }
+
+#if defined __x86_64__ || defined __aarch64__ || defined __i386__
+pid_t vfork_failed(int negative); /* where vfork.S ends if the kernel refuses */
+
+static void a_vfork_that_fails_says_why(void **state)
+{
+	(void)state;
+	errno = 0;
+	assert_int_equal(vfork_failed(-EAGAIN), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+#define VFORK_CAN_FAIL
+#endif
 
 static void errno_is_untouched(void **state)
 {
@@ -631,6 +645,9 @@ int main(void)
 		TEST(entries_are_visited_and_found),
 		TEST(nothing_changes_in_a_vfork_child),
 		TEST(a_vfork_child_leaves_the_table_alone),
+#ifdef VFORK_CAN_FAIL
+		TEST(a_vfork_that_fails_says_why),
+#endif
 		TEST(errno_is_untouched),
 		TEST(a_million_sockets_need_no_more_memory_than_ten),
 		TEST(no_reference_is_lost_or_left_over_among_threads),

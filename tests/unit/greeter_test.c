@@ -231,6 +231,32 @@ static void it_is_connected_with_what_was_set_meanwhile(void **state)
 	assert_far_end_is_hung_up();
 }
 
+static bool was_locked;
+
+static int register_and_look(int epoll, int operation, int fd, struct epoll_event *event)
+{
+	was_locked = fd_sock(fd)->greeting == GREETING_LOCKED;
+	return real.epoll_ctl(epoll, operation, fd, event);
+}
+
+/* A registration is made before the connection is put in place, or after it. */
+static void a_registration_holds_off_the_end(void **state)
+{
+	(void)state;
+	struct epoll_event event = {.events = EPOLLOUT};
+	begin();
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	libc.epoll_ctl = register_and_look;
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, one.fd, &event), 0);
+	libc.epoll_ctl = real.epoll_ctl;
+	assert_true(was_locked);
+	assert_int_equal(fd_sock(one.fd)->greeting, GREETING);
+	greeted("OK 1\n");
+	close(epoll);
+	end(1);
+	assert_far_end_is_hung_up();
+}
+
 static void assert_failed(int error)
 {
 	assert_true(events_of(one.fd) & POLLERR);
@@ -396,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(it_is_connected_with_what_was_set_meanwhile),
 		TEST(a_refusal_is_an_error_and_hangs_up),
+		TEST(a_registration_holds_off_the_end),
 		TEST(a_wrong_answer_is_logged),
 		TEST(a_connection_that_cannot_be_put_in_place_has_failed),
 		TEST(what_nobody_waits_for_is_hung_up),

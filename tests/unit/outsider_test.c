@@ -23,8 +23,8 @@
 #define MAP "IP2VSOCK_MAP=a:1=3:1"
 
 static char place[] = "/tmp/outsider_test.XXXXXX";
-static char path[64];
-static unsigned char *image; /* this test's own executable */
+static char path[64], libraries[64], command[64]; /* in it */
+static unsigned char *image;			  /* this test's own executable */
 static size_t image_size;
 static char *const with_map[] = {(char[]){MAP}, (char[]){"PATH=/bin"}, NULL};
 
@@ -36,13 +36,18 @@ static int set_up(void **state)
 	assert_true(settings_read(&settings, with_map, message));
 	shim_start(&settings);
 	environment_start(with_map);
-	assert_false(outsider_start());
+	assert_non_null(mkdtemp(place));
+	snprintf(path, sizeof path, "%s/program", place);
+	snprintf(libraries, sizeof libraries, "%s/.libs", place);
+	snprintf(command, sizeof command, "%s/ip2vsock", place);
+	assert_int_equal(mkdir(libraries, 0755), 0);
+	assert_int_equal(chdir(libraries), 0);
+	assert_false(outsider_start()); /* with a library whose path, "", isn't absolute */
+	assert_int_equal(chdir("/"), 0);
 	FILE *file = fopen("/proc/self/exe", "rb");
 	image = malloc(1 << 24);
 	image_size = fread(image, 1, 1 << 24, file);
 	fclose(file);
-	assert_non_null(mkdtemp(place));
-	snprintf(path, sizeof path, "%s/program", place);
 	return 0;
 }
 
@@ -51,6 +56,8 @@ static int tear_down(void **state)
 	(void)state;
 	free(image);
 	unlink(path);
+	unlink(command);
+	rmdir(libraries);
 	return rmdir(place);
 }
 
@@ -84,18 +91,45 @@ static unsigned char *copy(size_t more)
 	return bytes;
 }
 
+/* A static program. */
+static void put_outsider(void)
+{
+	unsigned char *bytes = copy(0);
+	segment_of(bytes, PT_INTERP)->p_type = PT_NULL;
+	put(bytes, image_size);
+	free(bytes);
+}
+
 static void dynamic_and_static_programs(void **state)
 {
 	(void)state;
 	put(image, image_size);
 	assert_false(is_outsider(with_map));
-	unsigned char *bytes = copy(0);
-	segment_of(bytes, PT_INTERP)->p_type = PT_NULL;
-	put(bytes, image_size);
+	put_outsider();
 	assert_true(is_outsider(with_map));
 	assert_true(is_outsider(NULL)); /* the map is put back */
 	assert_false(is_outsider((char *const[]){(char[]){"IP2VSOCK_MAP="}, NULL}));
-	free(bytes);
+}
+
+/* Beside the library, wherever the program has gone since. */
+static void the_command_runs_it_instead(void **state)
+{
+	(void)state;
+	struct instead instead;
+	const struct named program = {.directory = AT_FDCWD, .path = path, .envp = with_map};
+	char *const arguments[] = {path, NULL};
+	put_outsider();
+	unlink(command);
+	assert_int_equal(outsider_instead(&program, &instead), EACCES);
+	errno = 0;
+	assert_int_equal(execve(path, arguments, with_map), -1);
+	assert_int_equal(errno, EACCES);
+	int fd = open(command, O_WRONLY | O_CREAT, 0755);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(outsider_instead(&program, &instead), 0);
+	assert_string_equal(instead.command, command);
+	assert_string_equal(instead.program, path);
 }
 
 /* Programs whose headers were moved to their end, as patchelf does: far from the first part. */
@@ -172,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dynamic_and_static_programs),
+		cmocka_unit_test(the_command_runs_it_instead),
 		cmocka_unit_test(what_lies_at_the_end_of_a_file_is_found),
 		cmocka_unit_test(scripts_are_followed),
 		cmocka_unit_test(damage_crashes_nothing),

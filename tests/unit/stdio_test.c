@@ -75,11 +75,27 @@ static void all_that_is_closed_is_forgotten(void **state)
 }
 #endif
 
+/* The shell is started by libc, which knows nothing of the map. */
+static void a_shell_has_the_map_though_the_environment_is_cleared(void **state)
+{
+	(void)state;
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		clearenv();
+		status = system("test \"$IP2VSOCK_MAP\" = '127.0.0.1:*=1:*'");
+		_exit(status == 0 && !environ ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stream_that_is_closed_is_forgotten),
 		cmocka_unit_test(another_file_in_a_stream_is_no_socket),
+		cmocka_unit_test(a_shell_has_the_map_though_the_environment_is_cleared),
 #ifdef __GLIBC__
 		cmocka_unit_test(with_large_files_too),
 #endif
