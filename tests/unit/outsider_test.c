@@ -36,6 +36,10 @@ static int set_up(void **state)
 	assert_true(settings_read(&settings, with_map, message));
 	shim_start(&settings);
 	environment_start(with_map);
+	FILE *file = fopen("/proc/self/exe", "rb");
+	image = malloc(1 << 24);
+	image_size = fread(image, 1, 1 << 24, file);
+	fclose(file);
 	assert_non_null(mkdtemp(place));
 	snprintf(path, sizeof path, "%s/program", place);
 	snprintf(libraries, sizeof libraries, "%s/.libs", place);
@@ -44,10 +48,6 @@ static int set_up(void **state)
 	assert_int_equal(chdir(libraries), 0);
 	assert_false(outsider_start()); /* with a library whose path, "", isn't absolute */
 	assert_int_equal(chdir("/"), 0);
-	FILE *file = fopen("/proc/self/exe", "rb");
-	image = malloc(1 << 24);
-	image_size = fread(image, 1, 1 << 24, file);
-	fclose(file);
 	return 0;
 }
 

@@ -2,8 +2,10 @@
 /* Streams and ranges that are closed: libc closes their numbers by itself, and the table must not keep them.
  */
 #include "emulated.h"
+#include "process/outsider.h"
 #include "state/fd.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -80,6 +82,8 @@ static void a_shell_has_the_map_though_the_environment_is_cleared(void **state)
 {
 	(void)state;
 	int status;
+	if (outsider(&(struct named){.directory = AT_FDCWD, .path = "/bin/sh", .envp = environ}))
+		skip(); /* another machine's, or another libc's */
 	pid_t child = fork();
 	if (child == 0) {
 		clearenv();

@@ -112,6 +112,36 @@ static void the_log_is_opened(void **state)
 	assert_string_equal(log_of(LOG_ERROR, write_a_line), "ip2vsock: a line\n");
 }
 
+/* ---- signals ---- */
+
+static void do_nothing(int number)
+{
+	(void)number;
+}
+
+static bool interrupted_by(int number, int flags)
+{
+	signal_set before;
+	struct sigaction action = {.sa_handler = do_nothing, .sa_flags = flags}, old;
+	assert_int_equal(sigaction(number, &action, &old), 0);
+	assert_true(signals_hold(&before));
+	raise(number);
+	bool interrupts = signals_interrupt(before);
+	signals_let_in(before);
+	sigaction(number, &old, NULL);
+	return interrupts;
+}
+
+static void a_call_that_is_restarted_is_not_interrupted(void **state)
+{
+	static const int numbers[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
+	(void)state;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		assert_true(interrupted_by(numbers[i], 0));
+		assert_false(interrupted_by(numbers[i], SA_RESTART));
+	}
+}
+
 /* ---- forks ---- */
 
 enum { SHORT_MS = 50, PATIENCE_MS = 1000 /* of forks.c */ };
@@ -247,36 +277,6 @@ static void two_threads_map_one_chunk(void **state)
 	memset(pool_at(&pool, 2), 'x', pool.size);
 }
 
-/* ---- signals ---- */
-
-static void do_nothing(int number)
-{
-	(void)number;
-}
-
-static bool interrupted_by(int number, int flags)
-{
-	signal_set before;
-	struct sigaction action = {.sa_handler = do_nothing, .sa_flags = flags}, old;
-	assert_int_equal(sigaction(number, &action, &old), 0);
-	assert_true(signals_hold(&before));
-	raise(number);
-	bool interrupts = signals_interrupt(before);
-	signals_let_in(before);
-	sigaction(number, &old, NULL);
-	return interrupts;
-}
-
-static void a_call_that_is_restarted_is_not_interrupted(void **state)
-{
-	static const int numbers[] = {SIGHUP, SIGINT, SIGUSR1, SIGTERM};
-	(void)state;
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-		assert_true(interrupted_by(numbers[i], 0));
-		assert_false(interrupted_by(numbers[i], SA_RESTART));
-	}
-}
-
 /* ---- libc ---- */
 
 static void what_libc_lacks_is_not_implemented(void **state)
@@ -294,6 +294,7 @@ static void what_libc_lacks_is_not_implemented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_call_that_is_restarted_is_not_interrupted),
 		WITHOUT_INPUT(a_directory_is_read),
 		WITHOUT_INPUT(registrations_are_read),
 		WITHOUT_INPUT(the_log_is_opened),
@@ -301,7 +302,6 @@ int main(void)
 		cmocka_unit_test(who_holds_off_waits_for_a_fork),
 		cmocka_unit_test(who_never_lets_is_given_up),
 		cmocka_unit_test(two_threads_map_one_chunk),
-		cmocka_unit_test(a_call_that_is_restarted_is_not_interrupted),
 		cmocka_unit_test(what_libc_lacks_is_not_implemented),
 	};
 	libc_start();

@@ -88,7 +88,7 @@ static void it_is_a_thread_that_takes_no_signals(void **state)
 	assert_int_equal(before, after);
 	assert_int_equal(seen.process, getpid());
 	assert_int_not_equal(seen.thread, getpid());
-	for (int number = 1; number <= 64; number++)
+	for (int number = 1; number < 32; number++)
 		if (number != SIGKILL && number != SIGSTOP)
 			assert_true(seen.blocked >> (number - 1) & 1);
 	assert_int_equal(seen.own_errno, EBADF);
