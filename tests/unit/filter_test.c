@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,32 @@ static void what_carries_data_is_not(void **state)
 		PASSES(free_of_charge[i], 0, 0, 0, 0);
 	PASSES(SYS_shutdown, SHUT_WR, 0, 0, 0);
 	PASSES(SYS_ioctl, 0x5401, 0, 0, 0); /* TCGETS */
+}
+
+static bool is_among(int name, const int *names, size_t count)
+{
+	while (count > 0 && names[count - 1] != name)
+		count--;
+	return count > 0;
+}
+
+/* All others mean the same on every kind of socket; also where a number is that of a system call. */
+static void of_sol_socket_only_these_are_seen(void **state)
+{
+	static const int set[] = {
+		SO_REUSEADDR, SO_REUSEPORT, SO_LINGER, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO, SO_ZEROCOPY};
+	static const int get[] = {SO_ERROR, SO_DOMAIN, SO_PROTOCOL, SO_TYPE, SO_REUSEPORT, SO_RCVLOWAT,
+		SO_LINGER, SO_PEERNAME, SO_PEERCRED, SO_PEERSEC, SO_PEERGROUPS, SO_PEERPIDFD,
+		SO_INCOMING_CPU};
+	(void)state;
+	for (int name = 0; name < 1000; name++) {
+		bool set_seen =
+			decide(false, SYS_setsockopt, SOL_SOCKET, (uint64_t)name, 0, 0) != SECCOMP_RET_ALLOW;
+		bool get_seen =
+			decide(false, SYS_getsockopt, SOL_SOCKET, (uint64_t)name, 0, 0) != SECCOMP_RET_ALLOW;
+		assert_int_equal(set_seen, is_among(name, set, sizeof set / sizeof *set));
+		assert_int_equal(get_seen, is_among(name, get, sizeof get / sizeof *get));
+	}
 }
 
 static void options_by_level_and_name(void **state)
@@ -161,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_makes_connections_is_seen),
 		cmocka_unit_test(what_carries_data_is_not),
+		cmocka_unit_test(of_sol_socket_only_these_are_seen),
 		cmocka_unit_test(options_by_level_and_name),
 		cmocka_unit_test(pointers_have_two_halves),
 		cmocka_unit_test(ways_past_it_are_closed),
