@@ -94,6 +94,15 @@ CASE(data_zero_length, "a send of nothing is 0 and arrives as nothing, a recv of
 	finish(recv(p.server, NULL, 0, MSG_DONTWAIT));
 	begin("read(p.server, NULL, 0)");
 	finish(read(p.server, NULL, 0));
+
+	struct iovec parts[] = {{"a", 1}, {"b", 0}, {"c", 1}};
+	struct mmsghdr messages[3] = {0};
+	for (int i = 0; i < 3; i++)
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+	begin("sendmmsg of 1, 0 and 1 bytes");
+	finish(sendmmsg(p.client, messages, 3, 0));
+	settle();
+	RECV(p.server, 10, 0);
 }
 
 CASE(data_bad_buffers, "a buffer that can't be read or written is EFAULT, and nothing is lost")
@@ -121,6 +130,9 @@ static void send_nowhere(int fd, void *nowhere, int flags)
 	message.msg_iov = nowhere;
 	begin("sendmsg(parts nowhere, %x)", flags);
 	finish(sendmsg(fd, &message, flags));
+	struct mmsghdr one = {.msg_hdr = message};
+	begin("sendmmsg(parts nowhere, %x)", flags);
+	finish(sendmmsg(fd, &one, 1, flags));
 	message.msg_iov = &part;
 	if (!nowhere)
 		return;
