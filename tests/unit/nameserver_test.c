@@ -923,6 +923,39 @@ static int name_of(const char *ip, size_t host_size, char *service, socklen_t se
 	return error;
 }
 
+static int error_of_new_name(int number)
+{
+	char name[32], buffer[1024];
+	struct hostent entry, *found = &entry;
+	int error = -42;
+	snprintf(name, sizeof name, "h%d.full", number);
+	int result = gethostbyname_r(name, &entry, buffer, sizeof buffer, &found, &error);
+	return result ? found ? -43 : error : 0;
+}
+
+/* In a child: what is full is full for all maps of the process. */
+static void more_names_than_there_is_room_for_are_an_error(void **state)
+{
+	(void)state;
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		int count = 0, error = 0;
+		struct addrinfo *list = NULL;
+		shim.map = map_of("*.full:1=unix:/run/{host}");
+		shim_rules = *map_summary(shim.map);
+		while (count < 20000 && (error = error_of_new_name(count)) == 0)
+			count++;
+		if (count < 10000 || count > NAMES_DYNAMIC_LIMIT || error != NO_RECOVERY)
+			_exit(1);
+		if (getaddrinfo("one.more.full", "1", NULL, &list) != EAI_FAIL)
+			_exit(2);
+		_exit(error_of_new_name(0)); /* that one is known */
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static void getnameinfo_takes_all_its_flags(void **state)
 {
 	(void)state;
@@ -972,6 +1005,7 @@ int main(void)
 		TEST(the_elders_answer_too),
 		TEST(a_machine_knows_itself_where_libc_does_not),
 		TEST(the_elders_know_the_machine_too),
+		TEST(more_names_than_there_is_room_for_are_an_error),
 		TEST(getnameinfo_takes_all_its_flags),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
