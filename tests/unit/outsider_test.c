@@ -135,6 +135,7 @@ static void without_the_command_it_is_not_executed(void **state)
 {
 	(void)state;
 	char *const arguments[] = {path, NULL};
+	char **own = environ;
 	pid_t child;
 	put_outsider();
 	environ = (char **)with_map;
@@ -153,6 +154,7 @@ static void without_the_command_it_is_not_executed(void **state)
 	close(fd);
 	assert_int_equal(posix_spawn(&child, path, NULL, NULL, arguments, with_map), EACCES);
 	assert_int_equal(posix_spawnp(&child, path, NULL, NULL, arguments, with_map), EACCES);
+	environ = own;
 }
 
 static void the_command_has_its_arguments_and_the_program_its_own(void **state)
