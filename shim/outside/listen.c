@@ -350,8 +350,6 @@ void serve_bind(struct subject *subject)
 		length >= sizeof(struct sockaddr_in) &&
 		((struct sockaddr_in *)&given)->sin_addr.s_addr == INADDR_ANY)
 		given.ss_family = AF_INET; /* as Linux accepts it, for old programs */
-	if (watched->stage == STAGE_CONNECTED && closed_both_ways(subject->fd, watched))
-		subject_to_ip(subject);
 	if (watched->stage != STAGE_IP && watched->stage != STAGE_FAILED)
 		fail(subject, EINVAL);
 	else if (!address_from_sockaddr(&wanted, (struct sockaddr *)&given, length))

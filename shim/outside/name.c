@@ -14,13 +14,6 @@ bool is_readable(int fd)
 	return libc.poll(&queue, 1, 0) != 0;
 }
 
-bool closed_both_ways(int fd, const struct watched *watched)
-{
-	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
-	return watched->shut_write && !watched->shut_read && libc.poll(&peer, 1, 0) > 0 &&
-	       peer.revents & (POLLRDHUP | POLLHUP);
-}
-
 struct address own_address(int fd, const struct watched *watched)
 {
 	int family = watched->family == AF_INET6 && !address_is_ipv4(&watched->asked) ? AF_INET6 : AF_INET;
@@ -75,8 +68,7 @@ void serve_getpeername(struct subject *subject)
 	struct watched *watched = subject->watched;
 	if (!watched || watched->stage == STAGE_IP)
 		call_pass(subject->call);
-	else if (subject_settle(subject) != STAGE_CONNECTED || closed_both_ways(subject->fd, watched) ||
-		 has_error(subject->fd))
+	else if (subject_settle(subject) != STAGE_CONNECTED || has_error(subject->fd))
 		fail(subject, ENOTCONN);
 	else
 		give(subject, &watched->asked, watched->scope);

@@ -131,7 +131,7 @@ static uint8_t tcp_state(int fd, const struct watched *watched)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
 	bool finished = libc.poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
-	if (watched->shut_write)
+	if (watched->shut)
 		return finished ? TCP_CLOSE : TCP_FIN_WAIT2;
 	return finished ? TCP_CLOSE_WAIT : TCP_ESTABLISHED;
 }
@@ -320,12 +320,12 @@ static bool reader_may_sleep(const struct subject *subject)
 static void shutdown_connection(struct subject *subject, int how)
 {
 	struct watched *watched = subject->watched;
-	if (subject_settle(subject) != STAGE_CONNECTED || closed_both_ways(subject->fd, watched)) {
+	if (subject_settle(subject) != STAGE_CONNECTED) {
 		fail(subject, ENOTCONN);
 		return;
 	}
 	watched->report_once = false;
-	if (how == SHUT_RD && !watched->shut_write && !reader_may_sleep(subject)) {
+	if (how == SHUT_RD && !watched->shut && !reader_may_sleep(subject)) {
 		watched->keep_read = true;
 		answer(subject, 0, 0);
 		return;
@@ -334,8 +334,7 @@ static void shutdown_connection(struct subject *subject, int how)
 		fail(subject, errno);
 		return;
 	}
-	watched->shut_write |= how != SHUT_RD;
-	watched->shut_read |= how != SHUT_WR;
+	watched->shut |= how == SHUT_RDWR;
 	answer(subject, 0, 0);
 }
 

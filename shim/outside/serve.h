@@ -112,7 +112,6 @@ struct address own_address(int fd, const struct watched *watched);
 bool bound_address(int fd, const struct watched *watched, struct address *name);
 /* Is anything queued to be read? */
 bool is_readable(int fd);
-bool closed_both_ways(int fd, const struct watched *watched);
 
 /* The map's name server at the other end of a socket. */
 int nameserver_open(bool datagram, int flags); /* the program's end; -1 and errno */

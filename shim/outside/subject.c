@@ -302,8 +302,8 @@ int subject_to_ip(struct subject *subject)
 		watched->name.port = 0;
 		watched->bound = false;
 	}
-	watched->report_once = watched->abort_once = watched->keep_read = watched->shut_read =
-		watched->shut_write = watched->accepted = false;
+	watched->report_once = watched->abort_once = watched->keep_read = watched->shut = watched->accepted =
+		false;
 	watched->stage = STAGE_IP;
 	return 0;
 }

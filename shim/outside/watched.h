@@ -48,8 +48,8 @@ struct watched {
 			   */
 	bool accepted;	  /* it came from accept() */
 	bool shared;	  /* with another bind() (SO_REUSEPORT) */
-	bool shut_read, shut_write; /* the program has shut down this direction */
-	bool keep_read;		    /* SHUT_RD wasn't passed on to the transport */
+	bool shut;	  /* by SHUT_RDWR; SHUT_WR alone isn't shown to the supervisor */
+	bool keep_read;	  /* SHUT_RD wasn't passed on to the transport */
 	bool abort_once;  /* connect() is to fail once with ECONNABORTED: SO_ERROR has already returned the
 			     error */
 	bool report_once; /* connect() is to succeed once, on a socket that doesn't block, as on TCP */
