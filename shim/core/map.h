@@ -117,7 +117,7 @@ size_t map_error_format(const struct map_error *error, char *text, size_t size);
 struct summary {
 	uint32_t listen_rules, names_rules, unix_rules; /* how many listen, have the target names, unix: */
 	bool cids;					/* a rule has a CID as its target */
-	const struct rule *to_local, *at_local;		/* connects to CID 1, listens there */
+	const struct rule *at_local;			/* listens at CID 1 */
 	const struct rule *to_remote;			/* connects to another machine */
 	const struct rule *low_port;			/* listens on a vsock port below 1024 */
 	const struct rule *at_one_cid;			/* listens at the CID of one transport, not 1 */

@@ -23,8 +23,6 @@ static void add_cid(struct summary *summary, const struct rule *rule)
 	summary->cids = true;
 	if (rule->side == SIDE_LISTEN)
 		add_listener(summary, rule);
-	else if (rule->target.cid == CID_LOCAL)
-		summary->to_local = rule;
 	else if (rule->target.cid > CID_HOST)
 		summary->to_remote = rule;
 }

@@ -65,7 +65,6 @@ static void inherit(int fd, const struct watched *listener, int family, const st
 	watched->peer = *peer;
 	watched->local = (struct endpoint){CID_ANY, listener->local.port};
 	watched->name = listener->name;
-	watched->accepted = true;
 	watched->asked = *shown;
 	listener->transport->size(fd, listener->rule->buffer);
 	if (listener->options.first) {

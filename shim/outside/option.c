@@ -326,7 +326,6 @@ static void shutdown_connection(struct subject *subject, int how)
 	}
 	watched->report_once = false;
 	if (how == SHUT_RD && !watched->shut && !reader_may_sleep(subject)) {
-		watched->keep_read = true;
 		answer(subject, 0, 0);
 		return;
 	}

@@ -302,8 +302,7 @@ int subject_to_ip(struct subject *subject)
 		watched->name.port = 0;
 		watched->bound = false;
 	}
-	watched->report_once = watched->abort_once = watched->keep_read = watched->shut = watched->accepted =
-		false;
+	watched->report_once = watched->abort_once = watched->shut = false;
 	watched->stage = STAGE_IP;
 	return 0;
 }

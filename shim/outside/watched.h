@@ -46,10 +46,8 @@ struct watched {
 	bool any_port;	      /* and asked for any port */
 	bool had_address; /* it was bound to an address once: from then on TCP keeps the address that it has
 			   */
-	bool accepted;	  /* it came from accept() */
 	bool shared;	  /* with another bind() (SO_REUSEPORT) */
 	bool shut;	  /* by SHUT_RDWR; SHUT_WR alone isn't shown to the supervisor */
-	bool keep_read;	  /* SHUT_RD wasn't passed on to the transport */
 	bool abort_once;  /* connect() is to fail once with ECONNABORTED: SO_ERROR has already returned the
 			     error */
 	bool report_once; /* connect() is to succeed once, on a socket that doesn't block, as on TCP */

@@ -636,7 +636,6 @@ static void a_map_says_what_it_asks_for(void **state)
 	const struct summary *summary = map_summary(map_of("a:1=direct"));
 	assert_false(summary->cids);
 	assert_int_equal(summary->listen_rules + summary->names_rules + summary->unix_rules, 0);
-	assert_null(summary->to_local);
 	assert_null(summary->low_port);
 	summary = map_summary(map_of("a:1=unix:/a,*:53=names,b:1=1:1,c:1=9:1,d:1=parent:1,listen *:*=any:*,"
 				     "listen *:80=any:80,listen *:443=7:8443,listen e:1=refuse"));
@@ -644,7 +643,6 @@ static void a_map_says_what_it_asks_for(void **state)
 	assert_int_equal(summary->listen_rules, 4);
 	assert_int_equal(summary->names_rules, 1);
 	assert_int_equal(summary->unix_rules, 1);
-	assert_int_equal(summary->to_local->number, 3);
 	assert_int_equal(summary->to_remote->number, 5);
 	assert_int_equal(summary->low_port->number, 7);
 	assert_int_equal(summary->at_one_cid->number, 8);
@@ -654,7 +652,6 @@ static void a_map_says_what_it_asks_for(void **state)
 	assert_int_equal(summary->low_port->number, 1);
 	summary = map_summary(map_of("listen *:8080=1:8080"));
 	assert_int_equal(summary->at_local->number, 1);
-	assert_null(summary->to_local);
 	assert_null(summary->low_port);
 }
 
