@@ -274,14 +274,16 @@ static bool extend_sets(struct sets *all, int count, const fd_set *in, const fd_
 	return true;
 }
 
+/* One set may be given twice: then the last result stands, and both count. */
 static int give_back(fd_set *to, const fd_set *from, int count)
 {
 	int found = 0;
 	for (int fd = 0; to && fd < count; fd++) {
-		if (!FD_ISSET(fd, from))
+		if (FD_ISSET(fd, from))
+			FD_SET(fd, to);
+		else
 			FD_CLR(fd, to);
-		else if (FD_ISSET(fd, to)) /* and isn't a door */
-			found++;
+		found += FD_ISSET(fd, from) != 0;
 	}
 	return found;
 }
@@ -293,8 +295,10 @@ static int merge_sets(int found, struct sets *all, int count, fd_set *in, fd_set
 		return found;
 	for (int fd = 0; fd < count; fd++) {
 		int door = FD_ISSET(fd, in) ? selectable_door_at(fd) : -1;
-		if (door >= 0 && FD_ISSET(door, &all->in))
-			FD_SET(fd, &all->in);
+		if (door < 0 || !FD_ISSET(door, &all->in))
+			continue;
+		FD_CLR(door, &all->in);
+		FD_SET(fd, &all->in);
 	}
 	return give_back(in, &all->in, count) + give_back(out, &all->out, count) +
 	       give_back(odd, &all->odd, count);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Receiving is the data path. Only calls that have a flag which our transports treat differently, or that ask
  * for the sender's address, are examined, and only on our own fds. */
-#include "nowhere.h"
-
 #include "socket/protocol.h"
 #include "system/libc.h"
+#include "system/nowhere.h"
 
 /* On most kernels this is libc's own read(), and nothing is examined; on old ones stream_end.h puts another
  * function into libc.read. */
@@ -54,7 +53,7 @@ HOT ssize_t hook_recvfrom(
 
 OURS ssize_t recvmsg_ours(int fd, struct msghdr *message, int flags)
 {
-	struct sock *sock = has_parts_nowhere(message) ? NULL : stream_known(fd);
+	struct sock *sock = message->msg_iovlen && is_nowhere(message->msg_iov) ? NULL : stream_known(fd);
 	return sock ? protocol_of(sock)->recvmsg(fd, sock, message, flags) : libc.recvmsg(fd, message, flags);
 }
 

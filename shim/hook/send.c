@@ -2,11 +2,11 @@
 /* Sending. On an fd that isn't ours, each call costs one load and one branch. If there is an address: TCP
  * ignores it on a connection, and with MSG_FASTOPEN it makes a connection, so those calls are treated as
  * connect(); for datagrams, datagram.h decides. */
-#include "nowhere.h"
-
 #include "core/shim.h"
 #include "socket/datagram.h"
+#include "system/errno.h"
 #include "system/libc.h"
+#include "system/nowhere.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -28,6 +28,14 @@ static enum course judge(int fd, const struct sockaddr *address, socklen_t lengt
 		return courses[datagram_way(fd, address, length)];
 	}
 	return stream_replaced(fd) ? WITHOUT_ADDRESS : PASS;
+}
+
+/* Not left to the kernel, to which it may be somewhere: an address would go past the map. */
+static ssize_t refuse(int fd, int error)
+{
+	int type;
+	socklen_t size = sizeof type;
+	return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ? -1 : fail(error);
 }
 
 /* What is done for a tracked fd, or for an address, is in separate functions, which keeps the path of all
@@ -63,7 +71,7 @@ HOT ssize_t hook_write(int fd, const void *data, size_t size)
 OURS ssize_t writev_ours(int fd, const struct iovec *parts, int count)
 {
 	struct sock *sock = stream_known(fd);
-	if (!sock || count < 0 || count > IOV_MAX)
+	if (!sock || count < 0 || count > IOV_MAX || (count && is_nowhere(parts)))
 		return libc.writev(fd, parts, count);
 	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
 	ssize_t sent = stream_sendmsg(fd, sock, &message, 0);
@@ -81,6 +89,8 @@ HOT ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 OURS ssize_t sendto_address(
 	int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
+	if (length > 0 && is_nowhere(address))
+		return refuse(fd, length > sizeof(struct sockaddr_storage) ? EINVAL : EFAULT);
 	switch (judge(fd, address, length, &flags)) {
 	case FAILED:
 		return -1;
@@ -94,16 +104,18 @@ OURS ssize_t sendto_address(
 HOT ssize_t hook_sendto(
 	int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
-	if (shim_active() && !is_nowhere(address))
+	if (address && shim_active())
 		return sendto_address(fd, data, size, flags, address, length);
-	return fd_tracked(fd) && !address ? send_ours(fd, data, size, flags)
-					  : libc.sendto(fd, data, size, flags, address, length);
+	return fd_tracked(fd) ? send_ours(fd, data, size, flags)
+			      : libc.sendto(fd, data, size, flags, address, length);
 }
 
 OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 {
-	if (has_parts_nowhere(message) || (message->msg_name && is_nowhere(message->msg_name)))
-		return libc.sendmsg(fd, message, flags);
+	if (is_nowhere(message) || (message->msg_iovlen && is_nowhere(message->msg_iov)))
+		return refuse(fd, EFAULT);
+	if (message->msg_name && message->msg_namelen > 0 && is_nowhere(message->msg_name))
+		return refuse(fd, (int)message->msg_namelen < 0 ? EINVAL : EFAULT);
 	struct sock *sock = stream_known(fd);
 	struct msghdr bare = *message;
 	if (message->msg_control)
@@ -125,14 +137,16 @@ OURS ssize_t sendmsg_looked_at(int fd, const struct msghdr *message, int flags)
 
 HOT ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	bool look = shim_active() && !is_nowhere(message) &&
-		    (message->msg_name || message->msg_control || fd_tracked(fd));
+	bool look = message && shim_active() &&
+		    (is_nowhere(message) || message->msg_name || message->msg_control || fd_tracked(fd));
 	return look ? sendmsg_looked_at(fd, message, flags) : libc.sendmsg(fd, message, flags);
 }
 
 HOT int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
 {
-	bool there = shim_active() && !is_nowhere(messages), look = there && fd_tracked(fd);
+	bool there = shim_active() && messages, look = there && fd_tracked(fd);
+	if (there && count && is_nowhere(messages))
+		return (int)refuse(fd, EFAULT);
 	for (unsigned int i = 0; there && !look && i < count; i++)
 		look = messages[i].msg_hdr.msg_name != NULL;
 	if (!look)

@@ -3,14 +3,13 @@
  * hook passes a call that can't concern the map to libc at once. Otherwise it looks up the record, holds it,
  * defers cancellation, calls the function of stream.h or datagram.h that stands for the system call, and
  * releases everything again. */
-#include "nowhere.h"
-
 #include "core/shim.h"
 #include "core/verdict.h"
 #include "socket/datagram.h"
 #include "socket/protocol.h"
 #include "system/cancel.h"
 #include "system/errno.h"
+#include "system/nowhere.h"
 #include "system/option.h"
 
 #include <fcntl.h>

@@ -5,6 +5,7 @@
  * address, and otherwise this end's CID as an address. The kernel writes to the program's buffer first, so
  * pointers fail as they fail on TCP. */
 #include "stream_internal.h"
+#include "system/nowhere.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -13,7 +14,7 @@ int stream_answer(
 	int family, const struct address *found, uint32_t scope, struct sockaddr *address, socklen_t *length)
 {
 	struct sockaddr_storage whole;
-	if (!length)
+	if (is_nowhere(length))
 		return fail(EFAULT);
 	if ((int)*length < 0)
 		return fail(EINVAL);
@@ -38,9 +39,10 @@ static int answer_checked(int fd, int family, const struct address *found, uint3
 	struct sockaddr *address, socklen_t *length)
 {
 	socklen_t size = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	if (address && length && *length < size)
+	bool has_room = address && !is_nowhere(length);
+	if (has_room && *length < size)
 		size = *length;
-	if (address && length && (int)*length >= 0 && !stream_can_write(fd, address, size))
+	if (has_room && (int)*length >= 0 && !stream_can_write(fd, address, size))
 		return -1;
 	return stream_answer(family, found, scope, address, length);
 }

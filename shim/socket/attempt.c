@@ -113,13 +113,12 @@ static void record(struct attempt *attempt, enum sock_state state)
 
 /* Not if the program, or IP, could lose something by it: a port of IP's; an edge that Unix sockets don't
  * report to epoll when they are connected; the tries of retry=, which another thread that sets O_NONBLOCK
- * would end.
- */
+ * would end; what another thread asks a name server before its socket is ready. */
 static bool may_go_first(const struct attempt *attempt)
 {
 	const struct sock *sock = attempt->sock;
 	return !attempt->in_place && !attempt->to.greeting && !attempt->again && !sock->claim.bound &&
-	       !registrations_any(sock);
+	       !attempt->to.transport->answered_here && !registrations_any(sock);
 }
 
 /* Those who see the peer accept the connection may use the program's fd before connect() has returned:

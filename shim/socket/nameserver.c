@@ -10,6 +10,7 @@
 #include "state/partial.h"
 #include "stream_internal.h"
 #include "system/cancel.h"
+#include "system/nowhere.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -154,6 +155,9 @@ ssize_t nameserver_send(int fd, struct sock *sock, const struct msghdr *message,
 			raise(SIGPIPE);
 		return fail(EPIPE);
 	}
+	for (size_t i = 0; i < (size_t)message->msg_iovlen; i++)
+		if (message->msg_iov[i].iov_len && is_nowhere(message->msg_iov[i].iov_base))
+			return fail(EFAULT);
 	int outer_state = cancel_later();
 	ssize_t sent = protocol->query(fd, sock, message, flags);
 	cancel_as_before(outer_state);

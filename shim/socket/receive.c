@@ -5,6 +5,7 @@
  * a peer could send fds along with its data, so the hooks of recvmsg() end here too, and close them. */
 #include "protocol.h"
 #include "stream_internal.h"
+#include "system/nowhere.h"
 
 /* Discards up to `size` bytes, as TCP does with MSG_TRUNC, for which no buffer is needed. */
 static ssize_t discard(int fd, size_t size, int flags)
@@ -60,7 +61,9 @@ ssize_t stream_recvfrom(int fd, const struct sock *sock, void *data, size_t size
 	struct sockaddr *address, socklen_t *length)
 {
 	ssize_t got = stream_recv(fd, sock, data, size, flags);
-	if (got >= 0 && address && length)
+	if (got >= 0 && address && is_nowhere(length))
+		return fail(EFAULT);
+	if (got >= 0 && address)
 		*length = 0; /* a connection says who sent it, not each byte */
 	return got;
 }

@@ -299,7 +299,7 @@ static void the_log_says_what_went_wrong_and_nothing_else(void **state)
 }
 
 static struct libc kernel;
-static int stranger;
+static int stranger, asker; /* the program's socket */
 
 /* A stranger is faster, and sends an answer and an fd. */
 static int connect_too_late(int fd, const struct sockaddr *address, socklen_t length)
@@ -315,6 +315,10 @@ static int connect_too_late(int fd, const struct sockaddr *address, socklen_t le
 	socklen_t size = sizeof to;
 	if (address->sa_family != AF_UNIX)
 		return kernel.connect(fd, address, length);
+	int family = 0;
+	socklen_t room = sizeof family;
+	assert_int_equal(kernel.getsockopt(asker, SOL_SOCKET, SO_DOMAIN, &family, &room), 0);
+	assert_int_equal(family, AF_INET); /* no other thread finds the new one on its number */
 	assert_int_equal(kernel.getsockname(fd, (struct sockaddr *)&to, &size), 0);
 	struct msghdr message = {.msg_name = &to,
 		.msg_namelen = size,
@@ -343,14 +347,16 @@ static void nobody_else_answers(void **state)
 	stranger = libc.socket(AF_UNIX, SOCK_DGRAM, 0);
 	for (size_t i = 0; i < 2; i++) {
 		char answer[8];
+		struct sockaddr_in server = at("192.0.2.1", 53);
+		asker = socket(AF_INET, types[i], 0);
 		libc.connect = connect_too_late;
 		errno = 77;
-		int fd = connected(types[i], "192.0.2.1");
+		assert_int_equal(connect(asker, (struct sockaddr *)&server, sizeof server), 0);
 		libc.connect = kernel.connect;
 		assert_int_equal(errno, 77);
-		assert_int_equal(recv(fd, answer, sizeof answer, MSG_DONTWAIT), -1);
+		assert_int_equal(recv(asker, answer, sizeof answer, MSG_DONTWAIT), -1);
 		assert_int_equal(errno, EAGAIN);
-		close(fd);
+		close(asker);
 	}
 	libc.close(stranger);
 }

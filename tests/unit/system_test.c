@@ -103,7 +103,9 @@ static void registrations_are_read(void **state)
 
 static void write_a_line(void)
 {
+	assert_int_equal(close_input(NULL), 0);
 	log_error("a line");
+	assert_int_equal(restore_input(NULL), 0);
 }
 
 static void the_log_is_opened(void **state)
@@ -172,16 +174,20 @@ static void start(pthread_t *thread, void *(*run)(void *))
 	assert_int_equal(pthread_create(thread, NULL, run, NULL), 0);
 }
 
+/* A few times: it waits for a second only, and a machine may be busy. */
 static bool waits_for_a_holder(void)
 {
-	pthread_t thread;
-	start(&thread, hold_off_for_a_while);
-	while (!atomic_load(&in_between))
-		libc.poll(NULL, 0, 1);
-	forks_before();
-	bool waited = atomic_load(&let);
-	forks_after();
-	pthread_join(thread, NULL);
+	bool waited = false;
+	for (int i = 0; i < 5 && !waited; i++) {
+		pthread_t thread;
+		start(&thread, hold_off_for_a_while);
+		while (!atomic_load(&in_between))
+			libc.poll(NULL, 0, 1);
+		forks_before();
+		waited = atomic_load(&let);
+		forks_after();
+		pthread_join(thread, NULL);
+	}
 	return waited;
 }
 
@@ -297,7 +303,7 @@ int main(void)
 		cmocka_unit_test(a_call_that_is_restarted_is_not_interrupted),
 		WITHOUT_INPUT(a_directory_is_read),
 		WITHOUT_INPUT(registrations_are_read),
-		WITHOUT_INPUT(the_log_is_opened),
+		cmocka_unit_test(the_log_is_opened),
 		cmocka_unit_test(a_fork_waits_for_who_holds_it_off),
 		cmocka_unit_test(who_holds_off_waits_for_a_fork),
 		cmocka_unit_test(who_never_lets_is_given_up),
